@@ -1,0 +1,213 @@
+"""What an expert is, what one attempt asks of it, and what a provider must do.
+
+A *provider* turns a `Request` into a `Reply` with exactly one attempt on the wire. It never
+retries: retries, caps, journal and ledger belong to `corl_bench.experts.caller`, so that no
+attempt escapes the books. What goes wrong is raised as a `ProviderError`, which says whether
+trying again can help and whether the provider may have billed the attempt all the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from corl_bench.money.prices import Price
+from corl_bench.types import Message, Usage
+
+FinishReason = Literal["stop", "length", "refusal"]
+"""`length`: cut at the output limit; `refusal`: declined, or stopped by a content filter."""
+
+Billing = Literal["none", "unknown"]
+
+ErrorStatus = Literal[
+    "rate_limited",  # 429
+    "server_error",  # 5xx, or an overload reported in the body
+    "bad_request",  # 4xx: another attempt would fail alike
+    "auth",  # 401 and 403
+    "unreachable",  # no connection: nothing was sent
+    "timeout",  # no full answer in time
+    "cut",  # the connection ended in the middle of the answer
+    "malformed",  # an answer that is not what the protocol promises
+    "missing_usage",  # an answer without token counts
+    "wrong_model",  # an answer by another model than the one asked for
+    "not_recorded",  # replay: there is no such recording
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """Parameters of a request that shape the reply. `None` leaves the provider's default."""
+
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    reasoning_effort: str | None = None
+    stop: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        given = {name: getattr(self, name) for name in self.__slots__}
+        return {name: value for name, value in given.items() if value not in (None, ())}
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertSpec:
+    """An expert as its pool declares it: where it is, what it costs, how it is asked."""
+
+    name: str
+    """Alias in the pool, the name that routers use."""
+    provider: str
+    """`openai`, `anthropic`, `recorded`, `simulated`, or a registered one."""
+    model: str
+    """The provider's model id."""
+    price: Price
+    description: str = ""
+    """One line for routers that read a listing of the pool."""
+    role: Literal["expert", "self"] = "expert"
+    """`self`: the controller's own model; billed, but not counted as a call to an expert."""
+    sampling: Sampling = field(default_factory=Sampling)
+    base_url: str | None = None
+    key_env: str | None = None
+    """Name of the environment variable that holds the key; None: no key is sent."""
+    timeout_s: float = 600.0
+    max_attempts: int = 5
+    max_concurrency: int = 64
+    usage: Literal["required", "estimate"] = "required"
+    """What a reply without token counts is: an error, or estimated and marked so."""
+    send_seed: bool = False
+    """Send the draw's number as `seed` (self-hosted and simulated servers honour it)."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The provider's own tables, validated by the provider."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """The experts on offer in one run, in the order of their file."""
+
+    name: str
+    experts: tuple[ExpertSpec, ...]
+    budgets: Mapping[str, str] = field(default_factory=dict)
+    """Named budgets in dollars, as written."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Tables that concern several experts at once (the simulation's, say)."""
+    digest: str = ""
+    """sha256 of what shapes replies and prices; addresses and keys are no part of it."""
+
+    @property
+    def simulated(self) -> bool:
+        return any(expert.provider == "simulated" for expert in self.experts)
+
+    def __getitem__(self, name: str) -> ExpertSpec:
+        for expert in self.experts:
+            if expert.name == name:
+                return expert
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to one expert: what is sent, and which draw of the reply is wanted."""
+
+    expert: ExpertSpec
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    """The expert's parameters with the caller's on top."""
+    problem_text: str
+    """The statement that the episode is about; it finds simulated and imported replies."""
+    sample: int = 0
+    occurrence: int = 0
+    """How often this very request was made before in this episode."""
+
+    @property
+    def draw_seed(self) -> int:
+        """The sample index, made different for repeated requests of one episode."""
+        return self.sample + 1_000_000 * self.occurrence
+
+    def canonical(self) -> str:
+        """What decides the reply, as one line of JSON; no address, key or alias in it."""
+        return json.dumps(
+            {
+                "provider": self.expert.provider,
+                "model": self.expert.model,
+                "messages": [message.as_dict() for message in self.messages],
+                "sampling": self.sampling.as_dict(),
+            },
+            ensure_ascii=False,
+            separators=(",", ":"),
+            sort_keys=True,
+        )
+
+    def key(self) -> str:
+        """sha256 of the canonical request, in hexadecimal."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+    def max_input_tokens(self) -> int:
+        """An upper bound for any byte-level tokeniser: a token is at least one byte.
+
+        Chat templates add a few tokens a message; 32 each and 64 in all covers those known.
+        """
+        return 64 + sum(32 + len(m.content.encode()) for m in self.messages)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete answer of an expert."""
+
+    text: str
+    usage: Usage
+    finish: FinishReason = "stop"
+    model: str = ""
+    """The model that the provider says has answered."""
+    latency_s: float = 0.0
+    source_correct: bool | None = None
+    """The verdict that came with an imported recording, where one did."""
+
+
+class ProviderError(Exception):
+    """An attempt that brought no usable reply."""
+
+    def __init__(
+        self,
+        status: ErrorStatus,
+        detail: str,
+        *,
+        retryable: bool = False,
+        billing: Billing = "none",
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.retryable = retryable
+        self.billing = billing
+        """`unknown`: the provider may have billed it, so it stands at its worst case."""
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What `corl-bench pool check` found out about one expert."""
+
+    reachable: bool | None
+    """None: nothing to reach (simulated, recorded)."""
+    detail: str = ""
+
+
+class Provider(Protocol):
+    """One attempt at a time; instances are shared by all episodes of a run."""
+
+    async def send(self, request: Request) -> Reply:
+        """Asks once.
+
+        Raises:
+            ProviderError: there is no usable reply.
+        """
+        ...
+
+    async def check(self) -> CheckResult:
+        """Finds out, without spending anything, whether the expert would answer."""
+        ...
+
+    async def aclose(self) -> None: ...
