@@ -1,0 +1,1 @@
+"""corl-train: trains the controller that corl-bench measures."""
