@@ -9,13 +9,15 @@ A last line that a kill cut short is not an episode; readers skip it and the nex
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from corl_bench.appending import read_lines
 from corl_bench.errors import ConfigError
+from corl_bench.money.amounts import format_usd
 from corl_bench.types import Usage, VerdictStatus
 
 EPISODE_SCHEMA = 1
@@ -92,12 +94,6 @@ def episode_key(task: str, problem_id: str, system: str, budget: str | None, sam
     return "|".join(part.replace("|", "%7C") for part in parts)
 
 
-def usd_to_text(value: Decimal) -> str:
-    """Exact plain notation: no exponent, no trailing zeros."""
-    text = format(value, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 def encode_episode(record: EpisodeRecord) -> dict[str, Any]:
     """The JSON object of one line; keys without information are left out of calls."""
     return {
@@ -108,13 +104,13 @@ def encode_episode(record: EpisodeRecord) -> dict[str, Any]:
         "level": record.level,
         "system": record.system,
         "budget": record.budget,
-        "budget_usd": None if record.budget_usd is None else usd_to_text(record.budget_usd),
+        "budget_usd": None if record.budget_usd is None else format_usd(record.budget_usd),
         "sample": record.sample,
         "verdict": record.verdict,
         "answer": record.answer,
         "detail": record.detail,
-        "list_cost_usd": usd_to_text(record.list_cost_usd),
-        "unsettled_usd": usd_to_text(record.unsettled_usd),
+        "list_cost_usd": format_usd(record.list_cost_usd),
+        "unsettled_usd": format_usd(record.unsettled_usd),
         "response": record.response,
         "calls": [_encode_call(call) for call in record.calls],
         "timings": {
@@ -133,11 +129,11 @@ def _encode_call(call: CallRecord) -> dict[str, Any]:
         "finish": call.finish,
         "attempts": call.attempts,
         "usage": None if call.usage is None else call.usage.as_dict(),
-        "list_cost_usd": usd_to_text(call.list_cost_usd),
+        "list_cost_usd": format_usd(call.list_cost_usd),
         "text": call.text,
     }
     if call.unsettled_usd:
-        row["unsettled_usd"] = usd_to_text(call.unsettled_usd)
+        row["unsettled_usd"] = format_usd(call.unsettled_usd)
     if call.source_correct is not None:
         row["source_correct"] = call.source_correct
     if call.detail:
@@ -192,25 +188,6 @@ def decode_episode(row: Mapping[str, Any]) -> EpisodeRecord:
         calls=calls,
         latency_s=timings["latency_s"],
     )
-
-
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Complete JSON lines of an append-only file; a torn last line is left out.
-
-    Raises:
-        ConfigError: a line in the middle is not JSON.
-    """
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise ConfigError(f"{path}:{number}: not JSON ({error})") from error
-            yield row
 
 
 def read_episodes(run_dir: Path) -> list[EpisodeRecord]:
@@ -315,9 +292,9 @@ def encode_summary(summary: Summary) -> dict[str, Any]:
         "simulated": summary.simulated,
         "finished": summary.finished,
         "totals": {
-            "list_cost_usd": usd_to_text(summary.list_cost_usd),
-            "billed_cost_usd": usd_to_text(summary.billed_cost_usd),
-            "unsettled_usd": usd_to_text(summary.unsettled_usd),
+            "list_cost_usd": format_usd(summary.list_cost_usd),
+            "billed_cost_usd": format_usd(summary.billed_cost_usd),
+            "unsettled_usd": format_usd(summary.unsettled_usd),
             "unsettled_attempts": summary.unsettled_attempts,
             "attempts": summary.attempts,
         },
@@ -334,7 +311,7 @@ def _encode_row(row: SummaryRow) -> dict[str, Any]:
         if name in _ROW_TIMINGS:
             continue
         if isinstance(value, Decimal):
-            value = usd_to_text(value)
+            value = format_usd(value)
         elif isinstance(value, tuple):
             value = list(value)
         elif isinstance(value, Mapping):

@@ -1,0 +1,108 @@
+"""Append-only files of JSON lines that survive `kill -9` at any moment.
+
+Every append is one `write` on a descriptor opened with `O_APPEND`, so a killed process leaves
+complete lines and at most one torn line at the end, which the next opening cuts off. What must
+stand or fall together (the ledger lines of one call) is appended in one go. Nothing is synced
+to disk a line at a time: a power cut may lose the last seconds, a killed process loses nothing.
+
+    >>> with LineFile.open(Path("/tmp/lines.jsonl")) as lines:
+    ...     lines.append([{"a": 1}])
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from corl_bench.errors import ConfigError
+
+
+class LineFile:
+    """One such file, open for appending."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Opens `path`, creating it where it is missing and cutting off a torn last line.
+
+        Raises:
+            ConfigError: the file cannot be written.
+        """
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise ConfigError(f"cannot write {path}: {error.strerror}") from error
+        os.ftruncate(descriptor, _end_of_complete_lines(descriptor))
+        return cls(path, descriptor)
+
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Appends the rows as one write.
+
+        Raises:
+            ConfigError: the disk is full or the file has become unwritable.
+        """
+        data = "".join(
+            json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows
+        ).encode("utf-8", "replace")
+        try:
+            written = os.write(self._descriptor, data)
+            while written < len(data):
+                written += os.write(self._descriptor, data[written:])
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write {self.path}: {error.strerror}; make room and run the same"
+                " command again, it goes on where it stopped"
+            ) from error
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Complete JSON lines of an append-only file; a torn last line is left out.
+
+    Raises:
+        ConfigError: a line in the middle is not JSON.
+    """
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise ConfigError(f"{path}:{number}: not JSON ({error})") from error
+            yield row
+
+
+def _end_of_complete_lines(descriptor: int) -> int:
+    """Offset behind the last newline."""
+    position = os.lseek(descriptor, 0, os.SEEK_END)
+    block = 1 << 16
+    while position > 0:
+        start = max(0, position - block)
+        newline = os.pread(descriptor, position - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        position = start
+    return 0

@@ -1,0 +1,191 @@
+"""From episodes to operating points: one row for each task, system and budget.
+
+A system that reads its budget has its own episodes at each budget. A budget-blind one ran
+once; its rows share those episodes and differ in nothing but the violations. Rows depend on the
+episodes alone, not on the order in which they finished.
+
+    rows = summarise(
+        episodes,
+        tasks=["synth"],
+        systems={"single:nano": SystemTraits(), "oracle": SystemTraits(is_oracle=True)},
+        budgets=[Budget("low", Decimal("0.0005"))],
+    )
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fractions import Fraction
+
+from corl_bench.metrics.accuracy import accuracy_interval, quantile, violates
+from corl_bench.results import EpisodeRecord, SummaryRow
+from corl_bench.types import VERDICT_STATUSES, Budget
+
+_COST_STEP = Decimal("1e-12")
+
+
+@dataclass(frozen=True, slots=True)
+class SystemTraits:
+    """What scoring has to know about a system, apart from its episodes."""
+
+    reads_budget: bool = False
+    """It is told the budget and has episodes at each; else it is only scored at each."""
+    is_oracle: bool = False
+    """It sees the gold answers."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Running sums over the episodes of one system on one task, at one budget if it reads it."""
+
+    verdicts: Counter[str] = field(default_factory=Counter)
+    correct_by_problem: Counter[str] = field(default_factory=Counter)
+    samples_by_problem: Counter[str] = field(default_factory=Counter)
+    costs: list[Decimal] = field(default_factory=list)
+    latencies_s: list[float] = field(default_factory=list)
+    unsettled_usd: Decimal = Decimal(0)
+    calls: int = 0
+    calls_by_expert: Counter[str] = field(default_factory=Counter)
+    truncated: int = 0
+    refused: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated_calls: int = 0
+    recorded_verdicts: int = 0
+    recorded_correct: int = 0
+
+    def add(self, episode: EpisodeRecord) -> None:
+        self.verdicts[episode.verdict] += 1
+        self.samples_by_problem[episode.problem_id] += 1
+        self.correct_by_problem[episode.problem_id] += episode.verdict == "correct"
+        self.costs.append(episode.list_cost_usd)
+        self.latencies_s.append(episode.latency_s)
+        self.unsettled_usd += episode.unsettled_usd
+        self.calls += len(episode.calls)
+        for call in episode.calls:
+            if call.role == "expert":
+                self.calls_by_expert[call.expert] += 1
+            self.truncated += call.finish == "length"
+            self.refused += call.finish == "refusal"
+            if call.usage is not None:
+                self.input_tokens += call.usage.total_input_tokens
+                self.output_tokens += call.usage.output_tokens
+                self.reasoning_tokens += call.usage.reasoning_tokens
+                self.estimated_calls += call.usage.estimated
+        recorded = recorded_verdict(episode)
+        if recorded is not None:
+            self.recorded_verdicts += 1
+            self.recorded_correct += recorded
+
+
+def recorded_verdict(episode: EpisodeRecord) -> bool | None:
+    """The verdict that the final response was imported with.
+
+    None where the response is no single call's text, or that call came without a verdict, or
+    several calls gave this text with different ones.
+    """
+    if episode.response is None:
+        return None
+    known = {call.source_correct for call in episode.calls if call.text == episode.response}
+    return known.pop() if len(known) == 1 else None
+
+
+def summarise(
+    episodes: Sequence[EpisodeRecord],
+    *,
+    tasks: Sequence[str],
+    systems: Mapping[str, SystemTraits],
+    budgets: Sequence[Budget] = (),
+) -> tuple[SummaryRow, ...]:
+    """The rows of `summary.json`.
+
+    Args:
+        episodes: of one run, at most one for each key, in any order.
+        tasks: names of the run's tasks, in the order of the rows.
+        systems: by name, in the order of the rows.
+        budgets: of the run, in the order of the rows; none gives rows without a budget.
+
+    Returns:
+        Rows by task, then system, then budget. What has no episode yet has no row.
+
+    Raises:
+        ValueError: an episode belongs to no task, system or budget of the run.
+    """
+    tallies: dict[tuple[str, str, str | None], _Tally] = {}
+    for task in tasks:
+        for system, traits in systems.items():
+            told = [budget.name for budget in budgets] if traits.reads_budget else []
+            for name in told or [None]:
+                tallies[task, system, name] = _Tally()
+    for episode in episodes:
+        tally = tallies.get((episode.task, episode.system, episode.budget))
+        if tally is None:
+            raise ValueError(f"episode {episode.key} is not part of the run that is summarised")
+        tally.add(episode)
+
+    rows = []
+    for task in tasks:
+        for system, traits in systems.items():
+            for budget in budgets or [None]:
+                name = budget.name if budget is not None and traits.reads_budget else None
+                tally = tallies[task, system, name]
+                if tally.costs:
+                    rows.append(_row(task, system, traits, budget, tally))
+    return tuple(rows)
+
+
+def _row(
+    task: str, system: str, traits: SystemTraits, budget: Budget | None, tally: _Tally
+) -> SummaryRow:
+    episodes = len(tally.costs)
+    problems = len(tally.samples_by_problem)
+    samples = max(tally.samples_by_problem.values())
+    scores = [
+        Fraction(tally.correct_by_problem[problem], count)
+        for problem, count in tally.samples_by_problem.items()
+    ]
+    total_cost_usd = sum(tally.costs, Decimal(0))
+    violations = 0
+    if budget is not None:
+        violations = sum(violates(cost_usd, budget.usd) for cost_usd in tally.costs)
+    latencies_s = sorted(tally.latencies_s)
+    expert_calls = sum(tally.calls_by_expert.values())
+    return SummaryRow(
+        task=task,
+        system=system,
+        budget=None if budget is None else budget.name,
+        budget_usd=None if budget is None else budget.usd,
+        told_budget=traits.reads_budget and budget is not None,
+        oracle=traits.is_oracle,
+        problems=problems,
+        samples=samples,
+        episodes=episodes,
+        # Exact, so that an unfinished run weighs problems alike and order changes no digit.
+        accuracy=float(sum(scores, Fraction(0)) / problems),
+        accuracy_interval=accuracy_interval([float(score) for score in scores], samples),
+        accuracy_as_recorded=(
+            tally.recorded_correct / episodes if tally.recorded_verdicts == episodes else None
+        ),
+        verdicts={status: tally.verdicts[status] for status in VERDICT_STATUSES},
+        mean_cost_usd=(total_cost_usd / episodes).quantize(_COST_STEP),
+        total_cost_usd=total_cost_usd,
+        unsettled_usd=tally.unsettled_usd,
+        calls=tally.calls,
+        expert_call_ratio=expert_calls / episodes,
+        calls_by_expert=dict(sorted(tally.calls_by_expert.items())),
+        violations=violations,
+        violation_rate=None if budget is None else violations / episodes,
+        truncated=tally.truncated,
+        refused=tally.refused,
+        errors=tally.verdicts["error"],
+        input_tokens=tally.input_tokens,
+        output_tokens=tally.output_tokens,
+        reasoning_tokens=tally.reasoning_tokens,
+        estimated_calls=tally.estimated_calls,
+        latency_p50_s=quantile(latencies_s, 0.50),
+        latency_p95_s=quantile(latencies_s, 0.95),
+    )

@@ -1,0 +1,105 @@
+"""Dollar amounts as text and back, and sums that cannot lose a digit.
+
+Amounts are written as plain decimal digits, never with an exponent, a sign or a currency mark,
+so that a ledger can be read by any tool and summed to the same last digit. An amount that
+`parse_usd` accepts has at most 12 digits before the point and 16 after it: at most 28 in all,
+the precision of Python's default decimal context. Prices keep to `PRICE_DECIMALS`, so a cost
+(a price times whole tokens, over a million) has at most 16 decimals and sums of costs stay
+exact up to a trillion dollars, in that context or in `EXACT`.
+
+    >>> parse_usd("0.0005")
+    Decimal('0.0005')
+    >>> format_usd(Decimal("1E-7")), display_usd(Decimal("0.00040725"))
+    ('0.0000001', '$0.000407')
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from decimal import (
+    ROUND_HALF_EVEN,
+    Clamped,
+    Context,
+    Decimal,
+    DivisionByZero,
+    Inexact,
+    InvalidOperation,
+    Overflow,
+    Subnormal,
+    Underflow,
+)
+
+from corl_bench.errors import ConfigError
+
+INTEGER_DIGITS = 12
+DECIMALS = 16
+PRICE_DECIMALS = 10
+"""Of a price in dollars per million tokens; the costs it leads to have six more."""
+
+EXACT = Context(
+    prec=60,
+    rounding=ROUND_HALF_EVEN,
+    traps=[Clamped, DivisionByZero, Inexact, InvalidOperation, Overflow, Subnormal, Underflow],
+)
+"""Raises where a digit would be lost, whatever the context of the calling thread is."""
+
+_PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
+
+
+def parse_usd(text: str, *, what: str = "amount", decimals: int = DECIMALS) -> Decimal:
+    """Reads an amount of dollars written in plain digits.
+
+    Args:
+        text: digits, with a point and further digits if need be: `0.0005`, `12`, `3.50`.
+        what: what the amount is, for the message.
+        decimals: how many digits may follow the point.
+
+    Raises:
+        ConfigError: a sign, an exponent, a space, a currency mark, NaN, infinity, or more
+            digits than sums can carry exactly.
+    """
+    if not _PLAIN.fullmatch(text):
+        raise ConfigError(
+            f"{what} {text[:40]!r} is no plain amount of dollars: write digits like 0.0005, "
+            "without sign, exponent or currency"
+        )
+    whole, _, fraction = text.partition(".")
+    if len(whole.lstrip("0")) > INTEGER_DIGITS or len(fraction.rstrip("0")) > decimals:
+        raise ConfigError(
+            f"{what} {text[:40]!r} has too many digits: at most {INTEGER_DIGITS} before the "
+            f"point and {decimals} after it"
+        )
+    return Decimal(f"{whole}.{fraction.rstrip('0')}")
+
+
+def format_usd(amount: Decimal) -> str:
+    """The exact amount in plain digits, without an exponent or trailing zeros.
+
+    Raises:
+        ValueError: the amount is NaN or infinite.
+    """
+    if not amount.is_finite():
+        raise ValueError(f"{amount} is no amount of dollars")
+    text = f"{amount:f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
+
+
+def display_usd(amount: Decimal) -> str:
+    """A rounded amount for tables: cents from a dollar on, three digits that count below it."""
+    size = abs(amount)
+    if not size:
+        return "$0"
+    places = 2 if size >= 1 else max(2, 2 - size.adjusted())
+    rounded = size.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)
+    return f"{'-' if amount < 0 else ''}${rounded:,f}"
+
+
+def sum_usd(amounts: Iterable[Decimal]) -> Decimal:
+    """The exact sum, in any order and any decimal context."""
+    total = Decimal(0)
+    for amount in amounts:
+        total = EXACT.add(total, amount)
+    return total

@@ -1,0 +1,246 @@
+"""The ledger: a line for every attempt, and the truth for money.
+
+Two append-only files. `journal.jsonl` gets a line *before* an attempt is sent, with its
+worst-case cost; `ledger.jsonl` gets one when its cost is known, or when it is known that
+nobody can know it. Adding up `list_cost_usd` over `ledger.jsonl` gives the summary's total to
+the last digit. An attempt that is in the journal alone was in flight when the process died:
+`Ledger.unaccounted` names it, and the run either settles it from a stored reply or writes it
+off as `unsettled` at its worst case, apart from both totals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from corl_bench.appending import LineFile, read_lines
+from corl_bench.errors import ConfigError
+from corl_bench.money.amounts import format_usd
+from corl_bench.types import Usage
+
+LEDGER_SCHEMA = 1
+INTERRUPTED = "interrupted"
+"""Status of an attempt that was in flight when the process died or was cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """What one attempt cost."""
+
+    call: str
+    """Episode key, `#`, position of the call in its episode."""
+    attempt: int
+    """From 1, counted over all runs of the command on this directory."""
+    expert: str
+    model: str
+    price: str
+    """Price row that was used: id, `@`, the day from which it holds."""
+    status: str
+    """`ok`, what the attempt failed with, or `interrupted`."""
+    usage: Usage | None = None
+    list_cost_usd: Decimal = Decimal(0)
+    """At the price list, whoever paid it."""
+    billed_cost_usd: Decimal = Decimal(0)
+    """What this run paid for it; zero for a stored reply."""
+    unsettled_usd: Decimal = Decimal(0)
+    """Worst case, where the bill is unknown; in neither of the two costs above."""
+    stored: bool = False
+    """The reply came from a recording or from another episode of this run."""
+
+    @property
+    def settled(self) -> bool:
+        return not self.unsettled_usd
+
+    def encode(self) -> dict[str, Any]:
+        row: dict[str, Any] = {
+            "v": LEDGER_SCHEMA,
+            "call": self.call,
+            "attempt": self.attempt,
+            "expert": self.expert,
+            "model": self.model,
+            "price": self.price,
+            "status": self.status,
+            "settled": self.settled,
+            "stored": self.stored,
+            "usage": None if self.usage is None else self.usage.as_dict(),
+            "list_cost_usd": format_usd(self.list_cost_usd),
+            "billed_cost_usd": format_usd(self.billed_cost_usd),
+        }
+        if self.unsettled_usd:
+            row["unsettled_usd"] = format_usd(self.unsettled_usd)
+        return row
+
+    @classmethod
+    def decode(cls, row: Mapping[str, Any]) -> Self:
+        if row["v"] > LEDGER_SCHEMA:
+            raise ConfigError(
+                f"the ledger is of schema {row['v']}, this version reads up to"
+                f" {LEDGER_SCHEMA}: upgrade corl-bench"
+            )
+        return cls(
+            call=row["call"],
+            attempt=row["attempt"],
+            expert=row["expert"],
+            model=row["model"],
+            price=row["price"],
+            status=row["status"],
+            usage=None if row["usage"] is None else Usage(**row["usage"]),
+            list_cost_usd=Decimal(row["list_cost_usd"]),
+            billed_cost_usd=Decimal(row["billed_cost_usd"]),
+            unsettled_usd=Decimal(row.get("unsettled_usd", "0")),
+            stored=row["stored"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An attempt about to be sent, as the journal holds it."""
+
+    call: str
+    attempt: int
+    expert: str
+    model: str
+    price: str
+    worst_usd: Decimal
+    request_key: str
+    sample: int
+    occurrence: int
+    scope: str
+    """The episode that the draw belongs to, or empty where any may use it."""
+
+    def encode(self) -> dict[str, Any]:
+        row = {name: getattr(self, name) for name in self.__slots__}
+        row["worst_usd"] = format_usd(self.worst_usd)
+        return {"v": LEDGER_SCHEMA, **row}
+
+    @classmethod
+    def decode(cls, row: Mapping[str, Any]) -> Self:
+        fields = {name: row[name] for name in cls.__slots__}
+        fields["worst_usd"] = Decimal(row["worst_usd"])
+        return cls(**fields)
+
+
+@dataclass(slots=True)
+class Totals:
+    """Sums over ledger lines."""
+
+    list_cost_usd: Decimal = Decimal(0)
+    billed_cost_usd: Decimal = Decimal(0)
+    unsettled_usd: Decimal = Decimal(0)
+    attempts: int = 0
+    """Attempts that this run made; stored replies are none."""
+    unsettled_attempts: int = 0
+
+    def add(self, line: LedgerLine) -> None:
+        self.list_cost_usd += line.list_cost_usd
+        self.billed_cost_usd += line.billed_cost_usd
+        self.unsettled_usd += line.unsettled_usd
+        self.attempts += not line.stored
+        self.unsettled_attempts += not line.settled
+
+    @property
+    def committed_usd(self) -> Decimal:
+        """What may have been spent: the bill, and the worst case of what is unsettled."""
+        return self.billed_cost_usd + self.unsettled_usd
+
+
+@dataclass(slots=True)
+class _CallHistory:
+    attempts: int = 0
+    lines: list[LedgerLine] = field(default_factory=list)
+
+
+class Ledger:
+    """Ledger and journal of one run directory, open for appending."""
+
+    def __init__(self, ledger: LineFile, journal: LineFile) -> None:
+        self._ledger = ledger
+        self._journal = journal
+        self._history: dict[str, _CallHistory] = {}
+        self._open: dict[tuple[str, int], Intent] = {}
+        self.totals = Totals()
+
+    @classmethod
+    def open(cls, run_dir: Path) -> Self:
+        """Opens both files and reads what they hold.
+
+        Raises:
+            ConfigError: a file cannot be written, or holds something else.
+        """
+        paths = run_dir / "ledger.jsonl", run_dir / "journal.jsonl"
+        self = cls(LineFile.open(paths[0]), LineFile.open(paths[1]))
+        for row in read_lines(paths[1]):
+            intent = Intent.decode(row)
+            self._open[intent.call, intent.attempt] = intent
+            history = self._history.setdefault(intent.call, _CallHistory())
+            history.attempts = max(history.attempts, intent.attempt)
+        for line in read_ledger(run_dir):
+            self._open.pop((line.call, line.attempt), None)
+            self._count(line)
+        return self
+
+    def unaccounted(self) -> list[Intent]:
+        """Attempts that were journalled and never accounted for."""
+        return list(self._open.values())
+
+    def next_attempt(self, call: str) -> int:
+        history = self._history.get(call)
+        return 1 if history is None else history.attempts + 1
+
+    def lines_of(self, call: str) -> list[LedgerLine]:
+        """Lines of one call so far, those of attempts that were interrupted left out."""
+        history = self._history.get(call)
+        if history is None:
+            return []
+        return [line for line in history.lines if line.status != INTERRUPTED]
+
+    def announce(self, intent: Intent) -> None:
+        """Journals an attempt; it may be sent only after this has returned."""
+        self._journal.append([intent.encode()])
+        self._open[intent.call, intent.attempt] = intent
+        history = self._history.setdefault(intent.call, _CallHistory())
+        history.attempts = max(history.attempts, intent.attempt)
+
+    def account(self, lines: Iterable[LedgerLine]) -> None:
+        """Appends lines, all of them or none."""
+        lines = list(lines)
+        self._ledger.append(line.encode() for line in lines)
+        for line in lines:
+            self._open.pop((line.call, line.attempt), None)
+            self._count(line)
+
+    def forget(self, calls: Iterable[str]) -> None:
+        """Drops the history of calls whose episode is written, to keep memory flat."""
+        for call in calls:
+            self._history.pop(call, None)
+
+    def _count(self, line: LedgerLine) -> None:
+        history = self._history.setdefault(line.call, _CallHistory())
+        history.attempts = max(history.attempts, line.attempt)
+        history.lines.append(line)
+        self.totals.add(line)
+
+    def close(self) -> None:
+        self._ledger.close()
+        self._journal.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def read_ledger(run_dir: Path) -> Iterable[LedgerLine]:
+    """Lines of a stored run, in the order in which they were written."""
+    for row in read_lines(run_dir / "ledger.jsonl"):
+        yield LedgerLine.decode(row)
