@@ -44,6 +44,7 @@ EXACT = Context(
 )
 """Raises where a digit would be lost, whatever the context of the calling thread is."""
 
+_THREE_DIGITS = Context(prec=3, rounding=ROUND_HALF_EVEN)
 _PLAIN = re.compile(r"[0-9]+(?:\.[0-9]+)?", re.ASCII)
 
 
@@ -92,7 +93,8 @@ def display_usd(amount: Decimal) -> str:
     size = abs(amount)
     if not size:
         return "$0"
-    places = 2 if size >= 1 else max(2, 2 - size.adjusted())
+    leading = _THREE_DIGITS.plus(size)
+    places = 2 if leading >= 1 else 2 - leading.adjusted()
     rounded = size.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)
     return f"{'-' if amount < 0 else ''}${rounded:,f}"
 

@@ -46,14 +46,12 @@ class LedgerLine:
     """At the price list, whoever paid it."""
     billed_cost_usd: Decimal = Decimal(0)
     """What this run paid for it; zero for a stored reply."""
+    settled: bool = True
+    """False: nobody knows what the provider billed for it."""
     unsettled_usd: Decimal = Decimal(0)
-    """Worst case, where the bill is unknown; in neither of the two costs above."""
+    """Worst case of an attempt that is not settled; in neither of the two costs above."""
     stored: bool = False
     """The reply came from a recording or from another episode of this run."""
-
-    @property
-    def settled(self) -> bool:
-        return not self.unsettled_usd
 
     def encode(self) -> dict[str, Any]:
         row: dict[str, Any] = {
@@ -70,7 +68,7 @@ class LedgerLine:
             "list_cost_usd": format_usd(self.list_cost_usd),
             "billed_cost_usd": format_usd(self.billed_cost_usd),
         }
-        if self.unsettled_usd:
+        if not self.settled:
             row["unsettled_usd"] = format_usd(self.unsettled_usd)
         return row
 
@@ -91,6 +89,7 @@ class LedgerLine:
             usage=None if row["usage"] is None else Usage(**row["usage"]),
             list_cost_usd=Decimal(row["list_cost_usd"]),
             billed_cost_usd=Decimal(row["billed_cost_usd"]),
+            settled=row["settled"],
             unsettled_usd=Decimal(row.get("unsettled_usd", "0")),
             stored=row["stored"],
         )

@@ -54,6 +54,11 @@ class Price:
     from_library: bool = False
     """True: `model` is an id of the price library, so another date can be asked for."""
 
+    @property
+    def row_id(self) -> str:
+        """Names this row in ledgers: the model and the day from which the price holds."""
+        return f"{self.model}@{self.effective_from.isoformat()}"
+
     def cost_usd(self, usage: Usage) -> Decimal:
         """Exact list cost of `usage`; reasoning is part of output and not added again."""
         cached = self.cached_input_usd_per_mtok

@@ -15,6 +15,7 @@ A system sees the problem's text and a budget, and reaches experts through the e
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from corl_bench.types import Budget
@@ -22,17 +23,28 @@ from corl_bench.types import Budget
 if TYPE_CHECKING:
     from corl_bench.episode import Episode
 
+CallCounts = Mapping[str, tuple[int, float, int]]
+"""By expert: how many calls an episode makes at least, on average, and at the most."""
+
 
 @runtime_checkable
 class Router(Protocol):
     """Anything that turns a problem and a budget into an answer by calling experts."""
 
-    name: str
-    """As the table shows it; unique in a run."""
-    reads_budget: bool
-    """False: the system runs once and is scored at each budget."""
-    is_oracle: bool
-    """True: it sees the gold answer and stored replies, and is shown as such."""
+    @property
+    def name(self) -> str:
+        """As the table shows it; unique in a run."""
+        ...
+
+    @property
+    def reads_budget(self) -> bool:
+        """False: the system runs once and is scored at each budget."""
+        ...
+
+    @property
+    def is_oracle(self) -> bool:
+        """True: it sees golds and stored replies, and is shown as such."""
+        ...
 
     async def solve(self, problem: str, budget: Budget | None, episode: Episode) -> str | None:
         """Answers one problem.
@@ -41,3 +53,10 @@ class Router(Protocol):
             The text to grade, usually the reply of an expert; None: no answer.
         """
         ...
+
+
+@runtime_checkable
+class Predictable(Protocol):
+    """A system that knows how many calls it will make, for `--dry-run`."""
+
+    def call_counts(self) -> CallCounts: ...

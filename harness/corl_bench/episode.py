@@ -1,0 +1,247 @@
+"""The one door to the experts: what a routing system is handed while it solves a problem.
+
+An `Episode` meters each call, gives the system the problem's prompt and its own seeded
+randomness, and keeps everything that the bench knows besides (gold answer, subject, level,
+verdicts of imported recordings) to itself. Budgets never stop an episode: a system may look
+at `spent_usd` and decide for itself.
+
+    reply = await episode.call("nano")                 # the task's prompt for this problem
+    reply = await episode.call("nano", "Check: ...")   # a message of the system's own
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from decimal import Decimal
+from typing import Any
+
+from corl_bench import grading
+from corl_bench.errors import CapReachedError, ConfigError
+from corl_bench.experts.base import ExpertSpec, Request, Sampling
+from corl_bench.experts.caller import Caller, CallOutcome, StoppedError
+from corl_bench.money.prices import Price
+from corl_bench.results import CallRecord
+from corl_bench.types import Message, Problem, Usage, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertInfo:
+    """What a routing system may know of an expert before it calls it."""
+
+    name: str
+    model: str
+    description: str
+    price: Price
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertReply:
+    """What a routing system gets back from a call. A failed call is data, not an exception."""
+
+    expert: str
+    status: str
+    """`ok`, or what the call failed with."""
+    text: str | None
+    """None where the call failed."""
+    finish: str | None
+    """`stop`, `length` (truncated) or `refusal`."""
+    usage: Usage | None
+    cost_usd: Decimal
+    """List cost of all attempts."""
+    latency_s: float
+
+
+class Episode:
+    """One system on one problem; made by the runner, used by the system.
+
+    Args:
+        problem: with gold; only its text reaches the system.
+        prompt: the messages of a plain call, problem included.
+        experts: the pool.
+        sample: index of the sample; repeated systems see other draws.
+        seed: text that seeds `rng`; the same in every process.
+        oracle: whether the system may look at golds and stored replies.
+    """
+
+    def __init__(
+        self,
+        *,
+        key: str,
+        problem: Problem,
+        prompt: Sequence[Message],
+        experts: Sequence[ExpertSpec],
+        caller: Caller,
+        sample: int,
+        seed: str,
+        oracle: bool = False,
+    ) -> None:
+        self.experts = tuple(
+            ExpertInfo(e.name, e.model, e.description, e.price, e.role) for e in experts
+        )
+        self.prompt = tuple(prompt)
+        self.rng = random.Random(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8]))
+        self.aborted: CapReachedError | StoppedError | None = None
+        """Why the episode must not be written: the cap, or a stop of the run."""
+        self._key = key
+        self._problem = problem
+        self._specs = {expert.name: expert for expert in experts}
+        self._caller = caller
+        self._sample = sample
+        self._oracle = oracle
+        self._made: dict[str, int] = {}
+        self._calls: list[CallRecord | None] = []
+        self._clock_s = 0.0
+
+    @property
+    def calls(self) -> tuple[CallRecord, ...]:
+        """Finished calls in the order in which they were made."""
+        return tuple(call for call in self._calls if call is not None)
+
+    @property
+    def call_ids(self) -> list[str]:
+        return [f"{self._key}#{position}" for position in range(len(self._calls))]
+
+    @property
+    def spent_usd(self) -> Decimal:
+        """List cost of the calls so far."""
+        return sum((call.list_cost_usd for call in self.calls), Decimal(0))
+
+    @property
+    def latency_s(self) -> float:
+        """Time that the calls took, those made at the same time counted once.
+
+        Added up from each call's own latency, so that a replay reports the original's.
+        """
+        return self._clock_s
+
+    async def call(
+        self,
+        expert: str,
+        messages: Sequence[Message] | str | None = None,
+        **sampling: Any,
+    ) -> ExpertReply:
+        """Asks an expert and books what it costs.
+
+        Args:
+            expert: alias in the pool.
+            messages: what to ask; None asks the task's prompt, a string is one user message.
+            **sampling: fields of `Sampling` that differ from the expert's own
+                (`max_output_tokens`, `temperature`, `top_p`, `reasoning_effort`, `stop`).
+
+        Raises:
+            ConfigError: there is no such expert or parameter.
+            CapReachedError: the run's spending cap is reached; the episode is not counted.
+        """
+        request = self._request(expert, messages, sampling)
+        position = len(self._calls)
+        self._calls.append(None)
+        self._made[request.key()] = request.occurrence + 1
+        started_s = self._clock_s
+        try:
+            outcome = await self._caller.call(
+                request, call_id=f"{self._key}#{position}", episode=self._key
+            )
+        except (CapReachedError, StoppedError) as error:
+            self.aborted = error
+            raise
+        self._calls[position] = _record(request, outcome)
+        self._clock_s = max(self._clock_s, started_s + outcome.latency_s)
+        return _reply(request, outcome)
+
+    def answer_in(self, text: str | None) -> str | None:
+        """The final answer stated in a reply, if there is one."""
+        if text is None:
+            return None
+        return grading.extract(text, kind=self._problem.kind)
+
+    async def agreement(self, replies: Sequence[ExpertReply]) -> list[int | None]:
+        """Which replies state the same answer.
+
+        Returns:
+            For each reply the index of the first reply with an equal answer (its own index
+            where it is the first); None for a reply without an answer.
+        """
+        answers = [self.answer_in(reply.text) for reply in replies]
+        if sum(answer is not None for answer in answers) < 2:
+            return [None if answer is None else i for i, answer in enumerate(answers)]
+        return await asyncio.to_thread(grading.agreement, answers, kind=self._problem.kind)
+
+    def stored_reply(self, expert: str) -> ExpertReply | None:
+        """Oracles only: the stored reply to the task's prompt, without calling anyone."""
+        self._require_oracle()
+        request = self._request(expert, None, {})
+        outcome = self._caller.stored(request)
+        return None if outcome is None else _reply(request, outcome)
+
+    def verdict_on(self, text: str | None) -> Verdict:
+        """Oracles only: how a response would be graded."""
+        self._require_oracle()
+        return grading.grade(self._problem.answer, text, kind=self._problem.kind)
+
+    def _require_oracle(self) -> None:
+        if not self._oracle:
+            raise ConfigError(
+                "golds and stored replies are for systems declared an oracle"
+                " (is_oracle = True), which the table marks as such"
+            )
+
+    def _request(
+        self, expert: str, messages: Sequence[Message] | str | None, sampling: Mapping[str, Any]
+    ) -> Request:
+        spec = self._specs.get(expert)
+        if spec is None:
+            known = ", ".join(self._specs)
+            raise ConfigError(f"no expert {expert!r} in the pool; it has {known}")
+        unknown = set(sampling) - {field.name for field in fields(Sampling)}
+        if unknown:
+            raise ConfigError(f"no sampling parameter {sorted(unknown)[0]!r}")
+        if messages is None:
+            messages = self.prompt
+        elif isinstance(messages, str):
+            messages = (Message("user", messages),)
+        request = Request(
+            expert=spec,
+            messages=tuple(messages),
+            sampling=replace(spec.sampling, **sampling) if sampling else spec.sampling,
+            problem_text=self._problem.text,
+            sample=self._sample,
+        )
+        made = self._made.get(request.key(), 0)
+        return replace(request, occurrence=made) if made else request
+
+
+def _record(request: Request, outcome: CallOutcome) -> CallRecord:
+    reply = outcome.reply
+    return CallRecord(
+        expert=request.expert.name,
+        model=request.expert.model,
+        role=request.expert.role,
+        status=outcome.status,
+        finish=None if reply is None else reply.finish,
+        text=None if reply is None else reply.text,
+        usage=None if reply is None else reply.usage,
+        list_cost_usd=outcome.list_cost_usd,
+        unsettled_usd=outcome.unsettled_usd,
+        attempts=outcome.attempts,
+        latency_s=outcome.latency_s,
+        source_correct=None if reply is None else reply.source_correct,
+        detail=outcome.detail,
+    )
+
+
+def _reply(request: Request, outcome: CallOutcome) -> ExpertReply:
+    reply = outcome.reply
+    return ExpertReply(
+        expert=request.expert.name,
+        status=outcome.status,
+        text=None if reply is None else reply.text,
+        finish=None if reply is None else reply.finish,
+        usage=None if reply is None else reply.usage,
+        cost_usd=outcome.list_cost_usd,
+        latency_s=outcome.latency_s,
+    )

@@ -1,0 +1,413 @@
+"""One call from question to reply: recordings, retries, cap, journal and ledger.
+
+This is the only place that asks a provider, and every attempt passes through it: reserved at
+its worst case, journalled, sent, stored, and accounted for, in this order. What a call looks
+like afterwards (`CallOutcome`) depends on recorded facts alone, so that a replay of it is
+equal to the original.
+
+Where a reply comes from is the run's *mode*:
+
+=========  ===========================================  ==================================
+mode       stored replies                               otherwise
+=========  ===========================================  ==================================
+`replay`   recorded and imported                        the call fails as `not_recorded`
+`auto`     recorded and imported                        asked, stored
+`record`   those that this run has recorded itself      asked, stored
+`live`     those of the very same episode (a resume)    asked, stored for this episode only
+=========  ===========================================  ==================================
+
+In `auto` and `record` the systems of a run share replies: the same question, sample and
+occurrence is asked once, and the first episode to need it pays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal, Protocol
+
+from corl_bench.experts.base import Provider, ProviderError, Reply, Request
+from corl_bench.experts.limits import backoff_s
+from corl_bench.experts.recording import Attempt, RecordedCall, problem_key
+from corl_bench.experts.store import RecordingStore
+from corl_bench.money.cap import SpendingCap
+from corl_bench.money.ledger import INTERRUPTED, Intent, Ledger, LedgerLine
+from corl_bench.money.prices import Price
+from corl_bench.types import Usage
+
+Mode = Literal["live", "record", "replay", "auto"]
+MODES: tuple[Mode, ...] = ("live", "record", "replay", "auto")
+
+RATE_LIMIT_PATIENCE = 6
+"""A 429 costs nothing, so it may come this many times as often as other failures."""
+
+REPEATS_AFTER_UNKNOWN_BILL = 1
+"""An attempt that may have been billed is repeated once and no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallOutcome:
+    """How a call ended, with the money of all its attempts."""
+
+    status: str
+    reply: Reply | None
+    attempts: int
+    list_cost_usd: Decimal
+    unsettled_usd: Decimal
+    latency_s: float
+    """Of all attempts together; waiting for a free slot is not part of it."""
+    detail: str = ""
+
+
+class Limiter(Protocol):
+    """Holds back requests to one provider while it is busy or has asked for a pause."""
+
+    def slot(self) -> AbstractAsyncContextManager[object]: ...
+
+    def report(self, *, rate_limited: bool, retry_after_s: float | None = None) -> None: ...
+
+
+class Caller:
+    """Calls experts for all episodes of a run.
+
+    Args:
+        providers: by alias of the expert.
+        limiters: by alias; experts of one provider and key share one.
+        store: where replies are kept; in `replay` it is only read.
+        run_id: identifies this run's own recordings in the store.
+        stopping: asked before each attempt; true after a first Ctrl-C.
+    """
+
+    def __init__(
+        self,
+        *,
+        providers: Mapping[str, Provider],
+        limiters: Mapping[str, Limiter],
+        store: RecordingStore,
+        ledger: Ledger,
+        cap: SpendingCap,
+        mode: Mode,
+        run_id: str,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._providers = providers
+        self._limiters = limiters
+        self._store = store
+        self._ledger = ledger
+        self._cap = cap
+        self._mode: Mode = mode
+        self._run_id = run_id
+        self._stopping = stopping
+        self._asking: dict[tuple[str, int, int, str], asyncio.Future[None]] = {}
+        self.in_flight = 0
+        """Attempts that are on the wire now."""
+
+    async def call(self, request: Request, *, call_id: str, episode: str) -> CallOutcome:
+        """Answers one request from the store or from its provider.
+
+        Args:
+            call_id: the call's name in the ledger; the same after a resume.
+            episode: key of the episode that asks.
+
+        Raises:
+            CapReachedError: the cap leaves no room; nothing was sent.
+            StoppedError: the run is being stopped; nothing was sent.
+        """
+        scope = episode if self._mode == "live" else ""
+        key = request.key()
+        draw = (key, request.sample, request.occurrence, scope)
+        while True:
+            recorded = self._find(request, key, scope or episode)
+            if recorded is not None:
+                return self._outcome_of(request, recorded, call_id)
+            if self._mode == "replay":
+                return _not_recorded(request)
+            other = self._asking.get(draw)
+            if other is None:
+                break
+            await asyncio.wait([other])
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._asking[draw] = done
+        try:
+            recorded = await self._ask(request, key, scope, call_id)
+        finally:
+            del self._asking[draw]
+            done.set_result(None)
+        return self._outcome(request, recorded)
+
+    def stored(self, request: Request) -> CallOutcome | None:
+        """The stored outcome of a request, without a ledger line; oracles look at these."""
+        recorded = self._find(request, request.key(), "")
+        return None if recorded is None else self._outcome(request, recorded)
+
+    def settle_unaccounted(self, price_of: Mapping[str, Price]) -> int:
+        """Accounts for attempts that an earlier process left in flight.
+
+        One whose reply reached the store is settled by it; any other is written off at its
+        worst case as `unsettled`, and the call is asked again when its episode is resumed.
+
+        Args:
+            price_of: prices by alias of the expert.
+
+        Returns:
+            The number of attempts that stay unsettled.
+        """
+        unsettled = 0
+        for intent in self._ledger.unaccounted():
+            recorded = self._store.find(
+                intent.request_key,
+                intent.sample,
+                intent.occurrence,
+                episode=intent.scope,
+                run_id=self._run_id,
+            )
+            if recorded is not None:
+                attempt = recorded.attempts[-1]
+                line = _line(intent, attempt, price_of[intent.expert], intent.worst_usd)
+            else:
+                unsettled += 1
+                line = _interrupted(intent)
+            self._ledger.account([line])
+        return unsettled
+
+    def _find(self, request: Request, key: str, episode: str) -> RecordedCall | None:
+        own = self._mode in ("live", "record")
+        recorded = self._store.find(
+            key,
+            request.sample,
+            request.occurrence,
+            episode=episode,
+            run_id=self._run_id if own else None,
+        )
+        failed_elsewhere = (
+            recorded is not None and recorded.reply is None and recorded.run_id != self._run_id
+        )
+        if recorded is not None and not (failed_elsewhere and self._mode == "auto"):
+            return recorded
+        if own:
+            return None
+        return self._store.find_imported(
+            problem_key(request.problem_text),
+            request.expert.name,
+            request.expert.model,
+            request.sample,
+        )
+
+    async def _ask(self, request: Request, key: str, scope: str, call_id: str) -> RecordedCall:
+        """Asks until there is a reply or no sense in another attempt; stores what came of it."""
+        expert = request.expert
+        worst_usd = worst_case_usd(request)
+        limiter = self._limiters[expert.name]
+        attempts = [_attempt_of(line) for line in self._ledger.lines_of(call_id)]
+        reply: Reply | None = None
+        while reply is None:
+            async with limiter.slot():
+                if self._stopping():
+                    raise StoppedError
+                await self._cap.reserve(worst_usd)
+                intent = Intent(
+                    call=call_id,
+                    attempt=self._ledger.next_attempt(call_id),
+                    expert=expert.name,
+                    model=expert.model,
+                    price=expert.price.row_id,
+                    worst_usd=worst_usd,
+                    request_key=key,
+                    sample=request.sample,
+                    occurrence=request.occurrence,
+                    scope=scope,
+                )
+                attempt, reply, error = await self._attempt(request, intent)
+                # No await from here to the end of the block: a cancelled task must not lose
+                # a reply that has been paid for.
+                attempts.append(attempt)
+                final = reply is not None or not _worth_another(
+                    attempts, error, expert.max_attempts
+                )
+                if final:
+                    recorded = RecordedCall(
+                        request_key=key,
+                        sample=request.sample,
+                        occurrence=request.occurrence,
+                        expert=expert.name,
+                        model=expert.model,
+                        problem_key=problem_key(request.problem_text),
+                        attempts=tuple(attempts),
+                        reply=reply,
+                        episode=scope,
+                        run_id=self._run_id,
+                        request=request.canonical(),
+                    )
+                    self._store.add(recorded)
+                self._ledger.account([_line(intent, attempt, expert.price, worst_usd)])
+            if final:
+                return recorded
+            assert error is not None
+            if error.retry_after_s is None:
+                await asyncio.sleep(backoff_s(len(attempts), call_id))
+        raise AssertionError("unreachable: a reply is final")
+
+    async def _attempt(
+        self, request: Request, intent: Intent
+    ) -> tuple[Attempt, Reply | None, ProviderError | None]:
+        """One journalled attempt, its reservation settled whatever happens."""
+        expert = request.expert
+        limiter = self._limiters[expert.name]
+        loop = asyncio.get_running_loop()
+        spent = intent.worst_usd
+        self._ledger.announce(intent)
+        started = loop.time()
+        self.in_flight += 1
+        try:
+            reply = _well_formed(await self._providers[expert.name].send(request))
+        except ProviderError as error:
+            settled = error.billing == "none"
+            if settled:
+                spent = Decimal(0)
+            limiter.report(
+                rate_limited=error.status == "rate_limited", retry_after_s=error.retry_after_s
+            )
+            attempt = Attempt(
+                status=error.status,
+                settled=settled,
+                latency_s=loop.time() - started,
+                detail=error.detail,
+            )
+            return attempt, None, error
+        except BaseException:
+            self._ledger.account([_interrupted(intent)])
+            raise
+        else:
+            spent = expert.price.cost_usd(reply.usage)
+            limiter.report(rate_limited=False)
+            return Attempt("ok", reply.usage, latency_s=reply.latency_s), reply, None
+        finally:
+            self.in_flight -= 1
+            self._cap.settle(intent.worst_usd, spent)
+
+    def _outcome_of(self, request: Request, recorded: RecordedCall, call_id: str) -> CallOutcome:
+        """The outcome of a stored call; its list cost is booked if this call has not yet."""
+        if not self._ledger.lines_of(call_id):
+            price = request.expert.price
+            first = self._ledger.next_attempt(call_id)
+            self._ledger.account(
+                LedgerLine(
+                    call=call_id,
+                    attempt=first + position,
+                    expert=request.expert.name,
+                    model=request.expert.model,
+                    price=price.row_id,
+                    status=attempt.status,
+                    usage=attempt.usage,
+                    list_cost_usd=_cost(price, attempt.usage),
+                    stored=True,
+                )
+                for position, attempt in enumerate(recorded.attempts)
+            )
+        return self._outcome(request, recorded)
+
+    def _outcome(self, request: Request, recorded: RecordedCall) -> CallOutcome:
+        price = request.expert.price
+        open_bills = sum(not attempt.settled for attempt in recorded.attempts)
+        last = recorded.attempts[-1]
+        return CallOutcome(
+            status=last.status,
+            reply=recorded.reply,
+            attempts=len(recorded.attempts),
+            list_cost_usd=sum(
+                (_cost(price, attempt.usage) for attempt in recorded.attempts), Decimal(0)
+            ),
+            unsettled_usd=worst_case_usd(request) * open_bills if open_bills else Decimal(0),
+            latency_s=sum(attempt.latency_s for attempt in recorded.attempts),
+            detail=last.detail,
+        )
+
+
+class StoppedError(Exception):
+    """The run is being stopped; the episode is left for the next one."""
+
+
+def worst_case_usd(request: Request) -> Decimal:
+    """What one attempt can cost at the most, by the expert's output limit.
+
+    Without a limit only the input is counted: experts that can be billed are refused without
+    one before a run begins.
+    """
+    limit = request.sampling.max_output_tokens or 0
+    return request.expert.price.worst_case_usd(request.max_input_tokens(), limit)
+
+
+def _worth_another(attempts: list[Attempt], error: ProviderError | None, max_attempts: int) -> bool:
+    assert error is not None
+    if not error.retryable:
+        return False
+    if sum(not attempt.settled for attempt in attempts) > REPEATS_AFTER_UNKNOWN_BILL:
+        return False
+    if error.status == "rate_limited":
+        return len(attempts) < max_attempts * RATE_LIMIT_PATIENCE
+    failures = sum(attempt.status != "rate_limited" for attempt in attempts)
+    return failures < max_attempts
+
+
+def _cost(price: Price, usage: Usage | None) -> Decimal:
+    return Decimal(0) if usage is None else price.cost_usd(usage)
+
+
+def _line(intent: Intent, attempt: Attempt, price: Price, worst_usd: Decimal) -> LedgerLine:
+    """The ledger line of an attempt that this run made."""
+    cost = _cost(price, attempt.usage)
+    return LedgerLine(
+        call=intent.call,
+        attempt=intent.attempt,
+        expert=intent.expert,
+        model=intent.model,
+        price=intent.price,
+        status=attempt.status,
+        usage=attempt.usage,
+        list_cost_usd=cost,
+        billed_cost_usd=cost,
+        settled=attempt.settled,
+        unsettled_usd=Decimal(0) if attempt.settled else worst_usd,
+    )
+
+
+def _interrupted(intent: Intent) -> LedgerLine:
+    return LedgerLine(
+        call=intent.call,
+        attempt=intent.attempt,
+        expert=intent.expert,
+        model=intent.model,
+        price=intent.price,
+        status=INTERRUPTED,
+        settled=False,
+        unsettled_usd=intent.worst_usd,
+    )
+
+
+def _attempt_of(line: LedgerLine) -> Attempt:
+    return Attempt(status=line.status, usage=line.usage, settled=line.settled)
+
+
+def _well_formed(reply: Reply) -> Reply:
+    """The reply with text that every file can hold: lone surrogates become `?`."""
+    try:
+        reply.text.encode()
+    except UnicodeEncodeError:
+        text = reply.text.encode("utf-8", "replace").decode()
+        return Reply(text, reply.usage, reply.finish, reply.model, reply.latency_s)
+    return reply
+
+
+def _not_recorded(request: Request) -> CallOutcome:
+    return CallOutcome(
+        status="not_recorded",
+        reply=None,
+        attempts=0,
+        list_cost_usd=Decimal(0),
+        unsettled_usd=Decimal(0),
+        latency_s=0.0,
+        detail=f"no recorded reply of {request.expert.name}, sample {request.sample}",
+    )

@@ -1,0 +1,172 @@
+"""From what a user writes after `--system` to routing systems.
+
+A family is a name before the first colon; what follows is the family's own. Other
+distributions add families through the entry-point group `corl_bench.routers`: a callable that
+takes the text behind the colon and the pool, and returns a list of systems.
+
+    >>> parse_systems(["single:nano", "random"], pool)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from corl_bench.errors import ConfigError
+from corl_bench.experts.base import ExpertSpec, Pool
+from corl_bench.routers.agreement import Cascade, Vote
+from corl_bench.routers.base import Router
+from corl_bench.routers.fixed import Mixture, Random, Single
+from corl_bench.routers.oracle import Oracle
+
+ENTRY_POINTS = "corl_bench.routers"
+
+Factory = Callable[[str, Pool], list[Router]]
+
+
+def parse_systems(texts: Sequence[str], pool: Pool) -> list[Router]:
+    """Systems in the order given; a name given twice counts once.
+
+    Raises:
+        ConfigError: an unknown family or expert, or text that the family cannot read.
+    """
+    systems: dict[str, Router] = {}
+    for text in texts:
+        family, _, rest = text.partition(":")
+        for system in _factory(family, text)(rest, pool):
+            systems.setdefault(system.name, system)
+    return list(systems.values())
+
+
+def baselines(pool: Pool) -> list[str]:
+    """What `corl-bench run` scores when no system is named: every baseline the pool allows."""
+    names = [expert.name for expert in by_price(pool)]
+    texts = [f"single:{expert.name}" for expert in pool.experts]
+    if len(names) >= 2:
+        texts += ["random", f"mix:{names[0]},{names[-1]}@0.5"]
+    if len(names) >= 3:
+        middle = names[len(names) // 2]
+        chosen = (names[0], middle, names[-1])
+        texts += ["cascade:" + ">".join(chosen), "vote:" + ",".join(chosen)]
+    return [*texts, "oracle"]
+
+
+def by_price(pool: Pool) -> list[ExpertSpec]:
+    """Experts from cheap to dear, the controller's own model left out."""
+    experts = [expert for expert in pool.experts if expert.role == "expert"]
+    return sorted(experts, key=lambda e: (e.price.output_usd_per_mtok, e.price.input_usd_per_mtok))
+
+
+def _factory(family: str, text: str) -> Factory:
+    if family in FAMILIES:
+        return FAMILIES[family]
+    registered = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+    if family in registered:
+        loaded: Factory = registered[family].load()
+        return loaded
+    known = sorted({*FAMILIES, *registered})
+    near = get_close_matches(family, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}"
+    raise ConfigError(f"unknown routing system {text!r}{hint}")
+
+
+def _single(rest: str, pool: Pool) -> list[Router]:
+    if rest == "*":
+        return [Single(expert.name) for expert in pool.experts]
+    return [Single(*_experts(rest, ",", pool, f"single:{rest}", least=1, most=1))]
+
+
+def _random(rest: str, pool: Pool) -> list[Router]:
+    if not rest:
+        return [Random(tuple(e.name for e in pool.experts if e.role == "expert"))]
+    experts = _experts(rest, ",", pool, f"random:{rest}", least=1)
+    return [Random(experts, name=f"random:{rest}")]
+
+
+def _mixture(rest: str, pool: Pool) -> list[Router]:
+    text = f"mix:{rest}"
+    names, _, share_text = rest.partition("@")
+    first, second = _experts(names, ",", pool, text, least=2, most=2)
+    try:
+        share = float(share_text) if share_text else 0.5
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise ConfigError(
+            f"{text!r}: {share_text!r} is no probability; write mix:a,b@0.3 for b in 30 %"
+        )
+    return [Mixture(first, second, share)]
+
+
+def _cascade(rest: str, pool: Pool) -> list[Router]:
+    return [Cascade(_experts(rest, ">", pool, f"cascade:{rest}", least=2))]
+
+
+def _vote(rest: str, pool: Pool) -> list[Router]:
+    return [Vote(_experts(rest, ",", pool, f"vote:{rest}", least=2))]
+
+
+def _oracle(rest: str, pool: Pool) -> list[Router]:
+    if rest:
+        raise ConfigError(f"'oracle:{rest}': the oracle takes nothing behind a colon")
+    return [Oracle()]
+
+
+def _python(rest: str, pool: Pool) -> list[Router]:
+    """`python:module:attr`: a system, or something that makes one when called."""
+    module_name, _, attribute = rest.partition(":")
+    text = f"python:{rest}"
+    if not module_name or not attribute:
+        raise ConfigError(f"{text!r}: write python:module:attribute")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{text!r} cannot be loaded: {error}") from error
+    if inspect.isclass(found) or not isinstance(found, Router):
+        try:
+            found = found()
+        except Exception as error:
+            raise ConfigError(f"{text!r} cannot be made: {error!r}") from error
+    if not isinstance(found, Router):
+        raise ConfigError(
+            f"{text!r} is no routing system: it needs name, reads_budget, is_oracle and"
+            " async solve(problem, budget, episode)"
+        )
+    return [found]
+
+
+def _experts(
+    text: str, separator: str, pool: Pool, system: str, *, least: int, most: int | None = None
+) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(separator)) if text else ()
+    if len(names) < least or (most is not None and len(names) > most):
+        wanted = f"{least}" if most == least else f"at least {least}"
+        raise ConfigError(
+            f"{system!r} names {len(names)} experts, {wanted} wanted, with {separator!r} between"
+        )
+    known = [expert.name for expert in pool.experts]
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
+            raise ConfigError(f"{system!r}: no expert {name!r} in pool {pool.name!r}; {hint}")
+    return names
+
+
+FAMILIES: dict[str, Factory] = {
+    "single": _single,
+    "random": _random,
+    "mix": _mixture,
+    "cascade": _cascade,
+    "vote": _vote,
+    "oracle": _oracle,
+    "python": _python,
+}
