@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from corl_bench.errors import ConfigError
+from corl_bench.errors import StorageError
 
 
 class LineFile:
@@ -33,12 +33,12 @@ class LineFile:
         """Opens `path`, creating it where it is missing and cutting off a torn last line.
 
         Raises:
-            ConfigError: the file cannot be written.
+            StorageError: the file cannot be written.
         """
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         except OSError as error:
-            raise ConfigError(f"cannot write {path}: {error.strerror}") from error
+            raise StorageError(f"cannot write {path}: {error.strerror}") from error
         os.ftruncate(descriptor, _end_of_complete_lines(descriptor))
         return cls(path, descriptor)
 
@@ -46,7 +46,7 @@ class LineFile:
         """Appends the rows as one write.
 
         Raises:
-            ConfigError: the disk is full or the file has become unwritable.
+            StorageError: the disk is full or the file has become unwritable.
         """
         data = "".join(
             json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows
@@ -56,7 +56,7 @@ class LineFile:
             while written < len(data):
                 written += os.write(self._descriptor, data[written:])
         except OSError as error:
-            raise ConfigError(
+            raise StorageError(
                 f"cannot write {self.path}: {error.strerror}; make room and run the same"
                 " command again, it goes on where it stopped"
             ) from error
@@ -80,7 +80,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Complete JSON lines of an append-only file; a torn last line is left out.
 
     Raises:
-        ConfigError: a line in the middle is not JSON.
+        StorageError: a line in the middle is not JSON.
     """
     if not path.exists():
         return
@@ -91,7 +91,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
             try:
                 row = json.loads(line)
             except ValueError as error:
-                raise ConfigError(f"{path}:{number}: not JSON ({error})") from error
+                raise StorageError(f"{path}:{number}: not JSON ({error})") from error
             yield row
 
 

@@ -22,7 +22,8 @@ from typing import Any
 from corl_bench import grading
 from corl_bench.errors import CapReachedError, ConfigError
 from corl_bench.experts.base import ExpertSpec, Request, Sampling
-from corl_bench.experts.caller import Caller, CallOutcome, StoppedError
+from corl_bench.experts.caller import Caller, CallOutcome, StoppedError, worst_case_usd
+from corl_bench.money.ledger import INTERRUPTED
 from corl_bench.money.prices import Price
 from corl_bench.results import CallRecord
 from corl_bench.types import Message, Problem, Usage, Verdict
@@ -96,6 +97,9 @@ class Episode:
         self._made: dict[str, int] = {}
         self._calls: list[CallRecord | None] = []
         self._clock_s = 0.0
+        self._pending = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @property
     def calls(self) -> tuple[CallRecord, ...]:
@@ -142,6 +146,8 @@ class Episode:
         self._calls.append(None)
         self._made[request.key()] = request.occurrence + 1
         started_s = self._clock_s
+        self._pending += 1
+        self._idle.clear()
         try:
             outcome = await self._caller.call(
                 request, call_id=f"{self._key}#{position}", episode=self._key
@@ -149,9 +155,21 @@ class Episode:
         except (CapReachedError, StoppedError) as error:
             self.aborted = error
             raise
+        except asyncio.CancelledError:
+            # The system gave up on a call that may be billed all the same.
+            self._calls[position] = _dropped(request)
+            raise
+        finally:
+            self._pending -= 1
+            if not self._pending:
+                self._idle.set()
         self._calls[position] = _record(request, outcome)
         self._clock_s = max(self._clock_s, started_s + outcome.latency_s)
         return _reply(request, outcome)
+
+    async def settled(self) -> None:
+        """Waits for calls that the system started and did not wait for; they cost as well."""
+        await self._idle.wait()
 
     def answer_in(self, text: str | None) -> str | None:
         """The final answer stated in a reply, if there is one."""
@@ -231,6 +249,16 @@ def _record(request: Request, outcome: CallOutcome) -> CallRecord:
         latency_s=outcome.latency_s,
         source_correct=None if reply is None else reply.source_correct,
         detail=outcome.detail,
+    )
+
+
+def _dropped(request: Request) -> CallRecord:
+    return CallRecord(
+        expert=request.expert.name,
+        model=request.expert.model,
+        role=request.expert.role,
+        status=INTERRUPTED,
+        unsettled_usd=worst_case_usd(request),
     )
 
 

@@ -18,6 +18,10 @@ class ConfigError(CorlError):
     """A file, an option or a name given by the user is not usable."""
 
 
+class StorageError(ConfigError):
+    """A file of the run cannot be read or written; it ends the run, never just an episode."""
+
+
 class UnpricedModelError(CorlError, LookupError):
     """A model has no price at the date asked for; it is never priced at zero instead."""
 

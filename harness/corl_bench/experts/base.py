@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Literal, Protocol
 
 from corl_bench.money.prices import Price
@@ -94,6 +95,8 @@ class Pool:
     """Tables that concern several experts at once (the simulation's, say)."""
     digest: str = ""
     """sha256 of what shapes replies and prices; addresses and keys are no part of it."""
+    price_date: date | None = None
+    """The day whose library prices the experts have."""
 
     @property
     def simulated(self) -> bool:
@@ -127,13 +130,17 @@ class Request:
 
     def canonical(self) -> str:
         """What decides the reply, as one line of JSON; no address, key or alias in it."""
+        asked: dict[str, Any] = {
+            "provider": self.expert.provider,
+            "model": self.expert.model,
+            "messages": [message.as_dict() for message in self.messages],
+            "sampling": self.sampling.as_dict(),
+        }
+        # Fields of the body that the pool adds (an extended-thinking budget, say).
+        if body := self.expert.options.get("body"):
+            asked["body"] = body
         return json.dumps(
-            {
-                "provider": self.expert.provider,
-                "model": self.expert.model,
-                "messages": [message.as_dict() for message in self.messages],
-                "sampling": self.sampling.as_dict(),
-            },
+            asked,
             ensure_ascii=False,
             separators=(",", ":"),
             sort_keys=True,
@@ -191,8 +198,10 @@ class CheckResult:
     """What `corl-bench pool check` found out about one expert."""
 
     reachable: bool | None
-    """None: nothing to reach (simulated, recorded)."""
+    """None: nothing to reach (simulated, recorded), or nothing to try it with (no key)."""
     detail: str = ""
+    ready: bool = True
+    """False: a call would fail; `detail` says why."""
 
 
 class Provider(Protocol):

@@ -24,13 +24,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import Literal
 
 from corl_bench.experts.base import Provider, ProviderError, Reply, Request
-from corl_bench.experts.limits import backoff_s
+from corl_bench.experts.limits import Limiters, backoff_s
 from corl_bench.experts.recording import Attempt, RecordedCall, problem_key
 from corl_bench.experts.store import RecordingStore
 from corl_bench.money.cap import SpendingCap
@@ -62,20 +61,11 @@ class CallOutcome:
     detail: str = ""
 
 
-class Limiter(Protocol):
-    """Holds back requests to one provider while it is busy or has asked for a pause."""
-
-    def slot(self) -> AbstractAsyncContextManager[object]: ...
-
-    def report(self, *, rate_limited: bool, retry_after_s: float | None = None) -> None: ...
-
-
 class Caller:
     """Calls experts for all episodes of a run.
 
     Args:
         providers: by alias of the expert.
-        limiters: by alias; experts of one provider and key share one.
         store: where replies are kept; in `replay` it is only read.
         run_id: identifies this run's own recordings in the store.
         stopping: asked before each attempt; true after a first Ctrl-C.
@@ -85,7 +75,6 @@ class Caller:
         self,
         *,
         providers: Mapping[str, Provider],
-        limiters: Mapping[str, Limiter],
         store: RecordingStore,
         ledger: Ledger,
         cap: SpendingCap,
@@ -94,7 +83,7 @@ class Caller:
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._providers = providers
-        self._limiters = limiters
+        self._limiters = Limiters()
         self._store = store
         self._ledger = ledger
         self._cap = cap
@@ -109,6 +98,7 @@ class Caller:
         """Answers one request from the store or from its provider.
 
         Args:
+            request: what to ask, and which draw of the reply.
             call_id: the call's name in the ledger; the same after a resume.
             episode: key of the episode that asks.
 
@@ -200,93 +190,92 @@ class Caller:
         """Asks until there is a reply or no sense in another attempt; stores what came of it."""
         expert = request.expert
         worst_usd = worst_case_usd(request)
-        limiter = self._limiters[expert.name]
+        limiter = self._limiters.for_expert(expert)
         attempts = [_attempt_of(line) for line in self._ledger.lines_of(call_id)]
         reply: Reply | None = None
         while reply is None:
-            async with limiter.slot():
-                if self._stopping():
-                    raise StoppedError
-                await self._cap.reserve(worst_usd)
-                intent = Intent(
-                    call=call_id,
-                    attempt=self._ledger.next_attempt(call_id),
-                    expert=expert.name,
-                    model=expert.model,
-                    price=expert.price.row_id,
-                    worst_usd=worst_usd,
-                    request_key=key,
-                    sample=request.sample,
-                    occurrence=request.occurrence,
-                    scope=scope,
-                )
-                attempt, reply, error = await self._attempt(request, intent)
-                # No await from here to the end of the block: a cancelled task must not lose
-                # a reply that has been paid for.
-                attempts.append(attempt)
-                final = reply is not None or not _worth_another(
-                    attempts, error, expert.max_attempts
-                )
-                if final:
-                    recorded = RecordedCall(
+            spent_usd = Decimal(0)
+            await self._cap.reserve(worst_usd)
+            try:
+                async with limiter.slot():
+                    if self._stopping():
+                        raise StoppedError
+                    intent = Intent(
+                        call=call_id,
+                        attempt=self._ledger.next_attempt(call_id),
+                        expert=expert.name,
+                        model=expert.model,
+                        price=expert.price.row_id,
+                        worst_usd=worst_usd,
                         request_key=key,
                         sample=request.sample,
                         occurrence=request.occurrence,
-                        expert=expert.name,
-                        model=expert.model,
-                        problem_key=problem_key(request.problem_text),
-                        attempts=tuple(attempts),
-                        reply=reply,
-                        episode=scope,
-                        run_id=self._run_id,
-                        request=request.canonical(),
+                        scope=scope,
                     )
-                    self._store.add(recorded)
-                self._ledger.account([_line(intent, attempt, expert.price, worst_usd)])
+                    spent_usd = worst_usd
+                    attempt, reply, error = await self._attempt(request, intent)
+                    # No await from here to the end of the block: a cancelled task must not
+                    # lose a reply that has been paid for.
+                    attempts.append(attempt)
+                    final = reply is not None or not _worth_another(
+                        attempts, error, expert.max_attempts
+                    )
+                    if final:
+                        recorded = RecordedCall(
+                            request_key=key,
+                            sample=request.sample,
+                            occurrence=request.occurrence,
+                            expert=expert.name,
+                            model=expert.model,
+                            problem_key=problem_key(request.problem_text),
+                            attempts=tuple(attempts),
+                            reply=reply,
+                            episode=scope,
+                            run_id=self._run_id,
+                            request=request.canonical(),
+                        )
+                        self._store.add(recorded)
+                    line = _line(intent, attempt, expert.price, worst_usd)
+                    self._ledger.account([line])
+                    spent_usd = line.billed_cost_usd + line.unsettled_usd
+            finally:
+                self._cap.settle(worst_usd, spent_usd)
             if final:
                 return recorded
             assert error is not None
             if error.retry_after_s is None:
-                await asyncio.sleep(backoff_s(len(attempts), call_id))
+                await asyncio.sleep(backoff_s(len(attempts) - 1, call_id))
         raise AssertionError("unreachable: a reply is final")
 
     async def _attempt(
         self, request: Request, intent: Intent
     ) -> tuple[Attempt, Reply | None, ProviderError | None]:
-        """One journalled attempt, its reservation settled whatever happens."""
+        """One journalled attempt; one that is cancelled is accounted for here."""
         expert = request.expert
-        limiter = self._limiters[expert.name]
+        limiter = self._limiters.for_expert(expert)
         loop = asyncio.get_running_loop()
-        spent = intent.worst_usd
         self._ledger.announce(intent)
-        started = loop.time()
+        started_s = loop.time()
         self.in_flight += 1
         try:
             reply = _well_formed(await self._providers[expert.name].send(request))
         except ProviderError as error:
-            settled = error.billing == "none"
-            if settled:
-                spent = Decimal(0)
-            limiter.report(
-                rate_limited=error.status == "rate_limited", retry_after_s=error.retry_after_s
-            )
+            if error.status == "rate_limited":
+                limiter.report("rate_limited", error.retry_after_s)
             attempt = Attempt(
                 status=error.status,
-                settled=settled,
-                latency_s=loop.time() - started,
+                settled=error.billing == "none",
+                latency_s=loop.time() - started_s,
                 detail=error.detail,
             )
             return attempt, None, error
         except BaseException:
             self._ledger.account([_interrupted(intent)])
             raise
-        else:
-            spent = expert.price.cost_usd(reply.usage)
-            limiter.report(rate_limited=False)
-            return Attempt("ok", reply.usage, latency_s=reply.latency_s), reply, None
         finally:
             self.in_flight -= 1
-            self._cap.settle(intent.worst_usd, spent)
+        limiter.report("ok")
+        return Attempt("ok", reply.usage, latency_s=reply.latency_s), reply, None
 
     def _outcome_of(self, request: Request, recorded: RecordedCall, call_id: str) -> CallOutcome:
         """The outcome of a stored call; its list cost is booked if this call has not yet."""

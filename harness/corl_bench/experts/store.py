@@ -15,11 +15,10 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,43 +26,13 @@ from typing import Any
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import Reply
 from corl_bench.experts.recording import Attempt, RecordedCall
-from corl_bench.types import Usage
-
-SCHEMA_VERSION = 1
-APPLICATION_ID = 0x436F524C
-"""`CoRL` in ASCII, in the header of the file: tells a store from any other SQLite file."""
-
-BUSY_TIMEOUT_S = 60.0
-"""How long to wait for another process; a call holds the file for well under a millisecond,
-an import until it is complete."""
-
-_TABLES = (
-    # One row a call. JSON columns stay readable to the sqlite3 shell; long texts are deflated.
-    # reply and text are NULL where every attempt failed.
-    """CREATE TABLE calls (
-        id INTEGER PRIMARY KEY,
-        origin TEXT NOT NULL,
-        request_key TEXT NOT NULL,
-        sample INTEGER NOT NULL,
-        occurrence INTEGER NOT NULL,
-        episode TEXT NOT NULL,
-        run_id TEXT NOT NULL,
-        expert TEXT NOT NULL,
-        model TEXT NOT NULL,
-        problem_key TEXT NOT NULL,
-        attempts TEXT NOT NULL,
-        reply TEXT,
-        text BLOB,
-        request BLOB NOT NULL
-    ) STRICT""",
-    # Two partial indexes instead of two full ones: each row is in exactly one of them.
-    """CREATE UNIQUE INDEX recorded_calls
-        ON calls (request_key, sample, occurrence, episode, run_id) WHERE origin = 'recorded'""",
-    """CREATE UNIQUE INDEX imported_calls
-        ON calls (problem_key, expert, sample) WHERE origin = 'imported'""",
-    # Statements of imported calls, so that an export names them as the import did.
-    "CREATE TABLE problems (problem_key TEXT PRIMARY KEY, text BLOB NOT NULL) STRICT, WITHOUT ROWID",
+from corl_bench.experts.store_file import (
+    DECODING_ERRORS,
+    connect_to_read,
+    connect_to_write,
+    explain,
 )
+from corl_bench.types import Usage
 
 _COLUMNS = (
     "request_key, sample, occurrence, expert, model, problem_key, attempts, reply, text, "
@@ -93,3 +62,355 @@ _FIND_IMPORTED = (
     f"SELECT {_COLUMNS} FROM calls WHERE origin = 'imported' AND problem_key = ?1"
     " AND (expert = ?2 OR model = ?3) AND sample = ?4 ORDER BY expert = ?2 DESC, id DESC LIMIT 1"
 )
+
+_STATS = """SELECT expert, model, count(*), sum(origin = 'imported'), count(DISTINCT problem_key),
+        count(DISTINCT sample), sum(json_array_length(attempts)), sum(reply IS NULL),
+        total(json_extract(reply, '$.usage.input_tokens'))
+            + total(json_extract(reply, '$.usage.cached_input_tokens'))
+            + total(json_extract(reply, '$.usage.cache_write_tokens'))
+            + total(json_extract(reply, '$.usage.cache_write_1h_tokens')),
+        total(json_extract(reply, '$.usage.cached_input_tokens')),
+        total(json_extract(reply, '$.usage.output_tokens')),
+        total(json_extract(reply, '$.usage.reasoning_tokens')),
+        total(json_extract(reply, '$.usage.estimated')),
+        count(json_extract(reply, '$.source_correct')),
+        total(json_extract(reply, '$.source_correct'))
+    FROM calls GROUP BY expert, model ORDER BY expert, model"""
+
+_DEFLATE_LEVEL = 1
+"""Level 1 gives within 5 % of the size of level 6 on replies, at four fifths of its time."""
+
+_PAGE_ROWS = 256
+
+# A provider may quote a part of the key in its reply to a bad one. Our own clients strike it out
+# themselves, by the same shapes; this is for providers of other distributions.
+_KEY_LIKE = re.compile(r"\b(?:sk-|pk-|xai-|gsk_|hf_|AIza)[\w*.-]{6,}|(?<=Bearer )\S+")
+
+
+@dataclass(frozen=True, slots=True)
+class ExpertStats:
+    """What a store holds of one expert (under one model id). Tokens are those of its replies."""
+
+    expert: str
+    model: str
+    calls: int
+    imported: int
+    """Of the calls, how many came from a file of answers rather than from a run."""
+    problems: int
+    samples: int
+    """Distinct sample indices."""
+    attempts: int
+    errors: int
+    """Calls without a reply."""
+    input_tokens: int
+    """All classes of input together."""
+    cached_input_tokens: int
+    output_tokens: int
+    """Reasoning included."""
+    reasoning_tokens: int
+    estimated: int
+    """Replies whose token counts are estimates."""
+    judged: int
+    """Replies that came with a verdict of their source."""
+    judged_correct: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    """What a store holds, expert by expert in the order of their names."""
+
+    path: Path
+    size_bytes: int
+    """On disk, the write-ahead log included."""
+    schema_version: int
+    experts: tuple[ExpertStats, ...]
+
+    @property
+    def calls(self) -> int:
+        return sum(expert.calls for expert in self.experts)
+
+
+class RecordingStore:
+    """One open store; `RecordingStore.open` is the way in.
+
+    Looking up and adding are one SQLite statement each on one connection, which SQLite itself
+    serialises, so any thread may do it. Only `transaction` belongs to a single thread.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool = True, read_only: bool = False) -> RecordingStore:
+        """Opens a store.
+
+        Args:
+            path: the store's file.
+            create: make a new store where there is no file; else that is an error.
+            read_only: only look things up; works in a folder that one may not write to.
+
+        Raises:
+            ConfigError: the file is missing, no store, damaged, locked for more than
+                `BUSY_TIMEOUT_S`, not permitted, or written by a newer version.
+        """
+        try:
+            if path.is_dir():
+                raise ConfigError(f"{path} is a folder; recordings are one file: name it")
+            if not path.exists():
+                if read_only or not create:
+                    raise ConfigError(
+                        f"no recordings at {path}: run with --mode record, or "
+                        f"`corl-bench recordings import {path} FILE`, to make some"
+                    )
+                path.parent.mkdir(parents=True, exist_ok=True)
+            if read_only:
+                return cls(path, connect_to_read(path))
+            return cls(path, connect_to_write(path))
+        except OSError as error:
+            raise ConfigError(f"cannot reach {path}: {error.strerror}") from error
+        except sqlite3.Error as error:
+            raise explain(path, error) from error
+
+    def find(
+        self,
+        request_key: str,
+        sample: int,
+        occurrence: int,
+        *,
+        episode: str = "",
+        run_id: str | None = None,
+    ) -> RecordedCall | None:
+        """Looks up a recorded call.
+
+        Args:
+            request_key: `Request.key()`.
+            sample: which draw of the reply.
+            occurrence: how often the episode made this very request before.
+            episode: prefer the call that belongs to this episode alone over the shared one.
+            run_id: only calls that this run recorded.
+
+        Returns:
+            The call, the newest one where several runs recorded it; None: there is none.
+        """
+        key = (request_key, sample, occurrence, episode)
+        if run_id is None:
+            return self._find(_FIND_IN_ANY_RUN, key)
+        return self._find(_FIND_IN_ONE_RUN, (*key, run_id))
+
+    def find_imported(
+        self, problem_key: str, expert: str, model: str, sample: int
+    ) -> RecordedCall | None:
+        """Looks up an imported answer to a problem, by the expert's alias, else by its model."""
+        return self._find(_FIND_IMPORTED, (problem_key, expert, model, sample))
+
+    def find_same(self, call: RecordedCall) -> RecordedCall | None:
+        """Looks up the stored call that stands where `add(call)` would put this one."""
+        if call.origin == "imported":
+            found = self.find_imported(call.problem_key, call.expert, "", call.sample)
+            return found if found and found.expert == call.expert else None
+        found = self.find(
+            call.request_key,
+            call.sample,
+            call.occurrence,
+            episode=call.episode,
+            run_id=call.run_id,
+        )
+        return found if found and found.episode == call.episode else None
+
+    def add(self, call: RecordedCall) -> bool:
+        """Stores a call; when it returns, a kill of the process does not lose it.
+
+        A recorded call is stored once for each (request_key, sample, occurrence, episode,
+        run_id), an imported one once for each (problem_key, expert, sample). A second one is
+        left aside, unless it has a reply and the stored one has none.
+
+        Returns:
+            True where the call is stored now, False where one was there already.
+
+        Raises:
+            ConfigError: the disk is full, the file locked, damaged or read-only.
+        """
+        statement = _ADD_IMPORTED if call.origin == "imported" else _ADD_RECORDED
+        try:
+            return self._connection.execute(statement, _row_of(call)).rowcount > 0
+        except sqlite3.Error as error:
+            raise explain(self.path, error) from error
+
+    def add_problem(self, problem_key: str, text: str) -> None:
+        """Keeps the statement of an imported call for export; a known one stays as it is."""
+        try:
+            self._connection.execute(
+                "INSERT OR IGNORE INTO problems VALUES (?, ?)", (problem_key, _deflate(text))
+            )
+        except sqlite3.Error as error:
+            raise explain(self.path, error) from error
+
+    def problem_text(self, problem_key: str) -> str | None:
+        """The statement that an import named by `problem_key`; None: unknown."""
+        try:
+            row = self._connection.execute(
+                "SELECT text FROM problems WHERE problem_key = ?", (problem_key,)
+            ).fetchone()
+            return None if row is None else _inflate(row[0])
+        except (sqlite3.Error, zlib.error) as error:
+            raise explain(self.path, error) from error
+
+    def calls(self) -> Iterator[RecordedCall]:
+        """All calls stored when it is called first, in the order in which they were stored.
+
+        Reads in pages, so a long export holds no lock and no growing log under a writer.
+        """
+        try:
+            (last,) = self._connection.execute("SELECT max(id) FROM calls").fetchone()
+            position = 0
+            while last is not None and position < last:
+                page = self._connection.execute(
+                    f"SELECT id, {_COLUMNS} FROM calls WHERE id > ? AND id <= ?"
+                    f" ORDER BY id LIMIT {_PAGE_ROWS}",
+                    (position, last),
+                ).fetchall()
+                if not page:
+                    return
+                position = page[-1][0]
+                for row in page:
+                    yield _call_of(row[1:])
+        except (sqlite3.Error, *DECODING_ERRORS) as error:
+            raise explain(self.path, error) from error
+
+    def stats(self) -> StoreStats:
+        """Counts calls and tokens; reads the whole store."""
+        try:
+            rows = self._connection.execute(_STATS).fetchall()
+            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        except sqlite3.Error as error:
+            raise explain(self.path, error) from error
+        experts = tuple(
+            ExpertStats(expert, model, *(int(value) for value in counts))
+            for expert, model, *counts in rows
+        )
+        files = (self.path, self.path.with_name(self.path.name + "-wal"))
+        size_bytes = sum(file.stat().st_size for file in files if file.exists())
+        return StoreStats(self.path, size_bytes, version, experts)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All that is added inside is stored together at the end, or nothing of it."""
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise explain(self.path, error) from error
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            # SQLite has rolled back by itself where the disk was full.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise explain(self.path, error) from error
+            raise
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> RecordingStore:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _find(self, statement: str, arguments: tuple[Any, ...]) -> RecordedCall | None:
+        try:
+            row = self._connection.execute(statement, arguments).fetchone()
+            return None if row is None else _call_of(row)
+        except (sqlite3.Error, *DECODING_ERRORS) as error:
+            raise explain(self.path, error) from error
+
+
+def attempts_as_list(attempts: tuple[Attempt, ...]) -> list[dict[str, Any]]:
+    """Attempts as JSON values, defaults left out and keys struck out."""
+    return [
+        {"status": attempt.status}
+        | ({} if attempt.usage is None else {"usage": usage_as_dict(attempt.usage)})
+        | ({} if attempt.settled else {"settled": False})
+        | ({"latency_s": attempt.latency_s} if attempt.latency_s else {})
+        | ({"detail": _KEY_LIKE.sub("***", attempt.detail)} if attempt.detail else {})
+        for attempt in attempts
+    ]
+
+
+def usage_as_dict(usage: Usage) -> dict[str, int | bool]:
+    """The counts that are not zero, input and output always."""
+    return {"input_tokens": 0, "output_tokens": 0} | usage.as_dict()
+
+
+def _deflate(text: str) -> bytes:
+    # surrogatepass: a provider may cut a character in two, and a reply is stored as it came.
+    return zlib.compress(text.encode("utf-8", "surrogatepass"), _DEFLATE_LEVEL) if text else b""
+
+
+def _inflate(data: bytes) -> str:
+    return zlib.decompress(data).decode("utf-8", "surrogatepass") if data else ""
+
+
+def _row_of(call: RecordedCall) -> tuple[Any, ...]:
+    reply = call.reply
+    body: dict[str, Any] | None = None
+    if reply is not None:
+        body = {"usage": usage_as_dict(reply.usage), "finish": reply.finish, "model": reply.model}
+        if reply.latency_s:
+            body["latency_s"] = reply.latency_s
+        if reply.source_correct is not None:
+            body["source_correct"] = reply.source_correct
+    return (
+        call.request_key,
+        call.sample,
+        call.occurrence,
+        call.expert,
+        call.model,
+        call.problem_key,
+        _dump(attempts_as_list(call.attempts)),
+        None if body is None else _dump(body),
+        None if reply is None else _deflate(reply.text),
+        call.episode,
+        call.run_id,
+        call.origin,
+        _deflate(call.request),
+    )
+
+
+def _call_of(row: tuple[Any, ...]) -> RecordedCall:
+    (key, sample, occurrence, expert, model, problem, attempts, reply, text, *rest) = row
+    episode, run_id, origin, request = rest
+    return RecordedCall(
+        request_key=key,
+        sample=sample,
+        occurrence=occurrence,
+        expert=expert,
+        model=model,
+        problem_key=problem,
+        attempts=tuple(_attempt_of(attempt) for attempt in json.loads(attempts)),
+        reply=None if reply is None else _reply_of(json.loads(reply), _inflate(text)),
+        episode=episode,
+        run_id=run_id,
+        origin=origin,
+        request=_inflate(request),
+    )
+
+
+def _attempt_of(body: dict[str, Any]) -> Attempt:
+    usage = body.pop("usage", None)
+    return Attempt(usage=None if usage is None else Usage(**usage), **body)
+
+
+def _reply_of(body: dict[str, Any], text: str) -> Reply:
+    return Reply(text, **(body | {"usage": Usage(**body["usage"])}))
+
+
+_dump = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode

@@ -112,7 +112,7 @@ class Transport:
                 ),
             ) as response:
                 if response.status < 300:
-                    content = await self._read(response, host)
+                    content = await self._read(response)
                 else:
                     content = await _read_error(response)
                 return HttpReply(
@@ -131,11 +131,11 @@ class Transport:
             detail = f"the proxy answered with status {error.status}"
             raise _unreachable(host, detail, retryable=error.status >= 500) from None
         except TimeoutError:
-            raise _lost("timeout", f"{host} gave no full answer in {timeout_s:g} s") from None
+            raise _lost("timeout", f"no full answer in {timeout_s:g} s") from None
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as error:
-            raise _lost("cut", f"{host} ended the answer early ({type(error).__name__})") from None
+            raise _lost("cut", f"the answer ended early ({type(error).__name__})") from None
         except aiohttp.ClientError as error:
-            raise _lost("malformed", f"{host} speaks no HTTP ({type(error).__name__})") from None
+            raise _lost("malformed", f"the answer is no HTTP ({type(error).__name__})") from None
 
     async def aclose(self) -> None:
         """Closes all connections; the next exchange would open new ones."""
@@ -166,7 +166,7 @@ class Transport:
             self._proxies[origin] = proxy_for(url, self._environment)
         return self._proxies[origin]
 
-    async def _read(self, response: aiohttp.ClientResponse, host: str) -> bytes:
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         chunks: list[bytes] = []
         size = 0
         # Chunk by chunk, so that a gzip bomb is met at the limit and not after it.
@@ -177,7 +177,7 @@ class Transport:
                 limit_mib = self._max_body_bytes / 1024**2
                 raise ProviderError(
                     "malformed",
-                    f"{host} sent an answer of more than {limit_mib:g} MiB",
+                    f"the answer has more than {limit_mib:g} MiB",
                     billing="unknown",
                 )
             chunks.append(chunk)
@@ -185,18 +185,19 @@ class Transport:
 
 
 def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:
-    """The proxy that `environment` names for `url`, or None for a direct connection."""
-    from urllib.request import proxy_bypass_environment
+    """The proxy that `environment` names for `url`, or None for a direct connection.
 
+    `NO_PROXY` holds host names separated by commas; each stands for its subdomains too, and
+    `*` for every host.
+    """
     parts = urlsplit(url)
     host = parts.hostname or ""
     if _is_loopback(host):
         return None
-    # urllib types the mapping as if it held nothing but strings by scheme; `no` is its name
-    # for the exceptions.
-    exceptions = _variable(environment, "no_proxy")
-    if exceptions and proxy_bypass_environment(parts.netloc, {"no": exceptions}):
-        return None
+    for exception in (_variable(environment, "no_proxy") or "").split(","):
+        domain = exception.strip().lower().lstrip(".")
+        if domain == "*" or host == domain or (domain and host.endswith(f".{domain}")):
+            return None
     return _variable(environment, f"{parts.scheme}_proxy") or _variable(environment, "all_proxy")
 
 
@@ -217,13 +218,16 @@ async def _read_error(response: aiohttp.ClientResponse) -> bytes:
     """What can be had of an error's body: the status alone already says what happened."""
     import aiohttp
 
+    body = bytearray()
     try:
-        body = await response.content.read(MAX_ERROR_BODY_BYTES)
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > MAX_ERROR_BODY_BYTES:
+                response.close()
+                break
     except (aiohttp.ClientError, TimeoutError):
-        body = b""
-    if not response.content.at_eof():
         response.close()
-    return body
+    return bytes(body)
 
 
 def _unreachable(host: str, detail: str, *, retryable: bool = True) -> ProviderError:

@@ -16,9 +16,7 @@ from decimal import Decimal
 from statistics import NormalDist
 
 
-def wilson_interval(
-    successes: float, n: float, confidence: float = 0.95
-) -> tuple[float, float]:
+def wilson_interval(successes: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of a proportion.
 
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical

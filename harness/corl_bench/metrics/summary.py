@@ -21,6 +21,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from corl_bench.metrics.accuracy import accuracy_interval, quantile, violates
+from corl_bench.money.amounts import sum_usd
 from corl_bench.results import EpisodeRecord, SummaryRow
 from corl_bench.types import VERDICT_STATUSES, Budget
 
@@ -46,7 +47,7 @@ class _Tally:
     samples_by_problem: Counter[str] = field(default_factory=Counter)
     costs: list[Decimal] = field(default_factory=list)
     latencies_s: list[float] = field(default_factory=list)
-    unsettled_usd: Decimal = Decimal(0)
+    unsettled_usd: list[Decimal] = field(default_factory=list)
     calls: int = 0
     calls_by_expert: Counter[str] = field(default_factory=Counter)
     truncated: int = 0
@@ -64,7 +65,7 @@ class _Tally:
         self.correct_by_problem[episode.problem_id] += episode.verdict == "correct"
         self.costs.append(episode.list_cost_usd)
         self.latencies_s.append(episode.latency_s)
-        self.unsettled_usd += episode.unsettled_usd
+        self.unsettled_usd.append(episode.unsettled_usd)
         self.calls += len(episode.calls)
         for call in episode.calls:
             if call.role == "expert":
@@ -115,12 +116,12 @@ def summarise(
     Raises:
         ValueError: an episode belongs to no task, system or budget of the run.
     """
+    scored_at: Sequence[Budget | None] = budgets or (None,)
     tallies: dict[tuple[str, str, str | None], _Tally] = {}
     for task in tasks:
         for system, traits in systems.items():
-            told = [budget.name for budget in budgets] if traits.reads_budget else []
-            for name in told or [None]:
-                tallies[task, system, name] = _Tally()
+            for budget in scored_at:
+                tallies[task, system, _told(budget, traits)] = _Tally()
     for episode in episodes:
         tally = tallies.get((episode.task, episode.system, episode.budget))
         if tally is None:
@@ -130,12 +131,15 @@ def summarise(
     rows = []
     for task in tasks:
         for system, traits in systems.items():
-            for budget in budgets or [None]:
-                name = budget.name if budget is not None and traits.reads_budget else None
-                tally = tallies[task, system, name]
-                if tally.costs:
-                    rows.append(_row(task, system, traits, budget, tally))
+            for budget in scored_at:
+                scored = tallies[task, system, _told(budget, traits)]
+                if scored.costs:
+                    rows.append(_row(task, system, traits, budget, scored))
     return tuple(rows)
+
+
+def _told(budget: Budget | None, traits: SystemTraits) -> str | None:
+    return budget.name if budget is not None and traits.reads_budget else None
 
 
 def _row(
@@ -148,7 +152,7 @@ def _row(
         Fraction(tally.correct_by_problem[problem], count)
         for problem, count in tally.samples_by_problem.items()
     ]
-    total_cost_usd = sum(tally.costs, Decimal(0))
+    total_cost_usd = sum_usd(tally.costs)
     violations = 0
     if budget is not None:
         violations = sum(violates(cost_usd, budget.usd) for cost_usd in tally.costs)
@@ -173,7 +177,7 @@ def _row(
         verdicts={status: tally.verdicts[status] for status in VERDICT_STATUSES},
         mean_cost_usd=(total_cost_usd / episodes).quantize(_COST_STEP),
         total_cost_usd=total_cost_usd,
-        unsettled_usd=tally.unsettled_usd,
+        unsettled_usd=sum_usd(tally.unsettled_usd),
         calls=tally.calls,
         expert_call_ratio=expert_calls / episodes,
         calls_by_expert=dict(sorted(tally.calls_by_expert.items())),

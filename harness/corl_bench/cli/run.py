@@ -1,0 +1,205 @@
+"""`corl-bench run`: score routing systems."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "--task",
+    "-t",
+    "tasks",
+    multiple=True,
+    default=("synth",),
+    show_default=True,
+    metavar="TASK",
+    help="Task (NAME, NAME:SPLIT or a JSONL file); repeatable.",
+)
+@click.option(
+    "--system",
+    "-s",
+    "systems",
+    multiple=True,
+    metavar="SYSTEM",
+    help="Routing system, repeatable: single:E or single:*, random, mix:A,B@P (B with"
+    " probability P), cascade:A>B>C, vote:A,B,C, oracle, python:MODULE:ATTR."
+    " [default: every baseline]",
+)
+@click.option(
+    "--pool", "-p", default="sim", show_default=True, metavar="FILE|NAME", help="Experts on offer."
+)
+@click.option(
+    "--budget",
+    "-b",
+    default=None,
+    metavar="B",
+    help="Dollars a problem: low=0.0005,high=0.01, names of the pool's budgets, an"
+    " amount, or none. [default: all that the pool names]",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Samples of each problem.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Only so many problems of each task, drawn by the seed.",
+)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of draws, coins and --limit."
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["auto", "live", "record", "replay"]),
+    default="auto",
+    show_default=True,
+    help="Where replies come from; see docs/recordings.md.",
+)
+@click.option(
+    "--recordings",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    help="Store of recorded replies. [default: one in the run's directory]",
+)
+@click.option(
+    "--out",
+    "-o",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Directory of the run. [default: runs/TASK-POOL-ID, ID by the settings]",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    envvar="CORL_DATA_DIR",
+    help="Folder of <task>[_<split>].jsonl files.",
+)
+@click.option(
+    "--price-date",
+    default=None,
+    metavar="DATE",
+    help="Day whose prices hold. [default: the pool's, else today]",
+)
+@click.option(
+    "--max-cost",
+    default=None,
+    metavar="USD",
+    help="Spending cap; the worst case of a call is reserved before it is made.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=1, max=4096),
+    default=64,
+    show_default=True,
+    help="Episodes at a time.",
+)
+@click.option("--retry-errors", is_flag=True, help="Make episodes again that ended in error.")
+@click.option(
+    "--allow-digest-mismatch",
+    is_flag=True,
+    help="Use rows that are not those which the task pins; shown in every result.",
+)
+@click.option("--latency", is_flag=True, help="Let simulated experts take their time.")
+@click.option("--dry-run", is_flag=True, help="Estimate calls, time and dollars, and stop.")
+@click.option("--json", "as_json", is_flag=True, help="Print summary.json instead of the table.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress.")
+def command(
+    tasks: tuple[str, ...],
+    systems: tuple[str, ...],
+    pool: str,
+    budget: str | None,
+    samples: int,
+    limit: int | None,
+    seed: int,
+    mode: str,
+    recordings: Path | None,
+    out: Path | None,
+    data_dir: Path | None,
+    price_date: str | None,
+    max_cost: str | None,
+    concurrency: int,
+    retry_errors: bool,
+    allow_digest_mismatch: bool,
+    latency: bool,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Score routing systems on a task, from problems to a table in dollars.
+
+    Without arguments: the test split of the generated task synth, the simulated pool sim, all
+    baseline systems, the pool's named budgets. The same command again does only what is owed.
+    """
+    import json
+
+    from corl_bench.experts.caller import MODES
+    from corl_bench.experts.pools import load_pool
+    from corl_bench.money.amounts import parse_usd
+    from corl_bench.report.html import write_report
+    from corl_bench.report.terminal import render_table
+    from corl_bench.results import encode_summary
+    from corl_bench.runs.plan import make_plan
+    from corl_bench.runs.run import run
+
+    plan = make_plan(
+        tasks=tasks,
+        pool=load_pool(pool, price_date=_date(price_date)),
+        systems=systems,
+        budget=budget,
+        samples=samples,
+        seed=seed,
+        limit=limit,
+        mode=next(m for m in MODES if m == mode),
+        data_dir=data_dir,
+        allow_digest_mismatch=allow_digest_mismatch,
+    )
+    cap = None if max_cost is None else parse_usd(max_cost, what="--max-cost")
+    if dry_run:
+        from corl_bench.runs.estimate import estimate, render_estimate
+
+        click.echo(render_estimate(estimate(plan, recordings, concurrency), plan, cap))
+        return 0
+    finished = run(
+        plan,
+        out or plan.default_directory(),
+        command=["corl-bench", *sys.argv[1:]],
+        recordings=recordings,
+        concurrency=concurrency,
+        max_cost_usd=cap,
+        retry_errors=retry_errors,
+        latency=latency,
+        quiet=quiet or as_json,
+    )
+    report = write_report(finished.directory)
+    if as_json:
+        click.echo(json.dumps(encode_summary(finished.summary), ensure_ascii=False, indent=2))
+    else:
+        click.echo(render_table(finished.summary))
+        click.echo(f"Report: {report}")
+    if finished.cap:
+        raise finished.cap
+    if finished.interrupted:
+        click.echo("Interrupted; the same command goes on where it stopped.", err=True)
+    return finished.exit_code
+
+
+def _date(text: str | None) -> date | None:
+
+    from corl_bench.errors import ConfigError
+
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"--price-date {text!r} is no day; write it as 2026-11-21") from error

@@ -1,0 +1,161 @@
+"""Pools: which experts a run may call, read from a file or taken from those built in.
+
+A pool that could be loaded is complete: every expert has a price in force on one day, from the
+price library or from the file, so no request is ever made whose cost is not known. The file's
+keys are described in `docs/pools.md`.
+
+    >>> pool = load_pool("sim", price_date=date(2026, 8, 21))
+    >>> pool.simulated
+    True
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from corl_bench.errors import ConfigError, UnpricedModelError
+from corl_bench.experts.base import ExpertSpec, Pool, Sampling
+from corl_bench.experts.pool_file import ExpertTable, PriceTable, read_pool_file, validate
+from corl_bench.money.price_library import price_at
+from corl_bench.money.prices import Price
+
+_BUILT_IN = Path(__file__).with_name("pools")
+
+_OWN_KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+"""Sent to the provider's own address only; an expert with a `base_url` names its variable."""
+
+
+def builtin_pools() -> Mapping[str, Path]:
+    """The files of the pools that come with the bench, by name."""
+    return {path.stem: path for path in sorted(_BUILT_IN.glob("*.toml"))}
+
+
+def load_pool(name_or_file: str, *, price_date: date | None = None) -> Pool:
+    """Loads a pool with the prices of one day.
+
+    Args:
+        name_or_file: the name of a built-in pool, else the path of a pool file.
+        price_date: the day whose library prices hold; None: the file's `price_date`, else
+            today. Prices that the file gives itself hold on any day.
+
+    Raises:
+        ConfigError: there is no such pool, or its file is not usable.
+        UnpricedModelError: an expert has no price on that day.
+    """
+    path = builtin_pools().get(name_or_file)
+    if path is None:
+        path = Path(name_or_file)
+        if not path.is_file():
+            raise ConfigError(_no_pool(name_or_file))
+    table = read_pool_file(path)
+    on = price_date or table.price_date or date.today()
+    experts = tuple(
+        _expert(name, expert, on=on, file=path.name) for name, expert in table.experts.items()
+    )
+    pool = Pool(
+        name=table.name or path.stem,
+        experts=experts,
+        budgets=table.budgets,
+        options={} if table.simulation is None else {"simulation": table.simulation},
+        price_date=on,
+    )
+    return replace(pool, digest=pool_digest(pool))
+
+
+def pool_digest(pool: Pool) -> str:
+    """sha256 of what shapes the replies, what routers read of the experts, and what calls cost.
+
+    Two pools with one digest are interchangeable in a stored run. Addresses, keys, timeouts,
+    limits, named budgets and the prices' sources and dates are no part of it.
+    """
+    experts = [
+        {
+            "name": expert.name,
+            "provider": expert.provider,
+            "model": expert.model,
+            "description": expert.description,
+            "role": expert.role,
+            "sampling": expert.sampling.as_dict(),
+            "usage": expert.usage,
+            "send_seed": expert.send_seed,
+            "options": expert.options,
+            "price": expert.price.figures(),
+        }
+        for expert in pool.experts
+    ]
+    text = json.dumps(
+        {"experts": experts, "options": pool.options},
+        ensure_ascii=False,
+        separators=(",", ":"),
+        sort_keys=True,
+        default=str,
+    )
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def expert_prices_at(pool: Pool, on: date) -> Mapping[str, Price]:
+    """Each expert's price on another day.
+
+    A price that the pool file gives itself (`Price.from_library` is false) stays as it is.
+
+    Raises:
+        UnpricedModelError: the library has no price of an expert's model on that day.
+    """
+    return {
+        expert.name: price_at(expert.price.model, on) if expert.price.from_library else expert.price
+        for expert in pool.experts
+    }
+
+
+def _expert(name: str, table: ExpertTable, *, on: date, file: str) -> ExpertSpec:
+    key_env = table.key_env
+    if key_env is None and table.base_url is None:
+        key_env = _OWN_KEYS.get(table.provider)
+    simulation = {} if table.simulation is None else {"simulation": table.simulation}
+    return ExpertSpec(
+        name=name,
+        provider=table.provider,
+        model=table.model or name,
+        price=_price(name, table, on=on, file=file),
+        description=table.description,
+        role=table.role,
+        sampling=Sampling(
+            max_output_tokens=table.max_output_tokens,
+            temperature=table.temperature,
+            top_p=table.top_p,
+            reasoning_effort=table.reasoning_effort,
+            stop=tuple(table.stop),
+        ),
+        base_url=table.base_url,
+        key_env=key_env,
+        timeout_s=table.timeout_s,
+        max_attempts=table.max_attempts,
+        max_concurrency=table.max_concurrency,
+        usage=table.usage,
+        send_seed=table.send_seed,
+        options={**table.options, **simulation},
+    )
+
+
+def _price(name: str, table: ExpertTable, *, on: date, file: str) -> Price:
+    model_id = f"{table.provider}/{table.model or name}"
+    if isinstance(table.price, dict):
+        own = validate(PriceTable, table.price, file=file, where=("experts", name, "price"))
+        return Price(model=model_id, **own.model_dump())
+    try:
+        return price_at(table.price or model_id, on)
+    except UnpricedModelError as error:
+        raise UnpricedModelError(f"{file}: experts.{name}.price: {error}") from None
+
+
+def _no_pool(name: str) -> str:
+    names = builtin_pools()
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"no pool {name!r}: neither a file nor built in (built in: {', '.join(names)}{hint})"

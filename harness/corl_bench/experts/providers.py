@@ -1,0 +1,102 @@
+"""The registry of providers: a name in a pool file, and the factory behind it.
+
+A factory is `make(spec: ExpertSpec, context: ProviderContext) -> Provider`. The bench's own are
+in `PROVIDERS`; other distributions add theirs by an entry point of the group
+`corl_bench.providers` whose name is the provider's and whose object is such a factory. A
+provider's module is imported when a pool first names it.
+
+    context = ProviderContext(pool=pool, transport=Transport(), seed=0)
+    provider = make_provider(pool["nano"], context)
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any
+
+from corl_bench.errors import ConfigError
+from corl_bench.experts.base import ExpertSpec, Pool, Provider
+
+if TYPE_CHECKING:
+    from corl_bench.experts.transport import Transport
+
+ENTRY_POINT_GROUP = "corl_bench.providers"
+
+PROVIDERS: dict[str, str] = {
+    "openai": "corl_bench.experts.openai:make",
+    "anthropic": "corl_bench.experts.anthropic:make",
+    "recorded": "corl_bench.experts.recorded:make",
+    "simulated": "corl_bench.experts.simulation.provider:make",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderContext:
+    """What a run hands to the factories of its providers."""
+
+    pool: Pool
+    transport: Transport
+    """Shared by all; whoever made it closes it."""
+    seed: int = 0
+    """Of the run; the simulated experts draw from it."""
+    book: Any = None
+    """Golds of the problems, which only the simulation may look up; None without one."""
+    environment: Mapping[str, str] = os.environ
+    """Where keys are read, at each request, and never kept."""
+
+
+Factory = Callable[[ExpertSpec, ProviderContext], Provider]
+
+
+def make_provider(spec: ExpertSpec, context: ProviderContext) -> Provider:
+    """The provider of one expert.
+
+    Raises:
+        ConfigError: no provider of that name is known, or it refuses the expert's settings.
+    """
+    if target := PROVIDERS.get(spec.provider):
+        module, _, name = target.partition(":")
+        own: Factory = getattr(importlib.import_module(module), name)
+        return own(spec, context)
+    registered = _registered()
+    if spec.provider not in registered:
+        known = ", ".join([*PROVIDERS, *sorted(registered)])
+        raise ConfigError(
+            f"expert {spec.name}: unknown provider {spec.provider!r}; known are {known}"
+        )
+    try:
+        factory: Factory = registered[spec.provider].load()
+    except Exception as error:
+        raise ConfigError(
+            f"expert {spec.name}: provider {spec.provider!r} cannot be loaded "
+            f"({type(error).__name__}); repair or uninstall the distribution that brings it"
+        ) from error
+    return factory(spec, context)
+
+
+def missing_keys(pool: Pool, environment: Mapping[str, str] = os.environ) -> list[tuple[str, str]]:
+    """(expert, variable) for every expert whose key is declared but not set, in pool order."""
+    return [
+        (expert.name, expert.key_env)
+        for expert in pool.experts
+        if expert.key_env is not None and not environment.get(expert.key_env, "").strip()
+    ]
+
+
+def require_keys(pool: Pool, environment: Mapping[str, str] = os.environ) -> None:
+    """Makes sure that a live run will not stop at its first request.
+
+    Raises:
+        ConfigError: a key is missing; one line names the experts and the variables.
+    """
+    if missing := missing_keys(pool, environment):
+        named = ", ".join(f"{variable} (expert {expert})" for expert, variable in missing)
+        raise ConfigError(f"set the environment variable {named}, or use --mode replay")
+
+
+def _registered() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}

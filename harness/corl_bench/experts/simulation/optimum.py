@@ -1,0 +1,379 @@
+"""The yardstick: what the best possible policy reaches on the simulated pool, and trivial ones.
+
+Invariant: every figure is an exact expectation under the distribution that the simulated
+replies are drawn from; there is no sampling and no rounding of money in it. The policy is told
+subject and level, as they can be read off the problem's text, and never the right answer.
+
+    report = optimum(pool, cells_of(pool, problems), budgets_of(pool))
+    print(describe_optimum(report))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from corl_bench.errors import ConfigError
+from corl_bench.experts.base import Pool
+from corl_bench.experts.simulation.beliefs import Floats
+from corl_bench.experts.simulation.planning import (
+    CallCosts,
+    Outlook,
+    Plan,
+    call_costs,
+    tick_usd,
+)
+from corl_bench.experts.simulation.tables import (
+    LEVELS,
+    WRONG_ANSWERS,
+    WRONG_LETTERS,
+    Cell,
+    SimulatedExpert,
+    Simulation,
+    read_simulation,
+)
+from corl_bench.types import Budget, Problem
+
+MAX_CALLS = 4
+_MAX_HORIZON = 100_000
+_COLUMNS = 60_000
+"""Cells times ticks that one plan holds at a time, which bounds memory to about 150 MB."""
+_MONEY_DIGITS = Decimal("1e-12")
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyResult:
+    """What one policy comes to at one budget, in expectation over the cells."""
+
+    policy: str
+    reward: float
+    """Probability of a right answer within the budget."""
+    accuracy: float
+    """Probability of a right answer, whatever it costs."""
+    mean_cost_usd: Decimal
+    violation_rate: float
+    """Probability that the list cost exceeds the budget."""
+    calls_by_expert: Mapping[str, float]
+    """Mean number of calls a problem, the controller's own attempts included."""
+    calls: float
+    """Mean number of calls to experts a problem; its own attempts are none."""
+    strong_share: float
+    """Of the calls to experts, how many go to those declared strong."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetResult:
+    """The optimum at one budget and, beside it, what needs no learning."""
+
+    budget: Budget | None
+    optimum: PolicyResult
+    trivial: tuple[PolicyResult, ...]
+    by_max_calls: tuple[float, ...]
+    """Reward of the best policies that may make at most 1, 2, … calls."""
+
+    def fraction(self, reward: float) -> float:
+        """A reward as a fraction of the optimum; 0 where the budget allows nothing."""
+        return reward / self.optimum.reward if self.optimum.reward > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class OptimumReport:
+    """The yardstick of one pool for one mixture of cells."""
+
+    pool: str
+    digest: str
+    tick_usd: Decimal
+    """All costs are whole multiples of it, which is why they can be enumerated."""
+    max_calls: int
+    cells: Mapping[Cell, float]
+    budgets: tuple[BudgetResult, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as `docs/simulation.md` describes it; dollars are strings."""
+        return {
+            "simulated": True,
+            "pool": self.pool,
+            "pool_digest": self.digest,
+            "tick_usd": format(self.tick_usd.normalize(), "f"),
+            "max_calls": self.max_calls,
+            "cells": [
+                {
+                    "subject": cell.subject,
+                    "level": cell.level,
+                    "wrong_answers": cell.wrong_answers,
+                    "weight": weight,
+                }
+                for cell, weight in sorted(self.cells.items())
+            ],
+            "budgets": [
+                {
+                    "budget": result.budget.name if result.budget else "none",
+                    "usd": format(result.budget.usd, "f") if result.budget else None,
+                    "optimum": _policy_json(result.optimum),
+                    "by_max_calls": list(result.by_max_calls),
+                    "trivial": [
+                        {
+                            "policy": trivial.policy,
+                            "fraction": result.fraction(trivial.reward),
+                            **_policy_json(trivial),
+                        }
+                        for trivial in result.trivial
+                    ],
+                }
+                for result in self.budgets
+            ],
+        }
+
+
+def cells_of(pool: Pool, problems: Iterable[Problem]) -> dict[Cell, float]:
+    """How many of the problems lie in each cell."""
+    simulation = read_simulation(pool)
+    counts: dict[Cell, float] = {}
+    for problem in problems:
+        cell = simulation.cell(problem)
+        counts[cell] = counts.get(cell, 0.0) + 1.0
+    return counts
+
+
+def declared_cells(pool: Pool) -> dict[Cell, float]:
+    """Every subject and level of the tables with equal weight; AMC has five choices."""
+    return {
+        Cell(subject, level, WRONG_LETTERS if subject == "AMC" else WRONG_ANSWERS): 1.0
+        for subject in read_simulation(pool).subjects
+        for level in LEVELS
+    }
+
+
+def budgets_of(pool: Pool) -> tuple[Budget | None, ...]:
+    """The pool's named budgets and, last, none."""
+    named = (Budget(name, Decimal(usd)) for name, usd in pool.budgets.items())
+    return (*named, None)
+
+
+def optimum(
+    pool: Pool,
+    cells: Mapping[Cell, float],
+    budgets: Sequence[Budget | None],
+    *,
+    max_calls: int = MAX_CALLS,
+) -> OptimumReport:
+    """Computes the best policy for each budget, and what trivial policies reach there.
+
+    Args:
+        pool: with simulated experts.
+        cells: weight of each cell (`cells_of`, `declared_cells`).
+        budgets: dollars a problem may cost; None: no budget.
+        max_calls: how many calls a policy may make for one problem.
+
+    Raises:
+        ConfigError: the pool's tables are not usable, there is no problem or no budget, or
+            the costs have no common measure that is large enough to enumerate the spends.
+    """
+    simulation = read_simulation(pool)
+    total = sum(cells.values())
+    if total <= 0 or not budgets or max_calls < 1:
+        raise ConfigError("the optimum needs a problem, a budget and at least one call")
+    yardstick = _Yardstick(simulation, pool.name, budgets, max_calls)
+    for level in LEVELS:
+        inside = sorted(cell for cell in cells if cell.level == level and cells[cell] > 0)
+        step = max(1, _COLUMNS // yardstick.horizon)
+        for first in range(0, len(inside), step):
+            chunk = inside[first : first + step]
+            yardstick.add(chunk, np.asarray([cells[cell] / total for cell in chunk]))
+    return OptimumReport(
+        pool=pool.name,
+        digest=pool.digest,
+        tick_usd=yardstick.tick,
+        max_calls=max_calls,
+        cells=dict(cells),
+        budgets=yardstick.results(),
+    )
+
+
+class _Sum:
+    """Adds up one policy's expectations at one budget over chunks of cells."""
+
+    def __init__(self, n_experts: int) -> None:
+        self.reward = self.accuracy = self.within = self.ticks = 0.0
+        self.calls = np.zeros(n_experts)
+
+    def add(self, outlook: Outlook, weights: Floats, budget: int | None) -> None:
+        inside = slice(None) if budget is None else slice(0, budget + 1)
+        self.reward += float(weights @ outlook.right[:, inside].sum(axis=1))
+        self.accuracy += float(weights @ outlook.right.sum(axis=1))
+        self.within += float(weights @ outlook.stopped[:, inside].sum(axis=1))
+        self.ticks += float(weights @ outlook.mean_ticks)
+        self.calls += weights @ outlook.calls
+
+
+class _Yardstick:
+    def __init__(
+        self,
+        simulation: Simulation,
+        pool_name: str,
+        budgets: Sequence[Budget | None],
+        max_calls: int,
+    ) -> None:
+        self.simulation = simulation
+        self.budgets = tuple(budgets)
+        self.max_calls = max_calls
+        self.tick = tick_usd(simulation)
+        self.costs = {
+            level: [
+                call_costs(expert, level, simulation.token_quantum, self.tick)
+                for expert in simulation.experts
+            ]
+            for level in LEVELS
+        }
+        dearest = max(cost.largest for costs in self.costs.values() for cost in costs)
+        given = [int(budget.usd / self.tick) for budget in budgets if budget is not None]
+        # More than all calls can cost together is as good as any larger budget.
+        self.horizon = min(max(given, default=0), max_calls * dearest)
+        if self.horizon > _MAX_HORIZON:
+            raise ConfigError(
+                f"pool {pool_name}: costs are multiples of ${self.tick:f} only, too fine to"
+                f" enumerate up to the largest budget; raise [simulation] token_quantum or lower"
+                f" the budget below ${self.tick * _MAX_HORIZON:f}"
+            )
+        self._sums: dict[tuple[str, Budget | None], _Sum] = {}
+        self._by_max_calls = {budget: np.zeros(max_calls) for budget in self.budgets}
+
+    def ticks(self, budget: Budget | None) -> int | None:
+        return None if budget is None else min(int(budget.usd / self.tick), self.horizon)
+
+    def add(self, cells: Sequence[Cell], weights: Floats) -> None:
+        """Adds cells of one level."""
+        costs = self.costs[cells[0].level]
+        experts = self.simulation.experts
+        full = self._plan(experts, costs, cells, self.max_calls)
+        bounded = [self._plan(experts, costs, cells, n) for n in range(1, self.max_calls)]
+        outlooks = {budget: full.evaluate(self.ticks(budget)) for budget in self.budgets}
+        blind = outlooks[None] if None in outlooks else full.evaluate(None)
+        own = [e for e, expert in enumerate(experts) if expert.spec.role == "self"]
+        alone = self._plan(
+            [experts[e] for e in own], [costs[e] for e in own], cells, self.max_calls
+        )
+        singles = {
+            f"always {expert.name}": self._plan([expert], [cost], cells, 1).evaluate(None)
+            for expert, cost in zip(experts, costs, strict=True)
+        }
+        for budget in self.budgets:
+            ticks = self.ticks(budget)
+            column = -1 if ticks is None else ticks
+            self._by_max_calls[budget] += [
+                float(weights @ plan.best_reward[:, column]) for plan in (*bounded, full)
+            ]
+            self._sum("optimum", budget).add(outlooks[budget], weights, ticks)
+            for e, (name, outlook) in enumerate(singles.items()):
+                self._sum(name, budget).add(_widened(outlook, [e], len(experts)), weights, ticks)
+            one_call = (bounded[0] if bounded else full).evaluate(ticks)
+            self._sum("one call, the best for the cell", budget).add(one_call, weights, ticks)
+            if own:
+                outlook = _widened(alone.evaluate(ticks), own, len(experts))
+                self._sum("never calling", budget).add(outlook, weights, ticks)
+            self._sum("ignoring the budget", budget).add(blind, weights, ticks)
+            for other in self.budgets:
+                if other is not None and other != budget:
+                    name = f"playing for {other.name}"
+                    self._sum(name, budget).add(outlooks[other], weights, ticks)
+
+    def results(self) -> tuple[BudgetResult, ...]:
+        return tuple(
+            BudgetResult(
+                budget=budget,
+                optimum=self._result("optimum", budget),
+                trivial=tuple(
+                    self._result(policy, at)
+                    for policy, at in self._sums
+                    if at == budget and policy != "optimum"
+                ),
+                by_max_calls=tuple(float(x) for x in self._by_max_calls[budget]),
+            )
+            for budget in self.budgets
+        )
+
+    def _plan(
+        self,
+        experts: Sequence[SimulatedExpert],
+        costs: Sequence[CallCosts],
+        cells: Sequence[Cell],
+        max_calls: int,
+    ) -> Plan:
+        return Plan(experts, costs, cells, horizon=self.horizon, max_calls=max_calls)
+
+    def _sum(self, policy: str, budget: Budget | None) -> _Sum:
+        return self._sums.setdefault((policy, budget), _Sum(len(self.simulation.experts)))
+
+    def _result(self, policy: str, budget: Budget | None) -> PolicyResult:
+        found = self._sums[policy, budget]
+        experts = self.simulation.experts
+        calls = [float(x) for x in found.calls]
+        others = [e for e, expert in enumerate(experts) if expert.spec.role != "self"]
+        to_experts = sum(calls[e] for e in others)
+        strong = sum(calls[e] for e in others if experts[e].strong)
+        return PolicyResult(
+            policy=policy,
+            reward=found.reward,
+            accuracy=found.accuracy,
+            mean_cost_usd=(Decimal(found.ticks) * self.tick).quantize(_MONEY_DIGITS),
+            violation_rate=0.0 if budget is None else max(0.0, 1 - found.within),
+            calls_by_expert={x.name: n for x, n in zip(experts, calls, strict=True)},
+            calls=to_experts,
+            strong_share=strong / to_experts if to_experts > 0 else 0.0,
+        )
+
+
+def _widened(outlook: Outlook, places: Sequence[int], n_experts: int) -> Outlook:
+    """The outlook of a plan over some experts, with its calls counted among all of them."""
+    calls = np.zeros((outlook.calls.shape[0], n_experts))
+    calls[:, list(places)] = outlook.calls
+    return Outlook(outlook.right, outlook.stopped, calls, outlook.mean_ticks)
+
+
+def _policy_json(result: PolicyResult) -> dict[str, Any]:
+    return {
+        "reward": result.reward,
+        "accuracy": result.accuracy,
+        "mean_cost_usd": format(result.mean_cost_usd, "f"),
+        "violation_rate": result.violation_rate,
+        "calls": result.calls,
+        "strong_share": result.strong_share,
+        "calls_by_expert": dict(result.calls_by_expert),
+    }
+
+
+def describe_optimum(report: OptimumReport) -> str:
+    """The report as a table for a terminal."""
+    lines = [
+        f"simulated pool {report.pool}: exact optimum with at most {report.max_calls} calls,"
+        f" {len(report.cells)} cells",
+        "reward = right answer within the budget; nothing here was asked of a real model",
+    ]
+    for result in report.budgets:
+        best = result.optimum
+        title = f"{result.budget.name} (${result.budget.usd:f})" if result.budget else "no budget"
+        calls = ", ".join(f"{name} {n:.2f}" for name, n in best.calls_by_expert.items())
+        rewards = ", ".join(f"{n} call{'s'[:n > 1]} {r:.3f}" for n, r in _numbered(result))
+        lines += [
+            "",
+            f"simulated, budget {title}",
+            f"  {'policy':<32} {'reward':>6} {'of best':>7} {'right':>6} {'$/problem':>10}"
+            f" {'over':>6} {'calls':>5} {'strong':>6}",
+        ]
+        for policy in (best, *result.trivial):
+            lines.append(
+                f"  {policy.policy:<32} {policy.reward:6.3f}"
+                f" {result.fraction(policy.reward):7.1%} {policy.accuracy:6.3f}"
+                f" {policy.mean_cost_usd:10.6f} {policy.violation_rate:6.1%}"
+                f" {policy.calls:5.2f} {policy.strong_share:6.1%}"
+            )
+        lines += [f"  calls of the optimum: {calls}", f"  best with at most: {rewards}"]
+    return "\n".join(lines)
+
+
+def _numbered(result: BudgetResult) -> list[tuple[int, float]]:
+    return list(enumerate(result.by_max_calls, start=1))

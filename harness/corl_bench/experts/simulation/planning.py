@@ -1,0 +1,296 @@
+"""The best policy for every budget at once, by exact dynamic programming.
+
+A policy knows the cell, the view (`beliefs`), the number of calls made and the money left; it
+calls an expert or answers with one of the groups it has seen. The reward is 1 if the answer is
+right and the list cost lies within the budget, else 0. Visible failures tell nothing about the
+answers, and cost and correctness of a call are independent, so (view, calls made, money left)
+is all that matters: the state is complete and the recursion is exact.
+
+Invariant: money is counted in whole *ticks*, the greatest common divisor of all costs that can
+occur. Nothing is rounded.
+
+    plan = Plan(experts, costs, cells, horizon=5000, max_calls=4)
+    plan.evaluate(budget=1500).right
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from corl_bench.experts.simulation.beliefs import Beliefs, Floats, View, children
+from corl_bench.experts.simulation.draws import Outcome, outcomes
+from corl_bench.experts.simulation.tables import LEVELS, Cell, SimulatedExpert, Simulation
+from corl_bench.types import Usage
+
+Actions = NDArray[np.int8]
+STOP = -1
+_TIE = 1e-12
+"""Gains below it are rounding: the policy then prefers to stop, and else the cheaper call."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallCosts:
+    """What one call of one expert can cost at one level, in ticks."""
+
+    answering: tuple[tuple[int, float], ...]
+    """(ticks, probability) of the outcomes with an answer."""
+    failing: tuple[tuple[int, float], ...]
+    """(ticks, probability) of the outcomes without one."""
+    mean_ticks: float
+
+    @property
+    def answers(self) -> float:
+        return sum(share for _, share in self.answering)
+
+    @property
+    def largest(self) -> int:
+        return max(ticks for ticks, _ in (*self.answering, *self.failing))
+
+
+def outcome_cost_usd(expert: SimulatedExpert, outcome: Outcome) -> Decimal:
+    """List cost of a call that ends so."""
+    return expert.spec.price.cost_usd(
+        Usage(input_tokens=expert.input_tokens, output_tokens=outcome.output_tokens)
+    )
+
+
+def tick_usd(simulation: Simulation) -> Decimal:
+    """The greatest amount that every possible cost is a whole multiple of."""
+    costs = [
+        outcome_cost_usd(expert, outcome)
+        for expert in simulation.experts
+        for level in LEVELS
+        for outcome in outcomes(expert, level, simulation.token_quantum)
+    ]
+    exponent = min(0, *(int(cost.normalize().as_tuple().exponent) for cost in costs))
+    unit = Decimal(1).scaleb(exponent)
+    return math.gcd(*(int(cost / unit) for cost in costs)) * unit
+
+
+def call_costs(
+    expert: SimulatedExpert, level: int, token_quantum: int, tick: Decimal
+) -> CallCosts:
+    """Gathers the outcomes of a call by what they cost."""
+    sides: tuple[dict[int, float], dict[int, float]] = ({}, {})
+    for outcome in outcomes(expert, level, token_quantum):
+        ticks = int(outcome_cost_usd(expert, outcome) / tick)
+        side = sides[outcome.kind != "answer"]
+        side[ticks] = side.get(ticks, 0.0) + outcome.probability
+    answering, failing = (tuple(sorted(side.items())) for side in sides)
+    mean = sum(ticks * share for ticks, share in (*answering, *failing))
+    return CallCosts(answering, failing, mean)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A view after some calls, as the recursion visits it."""
+
+    view: View
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a policy does to one level's cells when it starts with a given budget.
+
+    `right[c, s]` and `stopped[c, s]` are the probabilities to end with a spend of s ticks and a
+    right answer, and to end there at all; the last column gathers all spends beyond the horizon.
+    """
+
+    right: Floats
+    stopped: Floats
+    calls: Floats
+    """Mean number of calls, (cells, experts)."""
+    mean_ticks: Floats
+
+
+class Plan:
+    """An optimal policy for cells of one level, for every budget up to a horizon and for none.
+
+    Args:
+        experts: whom the policy may call; replies of the same expert are fresh draws.
+        costs: of a call, by expert.
+        cells: of one level, as costs depend on the level.
+        horizon: the largest budget in ticks.
+        max_calls: calls that a policy may make.
+    """
+
+    def __init__(
+        self,
+        experts: Sequence[SimulatedExpert],
+        costs: Sequence[CallCosts],
+        cells: Sequence[Cell],
+        *,
+        horizon: int,
+        max_calls: int,
+    ) -> None:
+        self.cells = tuple(cells)
+        self.horizon = horizon
+        self.max_calls = max_calls
+        self._costs = tuple(costs)
+        self._beliefs = Beliefs(experts, cells)
+        self._cheapest_first = sorted(range(len(costs)), key=lambda e: costs[e].mean_ticks)
+        self._actions: dict[Node, Actions] = {}
+        self._values: dict[Node, Floats] = {}
+        self.best_reward: Floats = self._solve(Node((), 0))
+        """Expected reward of the best policy, (cells, ticks 0 … horizon and, last, no budget)."""
+        self._values.clear()
+
+    def action(self, cell: int, node: Node, ticks_left: int | None) -> int:
+        """The expert to call, or `STOP`. `ticks_left` None: no budget; below zero: it is lost."""
+        if node.calls >= self.max_calls or (ticks_left is not None and ticks_left < 0):
+            return STOP
+        column = self.horizon + 1 if ticks_left is None else min(ticks_left, self.horizon)
+        return int(self._actions[node][cell, column])
+
+    def best_group(self, cell: int, view: View) -> int | None:
+        """The group with the highest posterior; None: nothing was answered."""
+        if not view:
+            return None
+        return int(np.argmax(self._beliefs.weights(view)[:-1, cell]))
+
+    def _solve(self, node: Node) -> Floats:
+        """Weight of the view times the best expected reward, by cell and ticks left.
+
+        Column t is a remainder of t ticks; the last column is no budget at all.
+        """
+        if node in self._values:
+            return self._values[node]
+        shape = (len(self.cells), self.horizon + 2)
+        stop = self._right_weight(node.view)[:, None]
+        if node.calls == self.max_calls:
+            return np.broadcast_to(stop, shape)
+        best = np.repeat(stop, shape[1], axis=1)
+        actions = np.full(shape, STOP, dtype=np.int8)
+        margin = _TIE * self._weight(node.view)[:, None]
+        for expert in self._cheapest_first:
+            value = self._call(node, expert)
+            better = value > best + margin
+            best = np.where(better, value, best)
+            actions[better] = expert
+        self._actions[node] = actions
+        self._values[node] = best
+        return best
+
+    def _call(self, node: Node, expert: int) -> Floats:
+        costs = self._costs[expert]
+        answered = sum(
+            number * self._solve(Node(child, node.calls + 1))
+            for child, number in children(node.view, expert).items()
+        )
+        silent = self._solve(Node(node.view, node.calls + 1))
+        value = np.zeros((len(self.cells), self.horizon + 2))
+        for after, atoms in ((answered, costs.answering), (silent, costs.failing)):
+            for ticks, share in atoms:
+                if ticks <= self.horizon:
+                    value[:, ticks:-1] += share * after[:, : self.horizon + 1 - ticks]
+                value[:, -1] += share * after[:, -1]
+        return value
+
+    def _weight(self, view: View) -> Floats:
+        return np.asarray(self._beliefs.weights(view).sum(axis=0))
+
+    def _right_weight(self, view: View) -> Floats:
+        rows = self._beliefs.weights(view)[:-1]
+        return np.asarray(rows.max(axis=0)) if len(rows) else np.zeros(len(self.cells))
+
+    def evaluate(self, budget: int | None) -> Outlook:
+        """Follows the policy for a budget (in ticks, or none) through all it can meet."""
+        n_cells, width = len(self.cells), self.horizon + 2
+        out = Outlook(
+            right=np.zeros((n_cells, width)),
+            stopped=np.zeros((n_cells, width)),
+            calls=np.zeros((n_cells, len(self._costs))),
+            mean_ticks=np.zeros(n_cells),
+        )
+        start = np.zeros((n_cells, 1))
+        start[:, 0] = 1
+        layer: dict[View, Floats] = {(): start}
+        for calls in range(self.max_calls + 1):
+            following: dict[View, Floats] = {}
+            for view in sorted(layer):
+                self._step(Node(view, calls), layer[view], budget, following, out)
+            layer = following
+        return out
+
+    def _step(
+        self,
+        node: Node,
+        mass: Floats,
+        budget: int | None,
+        following: dict[View, Floats],
+        out: Outlook,
+    ) -> None:
+        chosen = self._chosen(node, mass.shape[1], budget)
+        weight = self._weight(node.view)
+        stopping = np.where(chosen == STOP, mass, 0)
+        posterior = _ratio(self._right_weight(node.view), weight)
+        _add(out.stopped, stopping, 0)
+        _add(out.right, stopping * posterior[:, None], 0)
+        for expert, costs in enumerate(self._costs):
+            calling = np.where(chosen == expert, mass, 0)
+            share_calling = calling.sum(axis=1)
+            if not share_calling.any():
+                continue
+            calling = calling[:, : int(np.flatnonzero(calling.any(axis=0))[-1]) + 1]
+            out.calls[:, expert] += share_calling
+            out.mean_ticks[:] += share_calling * costs.mean_ticks
+            width = min(calling.shape[1] + costs.largest, self.horizon + 2)
+            silent = _spread(calling, costs.failing, width)
+            answered = _spread(calling, costs.answering, width)
+            _gather(following, node.view, silent)
+            for child, number in children(node.view, expert).items():
+                odds = number * _ratio(self._weight(child), weight)
+                _gather(following, child, answered * odds[:, None])
+
+    def _chosen(self, node: Node, width: int, budget: int | None) -> Actions:
+        """The action for each spend of 0 … width-1 ticks."""
+        shape = (len(self.cells), width)
+        if node.calls == self.max_calls:
+            return np.full(shape, STOP, dtype=np.int8)
+        actions = self._actions[node]
+        if budget is None:
+            return np.broadcast_to(actions[:, -1:], shape)
+        chosen = np.full(shape, STOP, dtype=np.int8)
+        inside = min(width, budget + 1)
+        left = np.minimum(budget - np.arange(inside), self.horizon)
+        chosen[:, :inside] = actions[:, left]
+        return chosen
+
+
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+
+def _add(target: Floats, mass: Floats, shift: int, share: float = 1.0) -> None:
+    """Adds mass, moved to the right; what leaves the array gathers in its last column."""
+    last = target.shape[1] - 1
+    room = max(0, min(mass.shape[1], last - shift))
+    target[:, shift : shift + room] += share * mass[:, :room]
+    if room < mass.shape[1]:
+        target[:, last] += share * mass[:, room:].sum(axis=1)
+
+
+def _spread(mass: Floats, atoms: Sequence[tuple[int, float]], width: int) -> Floats:
+    out = np.zeros((mass.shape[0], width))
+    for ticks, share in atoms:
+        _add(out, mass, ticks, share)
+    return out
+
+
+def _gather(layer: dict[View, Floats], view: View, mass: Floats) -> None:
+    known = layer.get(view)
+    if known is None:
+        layer[view] = mass.copy()
+    elif known.shape[1] >= mass.shape[1]:
+        known[:, : mass.shape[1]] += mass
+    else:
+        mass = mass.copy()
+        mass[:, : known.shape[1]] += known
+        layer[view] = mass

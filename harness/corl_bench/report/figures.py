@@ -1,0 +1,146 @@
+"""Figures as people read them, and summary rows put together for reading.
+
+Files keep exact decimals; what is printed here is rounded for the eye and never parsed again.
+
+    >>> percent(0.7123), interval((0.671, 0.7503)), seconds(1.44)
+    ('71.2%', '[67.1, 75.0]', '1.4 s')
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from corl_bench.metrics.frontier import non_dominated
+from corl_bench.results import Summary, SummaryRow
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a table and one point of a chart.
+
+    A system that is told its budget has a line for each; a budget-blind system has one line,
+    since its rows differ in the violation rates alone.
+    """
+
+    row: SummaryRow
+    violation_rates: Mapping[str, float]
+    """By the name of the budget."""
+    on_frontier: bool
+    """No other system of its task dominates it; oracles stay out of the comparison."""
+
+    @property
+    def budget_label(self) -> str | None:
+        """The budget that the system was told."""
+        return self.row.budget if self.row.told_budget else None
+
+
+def put_together(rows: Iterable[SummaryRow]) -> tuple[Line, ...]:
+    """Lines in the order of their first rows."""
+    groups: dict[tuple[str, str, str | None], list[SummaryRow]] = {}
+    for row in rows:
+        told = row.budget if row.told_budget else None
+        groups.setdefault((row.task, row.system, told), []).append(row)
+    frontier: set[tuple[str, str, str | None]] = set()
+    for task in {key[0]: None for key in groups}:
+        keys = [key for key, group in groups.items() if key[0] == task and not group[0].oracle]
+        points = [(groups[key][0].mean_cost_usd, groups[key][0].accuracy) for key in keys]
+        frontier.update(keys[index] for index in non_dominated(points))
+    return tuple(
+        Line(
+            row=group[0],
+            violation_rates={
+                row.budget: row.violation_rate
+                for row in group
+                if row.budget is not None and row.violation_rate is not None
+            },
+            on_frontier=key in frontier,
+        )
+        for key, group in groups.items()
+    )
+
+
+def budgets_of(summary: Summary) -> dict[str, Decimal]:
+    """Dollars of each budget by its name, in the order of the rows."""
+    return {
+        row.budget: row.budget_usd
+        for row in summary.rows
+        if row.budget is not None and row.budget_usd is not None
+    }
+
+
+def percent(share: float) -> str:
+    """A share of 1 as a percentage with one decimal."""
+    return f"{100 * share:.1f}%"
+
+
+def rough_percent(share: float) -> str:
+    """A share of 1 in two digits, for columns that are compared at a glance; 0% is none."""
+    if 0 < share < 0.0995:
+        return f"{max(0.1, 100 * share):.1f}%"
+    return "99.9%" if 0.995 <= share < 1 else f"{100 * share:.0f}%"
+
+
+def interval(bounds: tuple[float, float]) -> str:
+    """Both ends of an interval of shares, in per cent."""
+    low, high = bounds
+    return f"[{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def seconds(value: float) -> str:
+    """Seconds with the digits that matter: 0.012 s, 1.4 s, 87 s."""
+    if value == 0:
+        return "0 s"
+    if value < 0.0995:
+        return f"{value:.3f} s"
+    return f"{value:.1f} s" if value < 9.95 else f"{value:,.0f} s"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: 1 problem, 1,319 problems."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def samples_sentence(summary: Summary) -> str:
+    """How many samples the accuracy is the mean of."""
+    numbers = sorted({row.samples for row in summary.rows})
+    if numbers in ([], [1]):
+        return "Accuracy is pass@1, one sample a problem; 95% intervals (Wilson)."
+    span = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+    return (
+        f"Accuracy is pass@1, the mean over {span} samples a problem;"
+        " 95% intervals (Wilson) count samples as nested in problems."
+    )
+
+
+def legend(summary: Summary) -> tuple[str, ...]:
+    """The sentences under a table: what its figures mean, as far as it has them."""
+    sentences = [samples_sentence(summary)]
+    sentences += [
+        "$/problem is the mean list cost: all calls and failed attempts, by price list.",
+        "Calls go to experts, per problem; p50 and p95 are of an episode's latency;"
+        " truncated and refused count replies, errors episodes.",
+    ]
+    if budgets_of(summary):
+        sentences.append("> NAME is the share of episodes whose list cost is above that budget.")
+        if any(not row.told_budget for row in summary.rows):
+            sentences.append(
+                "A system without a budget in its line is budget-blind:"
+                " it ran once and is scored at each budget."
+            )
+    oracles = sorted({row.system for row in summary.rows if row.oracle})
+    if oracles:
+        verb = "sees" if len(oracles) == 1 else "see"
+        sentences.append(
+            f"{', '.join(oracles)} {verb} the gold answers: a bound on what routing can reach,"
+            " no competitor."
+        )
+    if any(row.accuracy_as_recorded is not None for row in summary.rows):
+        sentences.append("As recorded: by the verdicts that came with imported recordings.")
+    if any(row.estimated_calls for row in summary.rows):
+        number = sum(line.row.estimated_calls for line in put_together(summary.rows))
+        sentences.append(
+            f"{counted(number, 'call')} came without token counts; their cost is an estimate."
+        )
+    return tuple(sentences)

@@ -1,0 +1,315 @@
+"""The report of a run: one HTML file that needs nothing else.
+
+It makes no request: style, script and data stand in the file, and its content security policy
+allows nothing but that style and that script (by its digest). Whatever models, users and files
+said is text: escaped by the template, or put in place as text by the script.
+
+    path = write_report(Path("runs/demo"))       # runs/demo/report.html
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from corl_bench.appending import read_lines
+from corl_bench.errors import ConfigError
+from corl_bench.money.amounts import display_usd, format_usd
+from corl_bench.report.chart import FAMILY_TITLES, NARROW, WIDE, describe, family, lay_out
+from corl_bench.report.drilldown import ProblemTexts, drill_down, embeddable, shown_tasks
+from corl_bench.report.figures import (
+    Line,
+    budgets_of,
+    counted,
+    interval,
+    legend,
+    percent,
+    put_together,
+    rough_percent,
+    seconds,
+)
+from corl_bench.results import EpisodeRecord, Summary, read_episodes, read_summary
+
+REPORT_NAME = "report.html"
+
+
+def write_report(
+    run_dir: Path, *, out: Path | None = None, include_restricted: bool = False
+) -> Path:
+    """Renders the report of a stored run.
+
+    Reads `summary.json`, `episodes.jsonl` and, where they are there, `manifest.json` and
+    `problems.jsonl`.
+
+    Args:
+        run_dir: directory of the run.
+        out: file to write; None: `report.html` in the run's directory.
+        include_restricted: show statements, golds and replies of tasks that may not be
+            redistributed, for use on one's own machine.
+
+    Returns:
+        The file that was written. It appears whole or not at all.
+
+    Raises:
+        ConfigError: there is no run, a file of it cannot be read, or the report not written.
+    """
+    summary = read_summary(run_dir)
+    problems, golds = _read_problems(run_dir / "problems.jsonl")
+    page = render_report(
+        summary,
+        read_episodes(run_dir),
+        manifest=_read_manifest(run_dir / "manifest.json"),
+        problems=problems,
+        golds=golds,
+        include_restricted=include_restricted,
+    )
+    path = out if out is not None else run_dir / REPORT_NAME
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_text(page, encoding="utf-8", newline="\n")
+        partial.replace(path)
+    except OSError as error:
+        raise ConfigError(f"cannot write the report to {path}: {error.strerror}") from error
+    return path
+
+
+def _read_manifest(path: Path) -> Mapping[str, Any]:
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise ConfigError(f"{path}: not JSON ({error})") from error
+    if not isinstance(manifest, dict):
+        raise ConfigError(f"{path}: a manifest is an object, this is none")
+    return manifest
+
+
+def _read_problems(path: Path) -> tuple[ProblemTexts, ProblemTexts]:
+    problems, golds = {}, {}
+    for row in read_lines(path):
+        key = (row["task"], row["id"])
+        problems[key] = row["problem"]
+        golds[key] = row["answer"]
+    return problems, golds
+
+
+def render_report(
+    summary: Summary,
+    episodes: Sequence[EpisodeRecord],
+    *,
+    manifest: Mapping[str, Any],
+    problems: ProblemTexts,
+    golds: ProblemTexts,
+    include_restricted: bool = False,
+) -> str:
+    """The whole page.
+
+    Args:
+        summary: of the run.
+        episodes: of the run, in any order.
+        manifest: how the run was made; shown as it is, missing keys and all.
+        problems: statements by (task, problem id), as far as they are known.
+        golds: gold answers likewise.
+        include_restricted: show texts of tasks that may not be redistributed. Without it they
+            are left out even where `problems` and `golds` have them.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=PackageLoader("corl_bench.report", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        counted=counted,
+        interval=interval,
+        percent=percent,
+        rough_percent=rough_percent,
+        seconds=seconds,
+        usd=display_usd,
+        exact_usd=format_usd,
+    )
+    style, script = _page_file("report.css"), _page_file("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    index, parts = drill_down(
+        summary, episodes, problems, golds, include_restricted=include_restricted
+    )
+    shown = shown_tasks(summary, include_restricted=include_restricted)
+    lines = put_together(summary.rows)
+    page = environment.get_template("report.html.j2").render(
+        summary=summary,
+        sections=[_section(summary, task, lines) for task in shown],
+        totals=_totals(summary, lines, len(index["problems"])),
+        legend=legend(summary),
+        withheld=[task for task, open_text in shown.items() if not open_text],
+        restricted_shown=[
+            task
+            for task in shown
+            if include_restricted and summary.tasks.get(task, {}).get("redistributable") is not True
+        ],
+        families=FAMILY_TITLES,
+        experts=_expert_rows(manifest),
+        command=_command(manifest),
+        facts=_facts(manifest),
+        policy=(
+            f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}';"
+            " img-src data:; base-uri 'none'; form-action 'none'"
+        ),
+        style=Markup(style),  # noqa: S704 - our own file
+        script=Markup(script),  # noqa: S704 - our own file
+        index=Markup(embeddable(index)),  # noqa: S704 - escaped for its place
+        parts=[Markup(embeddable(part)) for part in parts],  # noqa: S704 - likewise
+    )
+    # A lone surrogate in a name has no place in a UTF-8 file.
+    return page.encode("utf-8", "replace").decode("utf-8")
+
+
+def _page_file(name: str) -> str:
+    return (resources.files("corl_bench.report") / "page" / name).read_text(encoding="utf-8")
+
+
+def _section(summary: Summary, task: str, lines: Sequence[Line]) -> dict[str, Any]:
+    own = [line for line in lines if line.row.task == task]
+    budgets = budgets_of(summary)
+    layouts = [lay_out(own, budgets, frame) for frame in (WIDE, NARROW)] if own else []
+    return {
+        "name": task,
+        "facts": summary.tasks.get(task, {}),
+        "lines": own,
+        "budgets": budgets,
+        "layouts": layouts,
+        "described": describe(layouts[0]) if layouts else "",
+        "families": [name for name in FAMILY_TITLES if any(family(li) == name for li in own)],
+        "tips": [_tip(line) for line in own],
+        "whiskers": _whiskers(own),
+        "as_recorded": any(line.row.accuracy_as_recorded is not None for line in own),
+        "told": any(line.budget_label for line in own),
+        "unsettled": any(line.row.unsettled_usd for line in own),
+        "problems": max((line.row.problems for line in own), default=0),
+    }
+
+
+def _tip(line: Line) -> list[str]:
+    """What a point says when it is hovered over or focused: a heading, then lines."""
+    row = line.row
+    title = f"{row.system} · {line.budget_label}" if line.budget_label else row.system
+    tip = [
+        title,
+        f"Accuracy\t{percent(row.accuracy)} {interval(row.accuracy_interval)}",
+        f"List cost a problem\t{display_usd(row.mean_cost_usd)}",
+        f"Expert calls a problem\t{row.expert_call_ratio:.2f}",
+    ]
+    tip += [
+        f"Above {name}\t{rough_percent(rate)}" for name, rate in line.violation_rates.items()
+    ]
+    tip.append(f"Latency p50, p95\t{seconds(row.latency_p50_s)}, {seconds(row.latency_p95_s)}")
+    tip.append(f"Episodes\t{row.episodes:,}")
+    if row.oracle:
+        tip.append("Sees the gold answers: a bound, no competitor")
+    elif line.on_frontier:
+        tip.append("On the frontier")
+    return tip
+
+
+def _whiskers(lines: Sequence[Line]) -> list[tuple[float, float, float]]:
+    """Interval ends and accuracy in per cent of the span of all intervals of the task."""
+    low = min((line.row.accuracy_interval[0] for line in lines), default=0.0)
+    high = max((line.row.accuracy_interval[1] for line in lines), default=1.0)
+    span = (high - low) or 1.0
+
+    def place(share: float) -> float:
+        return round(4 + 92 * (share - low) / span, 2)
+
+    return [
+        (
+            place(line.row.accuracy_interval[0]),
+            place(line.row.accuracy),
+            place(line.row.accuracy_interval[1]),
+        )
+        for line in lines
+    ]
+
+
+def _totals(summary: Summary, lines: Sequence[Line], problems: int) -> list[dict[str, Any]]:
+    totals = [
+        {"figure": f"{problems:,}", "label": "problem" if problems == 1 else "problems"},
+        {"figure": f"{len({line.row.system for line in lines}):,}", "label": "systems"},
+        {"figure": f"{sum(line.row.episodes for line in lines):,}", "label": "episodes"},
+        {"figure": f"{sum(line.row.calls for line in lines):,}", "label": "calls"},
+        {
+            "figure": display_usd(summary.list_cost_usd),
+            "label": "list cost",
+            "exact": format_usd(summary.list_cost_usd),
+        },
+        {
+            "figure": display_usd(summary.billed_cost_usd),
+            "label": "billed by this run",
+            "exact": format_usd(summary.billed_cost_usd),
+        },
+    ]
+    if summary.unsettled_attempts:
+        totals.append(
+            {
+                "figure": f"≤ {display_usd(summary.unsettled_usd)}",
+                "label": f"unsettled, {counted(summary.unsettled_attempts, 'attempt')}",
+                "exact": format_usd(summary.unsettled_usd),
+                "warning": True,
+            }
+        )
+    return totals
+
+
+def _command(manifest: Mapping[str, Any]) -> str | None:
+    command = manifest.get("command")
+    if isinstance(command, str):
+        return command
+    if isinstance(command, Iterable):
+        return shlex.join(str(part) for part in command)
+    return None
+
+
+def _expert_rows(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Experts with their prices, as far as the manifest lists them so."""
+    pool = manifest.get("pool")
+    experts = pool.get("experts") if isinstance(pool, Mapping) else None
+    if not isinstance(experts, list):
+        return []
+    return [
+        {**expert, "price": price if isinstance(price := expert.get("price"), Mapping) else {}}
+        for expert in experts
+        if isinstance(expert, Mapping)
+    ]
+
+
+def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Whatever else the manifest says, flattened: (`pool digest`, `sha256:…`)."""
+    facts: list[tuple[str, str]] = []
+
+    def walk(path: tuple[str, ...], value: Any) -> None:
+        if path in (("command",), ("pool", "experts")):
+            return
+        if isinstance(value, Mapping):
+            for name, inner in value.items():
+                walk((*path, str(name)), inner)
+        elif isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
+            for number, inner in enumerate(value, 1):
+                walk((*path, str(number)), inner)
+        elif value is not None:
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            facts.append((" › ".join(path), text))
+
+    walk((), manifest)
+    return facts
+
+

@@ -1,0 +1,273 @@
+"""The summary of a run as a table in the terminal.
+
+Nothing is left out for want of room: where one table is too wide it becomes two, one above the
+other. Names come from users and models' files, so they are printed as plain text, control
+characters shown; without UTF-8 everything is ASCII.
+
+    print(render_table(summary, width=80, colour=False))
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TextIO
+
+from corl_bench.money.amounts import display_usd, format_usd
+from corl_bench.report.figures import (
+    Line,
+    budgets_of,
+    counted,
+    interval,
+    legend,
+    percent,
+    put_together,
+    rough_percent,
+    seconds,
+)
+from corl_bench.results import Summary
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_MIN_WIDTH = 60
+_MAX_TEXT_WIDTH = 100
+"""Sentences are set no wider than this, for lines longer than that read badly."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    heading: str
+    cell: Callable[[Line], str]
+    is_name: bool = False
+    """Names what a line is about: set to the left, and repeated in every table."""
+
+
+def render_table(
+    summary: Summary, *, width: int | None, colour: bool, encoding: str = "utf-8"
+) -> str:
+    """The table with its header, totals and footnotes.
+
+    Args:
+        summary: what to print.
+        width: columns of the terminal; None, for a pipe or a file, takes what is needed.
+        colour: whether to emphasise with ANSI colours.
+        encoding: of the output; anything but UTF-8 makes the text plain ASCII.
+    """
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    plain = encoding.lower().replace("-", "").replace("_", "") not in ("utf8", "utf8sig")
+    lines = put_together(summary.rows)
+    columns = _columns(summary, lines)
+    tables = [_table(columns, lines) for columns in _packed(columns, lines, width)]
+    # Figures are never cut or folded: a table that still does not fit overhangs.
+    table_width = max(_natural_width(table) for table in tables)
+    text_width = max(_MIN_WIDTH, min(width or table_width, _MAX_TEXT_WIDTH))
+    buffer = io.StringIO()
+    console = Console(
+        file=buffer,
+        width=max(text_width, table_width),
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        no_color=not colour,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+        _environ={},
+    )
+
+    def paragraph(text: str, style: str = "", indent: int = 0) -> None:
+        console.print(
+            Padding(Text(_visible(text), style=style), (0, 0, 0, indent)), width=text_width
+        )
+
+    def sentence(text: str) -> None:
+        hanging = Text(_visible(text), style="dim")
+        console.print(Padding(hanging, (0, 0, 0, 1)), width=text_width)
+
+    paragraph(f"corl-bench · run {summary.run_id}", "bold")
+    if summary.simulated:
+        paragraph(
+            "SIMULATED: these experts are a declared simulation, not real models.", "bold yellow"
+        )
+    if not summary.finished:
+        paragraph("NOT FINISHED: the figures cover the episodes done so far.", "bold yellow")
+    for fact in _facts(summary):
+        paragraph(fact)
+    for table in tables:
+        console.print()
+        console.print(table)
+    console.print()
+    for total in _totals(summary):
+        paragraph(total, "bold" if "nsettled" in total else "")
+    console.print()
+    if any(line.on_frontier for line in lines):
+        sentence(
+            "* On the frontier: no other system dominates it in cost and accuracy"
+            " (point estimates; oracles stay out)."
+        )
+    for text in (*legend(summary), *summary.notes):
+        sentence(text)
+    output = "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+    return _to_ascii(output) if plain else output
+
+
+def write_table(summary: Summary, stream: TextIO) -> None:
+    """Prints the table to a stream, fitted to it: width, colour, encoding; NO_COLOR is heeded."""
+    terminal = stream.isatty()
+    width = shutil.get_terminal_size().columns if terminal else None
+    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    stream.write(
+        render_table(summary, width=width, colour=colour, encoding=stream.encoding or "ascii")
+    )
+
+
+def _facts(summary: Summary) -> list[str]:
+    facts = []
+    for name, task in summary.tasks.items():
+        rows = [row for row in summary.rows if row.task == name]
+        problems = task.get("problems", max((row.problems for row in rows), default=0))
+        status = task.get("digest_status", "")
+        shown = f" · digest {status}" if status not in ("", "ok", "pinned", "verified") else ""
+        facts.append(f"{name}: {counted(problems, 'problem')}{shown}")
+    budgets = budgets_of(summary)
+    if budgets:
+        listing = ", ".join(f"{name} ${format_usd(value)}" for name, value in budgets.items())
+        facts.append(f"Budgets for a problem: {listing}")
+    return facts
+
+
+def _totals(summary: Summary) -> list[str]:
+    totals = [
+        f"List cost {display_usd(summary.list_cost_usd)} · billed by this run"
+        f" {display_usd(summary.billed_cost_usd)} · {counted(summary.attempts, 'attempt')}"
+    ]
+    if summary.unsettled_attempts:
+        totals.append(
+            f"Unsettled: at most {display_usd(summary.unsettled_usd)} more, for"
+            f" {counted(summary.unsettled_attempts, 'attempt')} whose bill nobody knows;"
+            " in no other figure."
+        )
+    return totals
+
+
+def _columns(summary: Summary, lines: tuple[Line, ...]) -> list[_Column]:
+    columns = [
+        _Column("system", lambda line: line.row.system + (" *" if line.on_frontier else ""), True)
+    ]
+    if any(line.budget_label for line in lines):
+        columns.append(_Column("budget", lambda line: line.budget_label or "–", True))
+    columns.append(
+        _Column(
+            "accuracy [95%]",
+            lambda line: f"{percent(line.row.accuracy)} {interval(line.row.accuracy_interval)}",
+        )
+    )
+    columns.append(_Column("$/problem", lambda line: display_usd(line.row.mean_cost_usd)))
+    columns += [
+        _Column(f"> {name}", partial(_violations, budget=name)) for name in budgets_of(summary)
+    ]
+    if any(line.row.accuracy_as_recorded is not None for line in lines):
+        columns.append(_Column("as recorded", _as_recorded))
+    columns += [
+        _Column("calls", lambda line: f"{line.row.expert_call_ratio:.2f}"),
+        _Column("p50", lambda line: seconds(line.row.latency_p50_s)),
+        _Column("p95", lambda line: seconds(line.row.latency_p95_s)),
+        _Column("truncated", lambda line: f"{line.row.truncated:,}"),
+        _Column("refused", lambda line: f"{line.row.refused:,}"),
+        _Column("errors", lambda line: f"{line.row.errors:,}"),
+    ]
+    if any(line.row.unsettled_usd for line in lines):
+        columns.append(_Column("unsettled", lambda line: display_usd(line.row.unsettled_usd)))
+    return columns
+
+
+def _as_recorded(line: Line) -> str:
+    value = line.row.accuracy_as_recorded
+    return "–" if value is None else percent(value)
+
+
+def _violations(line: Line, budget: str) -> str:
+    rate = line.violation_rates.get(budget)
+    return "–" if rate is None else rough_percent(rate)
+
+
+def _packed(
+    columns: list[_Column], lines: tuple[Line, ...], width: int | None
+) -> list[list[_Column]]:
+    """The columns, dealt in their order to as few tables as fit; each begins with the names."""
+    names = [column for column in columns if column.is_name]
+    tables: list[list[_Column]] = [names]
+    for column in columns[len(names) :]:
+        wider = [*tables[-1], column]
+        fits = width is None or _natural_width(_table(wider, lines)) <= width
+        if fits or tables[-1] == names:
+            tables[-1] = wider
+        else:
+            tables.append([*names, column])
+    return tables
+
+
+def _natural_width(table: Table) -> int:
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    console = Console(file=io.StringIO(), width=10_000, _environ={})
+    return Measurement.get(console, console.options, table).maximum
+
+
+def _table(columns: list[_Column], lines: tuple[Line, ...]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold"
+    )
+    for column in columns:
+        table.add_column(
+            Text(_visible(column.heading)),
+            justify="left" if column.is_name else "right",
+            no_wrap=True,
+        )
+    groups = {task: [line for line in lines if line.row.task == task] for task in _tasks(lines)}
+    for task, group in groups.items():
+        if len(groups) > 1:
+            table.add_row(Text(_visible(task), style="bold"))
+        for line in group:
+            name, *cells = (_visible(column.cell(line)) for column in columns)
+            indent = "  " if len(groups) > 1 else ""
+            emphasis = "bold" if line.on_frontier else ""
+            table.add_row(
+                Text(indent + name, style=emphasis),
+                *map(Text, cells),
+                style="dim" if line.row.oracle else "",
+                end_section=line is group[-1],
+            )
+    return table
+
+
+def _tasks(lines: tuple[Line, ...]) -> list[str]:
+    return list(dict.fromkeys(line.row.task for line in lines))
+
+
+def _visible(text: str) -> str:
+    """Text with control and formatting characters written out, so that none acts."""
+    return "".join(
+        char if unicodedata.category(char)[0] != "C" else f"\\x{ord(char):02x}" for char in text
+    )
+
+
+_ASCII = str.maketrans({"·": "|", "–": "-", "—": "-", "…": "...", "×": "x", "─": "-"})
+
+
+def _to_ascii(text: str) -> str:
+    return text.translate(_ASCII).encode("ascii", "backslashreplace").decode("ascii")

@@ -1,0 +1,240 @@
+"""The directory of a run: who may write into it, what it is a run of, what is done already.
+
+`episodes.jsonl`, `ledger.jsonl` and `journal.jsonl` grow; `manifest.json` and `problems.jsonl`
+are written once; `summary.json` and `report.html` are derived and replaced. A lock held while
+a process works here keeps a second one out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from corl_bench import __version__, grading
+from corl_bench.appending import LineFile, read_lines
+from corl_bench.errors import ConfigError, StorageError
+from corl_bench.money.amounts import format_usd
+from corl_bench.money.prices import Price
+from corl_bench.results import episode_key
+from corl_bench.runs.plan import Plan
+
+MANIFEST_SCHEMA = 1
+
+
+@dataclass(slots=True)
+class RunDirectory:
+    """A locked run directory that fits its plan."""
+
+    path: Path
+    manifest: dict[str, Any]
+    episodes: LineFile
+    _lock: int
+
+    @classmethod
+    def open(cls, path: Path, plan: Plan, command: Sequence[str]) -> Self:
+        """Makes or reopens the directory and locks it.
+
+        Raises:
+            ConfigError: another process works here, or it holds a run of other settings.
+            StorageError: it cannot be written.
+        """
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            lock = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise StorageError(f"cannot write {path}: {error.strerror}") from error
+        try:
+            _lock_or_refuse(lock, path)
+            manifest = _claim(path, plan, command)
+            return cls(path, manifest, LineFile.open(path / "episodes.jsonl"), lock)
+        except BaseException:
+            os.close(lock)
+            raise
+
+    def finished_keys(self, *, retry_errors: bool = False) -> set[str]:
+        """Keys of episodes that are written; those in error left out where they are wanted."""
+        verdicts = {
+            episode_key(
+                row["task"], row["problem_id"], row["system"], row["budget"], row["sample"]
+            ): row["verdict"]
+            for row in read_lines(self.path / "episodes.jsonl")
+        }
+        return {
+            key for key, verdict in verdicts.items() if not (retry_errors and verdict == "error")
+        }
+
+    def close(self) -> None:
+        self.episodes.close()
+        os.close(self._lock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Replaces a file in one step, so that a reader sees the old or the new one, never half.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    write_text(path, json.dumps(data, ensure_ascii=False, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """As `write_json`, for text."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_text(text, encoding="utf-8", errors="replace")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a run directory.
+
+    Raises:
+        ConfigError: there is none, or it is of another schema.
+    """
+    try:
+        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path} holds no run: manifest.json is missing") from error
+    except ValueError as error:
+        raise ConfigError(f"{path / 'manifest.json'}: not JSON ({error})") from error
+    schema = manifest.get("schema") if isinstance(manifest, dict) else None
+    if schema != f"corl-bench/manifest@{MANIFEST_SCHEMA}":
+        raise ConfigError(f"{path / 'manifest.json'}: schema {schema!r} is unknown here")
+    return dict(manifest)
+
+
+def _lock_or_refuse(lock: int, path: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.pread(lock, 20, 0).decode(errors="replace").strip() or "?"
+        raise ConfigError(
+            f"another run (process {holder}) is working in {path}: wait for it, or name"
+            " another directory with --out"
+        ) from error
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+
+
+def _claim(path: Path, plan: Plan, command: Sequence[str]) -> dict[str, Any]:
+    """Writes the manifest of a new run, or makes sure that the old one is of the same."""
+    if not (path / "manifest.json").exists():
+        foreign = sorted(p.name for p in path.iterdir() if p.name != ".lock")
+        if any(name in ("episodes.jsonl", "ledger.jsonl") for name in foreign):
+            raise ConfigError(f"{path} has results but no manifest.json: name another --out")
+        _write_problems(path / "problems.jsonl", plan)
+        manifest = describe(plan, command)
+        write_json(path / "manifest.json", manifest)
+        return manifest
+    manifest = read_manifest(path)
+    theirs, ours = manifest["identity"], plan.identity()
+    if theirs != ours:
+        differing = [name for name in ours if theirs.get(name) != ours[name]]
+        raise ConfigError(
+            f"{path} holds a run with other settings ({', '.join(differing)}): name another"
+            " directory with --out, or repeat the command in its manifest.json"
+        )
+    return manifest
+
+
+def _write_problems(path: Path, plan: Plan) -> None:
+    rows = (
+        {
+            "task": task.name,
+            "id": problem.id,
+            "problem": problem.text,
+            "answer": problem.answer,
+            "kind": problem.kind,
+            "redistributable": task.spec.redistributable,
+        }
+        for task in plan.tasks
+        for problem in task.problems
+    )
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def describe(plan: Plan, command: Sequence[str]) -> dict[str, Any]:
+    """The manifest: enough to know what a run was and to make it again."""
+    return {
+        "schema": f"corl-bench/manifest@{MANIFEST_SCHEMA}",
+        "run_id": plan.run_id,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": list(command),
+        "corl_bench": __version__,
+        "python": platform.python_version(),
+        "platform": f"{sys.platform} {platform.machine()}",
+        "seed": plan.seed,
+        "samples": plan.samples,
+        "limit": plan.limit,
+        "mode": plan.mode,
+        "grader": grading.GRADER_VERSION,
+        "tasks": {
+            task.name: {
+                "title": task.spec.title,
+                "split": task.split,
+                "source": task.source,
+                "digest": task.digest,
+                "digest_status": task.digest_status,
+                "problems": len(task.problems),
+                "licence": task.spec.licence,
+                "redistributable": task.spec.redistributable,
+                "prompt": task.spec.prompt,
+            }
+            for task in plan.tasks
+        },
+        "pool": {
+            "name": plan.pool.name,
+            "digest": plan.pool.digest,
+            "simulated": plan.pool.simulated,
+            "experts": [
+                {
+                    "name": expert.name,
+                    "provider": expert.provider,
+                    "model": expert.model,
+                    "role": expert.role,
+                    "sampling": expert.sampling.as_dict(),
+                    "price": encode_price(expert.price),
+                }
+                for expert in plan.pool.experts
+            ],
+        },
+        "systems": [
+            {"name": s.name, "reads_budget": s.reads_budget, "is_oracle": s.is_oracle}
+            for s in plan.systems
+        ],
+        "budgets": {budget.name: format_usd(budget.usd) for budget in plan.budgets},
+        "identity": plan.identity(),
+    }
+
+
+def encode_price(price: Price) -> dict[str, Any]:
+    """A price row as JSON, dollars as strings."""
+    fields = {name: getattr(price, name) for name in price.__slots__}
+    return {
+        name: format_usd(value) if name.endswith("_usd_per_mtok") else str(value)
+        for name, value in fields.items()
+        if value is not None
+    }

@@ -1,0 +1,227 @@
+"""Making the episodes that a plan still owes.
+
+A fixed number of workers take jobs from the plan in order. An episode is written once, when it
+has its verdict; one that the cap, a stop or a kill cuts short is not written, and the next run
+of the same command makes it again from replies that are stored. Whatever goes wrong inside an
+episode ends in a verdict; only what concerns the files of the run ends the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+
+from corl_bench import grading
+from corl_bench.episode import Episode
+from corl_bench.errors import CapReachedError, StorageError
+from corl_bench.experts.caller import Caller, StoppedError
+from corl_bench.money.ledger import Ledger
+from corl_bench.results import EpisodeRecord, encode_episode
+from corl_bench.runs.directory import RunDirectory
+from corl_bench.runs.plan import Job, Plan
+from corl_bench.runs.progress import Progress
+from corl_bench.types import AnswerKind, Message, Verdict
+
+GRADING_THREADS = 2
+DRAIN_POLL_S = 0.05
+
+
+@dataclass(slots=True)
+class Ending:
+    """How the work ended: all done, or stopped by the cap or by the user."""
+
+    cap: CapReachedError | None = None
+    interrupted: bool = False
+
+
+class Stop:
+    """The user's wish to stop: at first politely, then at once."""
+
+    def __init__(self, caller_in_flight: Callable[[], int], progress: Progress) -> None:
+        self.wanted = False
+        self._in_flight = caller_in_flight
+        self._progress = progress
+        self._workers: list[asyncio.Task[None]] = []
+        self._drain: asyncio.Task[None] | None = None
+
+    def watch(self, workers: list[asyncio.Task[None]]) -> None:
+        """Takes over Ctrl-C and SIGTERM, where this thread may."""
+        self._workers = workers
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):
+                loop.add_signal_handler(number, self._asked)
+
+    def unwatch(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):
+                loop.remove_signal_handler(number)
+
+    def _asked(self) -> None:
+        if self.wanted:
+            self._cancel()
+            return
+        self.wanted = True
+        self._progress.say(
+            f"stopping: {self._in_flight()} calls in flight are let finish;"
+            " Ctrl-C again drops them (their bill stays unknown)"
+        )
+        self._drain = asyncio.ensure_future(self._cancel_when_idle())
+
+    async def _cancel_when_idle(self) -> None:
+        while self._in_flight():
+            await asyncio.sleep(DRAIN_POLL_S)
+        self._cancel()
+
+    def _cancel(self) -> None:
+        for worker in self._workers:
+            worker.cancel()
+
+
+async def execute(
+    plan: Plan,
+    directory: RunDirectory,
+    ledger: Ledger,
+    caller: Caller,
+    stop: Stop,
+    progress: Progress,
+    *,
+    done: set[str],
+    concurrency: int,
+) -> Ending:
+    """Makes every episode of the plan whose key is not in `done`.
+
+    Args:
+        plan: what the run is.
+        directory: where episodes are appended.
+        ledger: forgets the calls of episodes that are written.
+        caller: asks the experts.
+        stop: ends the work early.
+        progress: is told of each episode.
+        done: keys of finished episodes.
+        concurrency: episodes at a time.
+    """
+    ending = Ending()
+    with ThreadPoolExecutor(GRADING_THREADS, thread_name_prefix="grading") as threads:
+        # Oracles read what the others have stored, so the others have to be through first.
+        for jobs in _phases(plan, done):
+            remaining = iter(jobs)
+
+            async def work(remaining: Iterator[Job] = remaining) -> None:
+                for job in remaining:
+                    if stop.wanted or ending.cap:
+                        return
+                    made = await _make(job, plan, caller, threads)
+                    if isinstance(made, CapReachedError):
+                        ending.cap = made
+                    if isinstance(made, Exception):
+                        return
+                    record, call_ids = made
+                    directory.episodes.append([encode_episode(record)])
+                    ledger.forget(call_ids)
+                    progress.advance(record.verdict)
+
+            workers = [asyncio.create_task(work()) for _ in range(min(concurrency, len(jobs)))]
+            stop.watch(workers)
+            try:
+                await _join(workers)
+            except asyncio.CancelledError:
+                if not stop.wanted:
+                    raise
+            finally:
+                stop.unwatch()
+            if stop.wanted or ending.cap:
+                break
+    ending.interrupted = stop.wanted and not ending.cap
+    return ending
+
+
+async def _join(workers: list[asyncio.Task[None]]) -> None:
+    """Waits for all; the first that fails stops the others, and its error is raised."""
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+
+def _phases(plan: Plan, done: set[str]) -> Iterator[list[Job]]:
+    owed = [job for job in plan.jobs() if job.key not in done]
+    for oracles in (False, True):
+        jobs = [job for job in owed if job.system.is_oracle == oracles]
+        if jobs:
+            yield jobs
+
+
+async def _make(
+    job: Job, plan: Plan, caller: Caller, threads: ThreadPoolExecutor
+) -> tuple[EpisodeRecord, list[str]] | CapReachedError | StoppedError:
+    """One episode with its verdict, or why it must not be written."""
+    problem = job.problem
+    episode = Episode(
+        key=job.key,
+        problem=problem,
+        prompt=[Message("user", job.task.prompt(problem))],
+        experts=plan.pool.experts,
+        caller=caller,
+        sample=job.sample,
+        seed=f"{plan.seed}|{job.key}",
+        oracle=job.system.is_oracle,
+    )
+    response: str | None = None
+    failure = ""
+    try:
+        response = await job.system.solve(problem.text, job.budget, episode)
+        if response is not None and not isinstance(response, str):
+            failure = f"the system returned {type(response).__name__}, not text"
+    except (CapReachedError, StoppedError, StorageError, asyncio.CancelledError):
+        await episode.settled()
+        if not episode.aborted:
+            raise
+    except Exception as error:
+        failure = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    await episode.settled()
+    if episode.aborted:
+        return episode.aborted
+    failed = [call for call in episode.calls if call.status != "ok"]
+    if not failure and response is None and failed:
+        failure = f"{failed[-1].expert}: {failed[-1].status}: {failed[-1].detail}"
+    if failure:
+        verdict = Verdict("error", detail=failure)
+        response = None
+    else:
+        loop = asyncio.get_running_loop()
+        verdict = await loop.run_in_executor(
+            threads, _grade, problem.answer, response, problem.kind
+        )
+    record = EpisodeRecord(
+        task=job.task.name,
+        problem_id=problem.id,
+        system=job.system.name,
+        budget=None if job.budget is None else job.budget.name,
+        budget_usd=None if job.budget is None else job.budget.usd,
+        sample=job.sample,
+        verdict=verdict.status,
+        answer=verdict.answer,
+        response=response,
+        calls=episode.calls,
+        detail=verdict.detail,
+        latency_s=episode.latency_s,
+        subject=problem.subject,
+        level=problem.level,
+    )
+    return record, episode.call_ids
+
+
+# Systems of one run often return the very same reply; jobs come problem by problem, so a
+# small cache holds all that can be met again.
+@lru_cache(maxsize=4096)
+def _grade(gold: str, response: str | None, kind: AnswerKind) -> Verdict:
+    return grading.grade(gold, response, kind=kind)

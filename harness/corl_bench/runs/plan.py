@@ -1,0 +1,209 @@
+"""What a run is to do: tasks × problems × systems × budgets × samples, fixed before it starts.
+
+A plan is known by its identity: everything that decides verdicts and list costs. The same
+identity means the same episodes, so a directory that holds a run of another identity is
+refused rather than mixed, and the directory's default name is derived from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from corl_bench import grading
+from corl_bench.errors import ConfigError
+from corl_bench.experts.base import ExpertSpec, Pool
+from corl_bench.experts.caller import Mode
+from corl_bench.money.amounts import format_usd, parse_usd
+from corl_bench.results import EPISODE_SCHEMA, episode_key
+from corl_bench.routers.base import Router
+from corl_bench.routers.registry import baselines, parse_systems
+from corl_bench.tasks import LoadedTask, load_task
+from corl_bench.types import Budget, Problem
+
+UNBILLED_PROVIDERS = frozenset({"recorded"})
+"""Providers that never bill, so that their experts need no output limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One episode to be made."""
+
+    task: LoadedTask
+    problem: Problem
+    system: Router
+    budget: Budget | None
+    sample: int
+
+    @property
+    def key(self) -> str:
+        return episode_key(
+            self.task.name,
+            self.problem.id,
+            self.system.name,
+            None if self.budget is None else self.budget.name,
+            self.sample,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that decides what the episodes of a run are."""
+
+    tasks: tuple[LoadedTask, ...]
+    pool: Pool
+    systems: tuple[Router, ...]
+    budgets: tuple[Budget, ...]
+    samples: int
+    seed: int
+    limit: int | None
+    mode: Mode
+
+    def jobs(self) -> Iterator[Job]:
+        """Episodes in the order in which they are made: problem by problem, oracles last.
+
+        Oracles read the replies that the other systems have stored, so they wait for them.
+        """
+        for oracles in (False, True):
+            systems = [system for system in self.systems if system.is_oracle == oracles]
+            for task in self.tasks if systems else ():
+                for problem in task.problems:
+                    for sample in range(self.samples):
+                        for system in systems:
+                            for budget in self.budgets_of(system):
+                                yield Job(task, problem, system, budget, sample)
+
+    def budgets_of(self, system: Router) -> Sequence[Budget | None]:
+        """Budgets that a system is told: each, or none at all where it would not look."""
+        return self.budgets if system.reads_budget and self.budgets else (None,)
+
+    def identity(self) -> dict[str, Any]:
+        """What must be equal for two runs to be the same run."""
+        return {
+            "schema": EPISODE_SCHEMA,
+            "tasks": {
+                task.name: {
+                    "split": task.split,
+                    "digest": task.digest,
+                    "prompt": task.spec.prompt,
+                }
+                for task in self.tasks
+            },
+            "limit": self.limit,
+            "pool": {
+                "digest": self.pool.digest,
+                "prices": {e.name: e.price.row_id for e in self.pool.experts},
+            },
+            "systems": [system.name for system in self.systems],
+            "budgets": {budget.name: format_usd(budget.usd) for budget in self.budgets},
+            "samples": self.samples,
+            "seed": self.seed,
+            "mode": self.mode,
+            "grader": grading.GRADER_VERSION,
+        }
+
+    @property
+    def run_id(self) -> str:
+        """Twelve hexadecimal digits that stand for the identity."""
+        text = json.dumps(self.identity(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def default_directory(self) -> Path:
+        names = "+".join(task.name for task in self.tasks)
+        return Path("runs") / f"{names}-{self.pool.name}-{self.run_id[:8]}"
+
+
+def make_plan(
+    *,
+    tasks: Sequence[str],
+    pool: Pool,
+    systems: Sequence[str],
+    budget: str | None,
+    samples: int,
+    seed: int,
+    limit: int | None,
+    mode: Mode,
+    data_dir: Path | None,
+    allow_digest_mismatch: bool = False,
+) -> Plan:
+    """Loads what the options name and refuses what cannot work, before anything is sent.
+
+    Raises:
+        ConfigError: an unknown name, data that is not there, an expert that cannot be asked.
+    """
+    loaded = tuple(
+        load_task(
+            name,
+            data_dir=data_dir,
+            seed=seed,
+            limit=limit,
+            allow_digest_mismatch=allow_digest_mismatch,
+        )
+        for name in tasks
+    )
+    if len({task.name for task in loaded}) < len(loaded):
+        raise ConfigError("a task is named twice; each --task counts once")
+    plan = Plan(
+        tasks=loaded,
+        pool=pool,
+        systems=tuple(parse_systems(systems or baselines(pool), pool)),
+        budgets=parse_budgets(budget, pool),
+        samples=samples,
+        seed=seed,
+        limit=limit,
+        mode=mode,
+    )
+    if mode == "live" and any(system.is_oracle for system in plan.systems):
+        raise ConfigError(
+            "an oracle reads stored replies, which mode live does not share:"
+            " use --mode auto, record or replay"
+        )
+    if mode != "replay":
+        for expert in pool.experts:
+            _check_output_limit(expert)
+    return plan
+
+
+def parse_budgets(text: str | None, pool: Pool) -> tuple[Budget, ...]:
+    """Budgets as written after `--budget`; None means those that the pool names.
+
+    Examples: `low=0.0005,high=0.01`, `low,high` (named by the pool), `0.002`, `none`.
+
+    Raises:
+        ConfigError: a name that the pool does not know, or an amount that is none.
+    """
+    if text is None:
+        return tuple(Budget(name, parse_usd(usd)) for name, usd in pool.budgets.items())
+    if text.strip() == "none":
+        return ()
+    budgets: dict[str, Budget] = {}
+    for part in text.split(","):
+        name, equals, amount = (piece.strip() for piece in part.partition("="))
+        if not equals and name in pool.budgets:
+            amount = pool.budgets[name]
+        elif not equals:
+            amount = name
+        try:
+            usd = parse_usd(amount)
+        except ConfigError as error:
+            known = ", ".join(pool.budgets) or "none"
+            raise ConfigError(
+                f"--budget {part.strip()!r}: neither dollars nor a budget of pool"
+                f" {pool.name!r} (it names {known}); write low=0.0005,high=0.01"
+            ) from error
+        if not name or name in budgets:
+            raise ConfigError(f"--budget {text!r}: each budget needs a name of its own")
+        budgets[name] = Budget(name, usd)
+    return tuple(budgets.values())
+
+
+def _check_output_limit(expert: ExpertSpec) -> None:
+    if expert.provider not in UNBILLED_PROVIDERS and not expert.sampling.max_output_tokens:
+        raise ConfigError(
+            f"expert {expert.name!r} needs max_output_tokens in its pool file: without it"
+            " nobody can say what a call costs at the worst"
+        )

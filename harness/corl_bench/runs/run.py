@@ -1,0 +1,230 @@
+"""A run from plan to result files: open, settle, make what is owed, summarise, report.
+
+The same command on the same directory goes on where it stopped; a finished run makes no
+request at all and only derives its summary and report again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from corl_bench.errors import CapReachedError, ConfigError
+from corl_bench.experts.base import Provider
+from corl_bench.experts.caller import Caller
+from corl_bench.experts.providers import ProviderContext, make_provider, missing_keys
+from corl_bench.experts.simulation import ProblemBook
+from corl_bench.experts.store import RecordingStore
+from corl_bench.experts.transport import Transport
+from corl_bench.metrics.summary import SystemTraits, summarise
+from corl_bench.money.cap import SpendingCap
+from corl_bench.money.ledger import Ledger
+from corl_bench.results import Summary, encode_summary, read_episodes
+from corl_bench.runs.directory import RunDirectory, write_json
+from corl_bench.runs.execute import Ending, Stop, execute
+from corl_bench.runs.plan import Plan
+from corl_bench.runs.progress import Progress
+
+DEFAULT_CONCURRENCY = 64
+OWN_STORE = "recordings.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a run came to."""
+
+    directory: Path
+    summary: Summary
+    cap: CapReachedError | None
+    interrupted: bool
+
+    @property
+    def exit_code(self) -> int:
+        """0 fine, 3 stopped by the cap, 4 some episodes in error, 130 interrupted."""
+        if self.cap:
+            return self.cap.exit_code
+        if self.interrupted:
+            return 130
+        return 4 if any(row.errors for row in self.summary.rows) else 0
+
+
+def run(
+    plan: Plan,
+    path: Path,
+    *,
+    command: Sequence[str],
+    recordings: Path | None = None,
+    concurrency: int = DEFAULT_CONCURRENCY,
+    max_cost_usd: Decimal | None = None,
+    retry_errors: bool = False,
+    latency: bool = False,
+    quiet: bool = False,
+) -> Finished:
+    """Makes the episodes that are owed and writes every result file.
+
+    Args:
+        plan: what to do.
+        path: the run's directory, made where it is missing.
+        command: the command line, for the manifest.
+        recordings: a store to read and, but for replay, to write; None is the run's own.
+        concurrency: episodes at a time.
+        max_cost_usd: spending cap over all runs on this directory.
+        retry_errors: make episodes again that ended in error.
+        latency: let simulated experts take the time that they declare.
+        quiet: no progress.
+
+    Raises:
+        ConfigError: something that the user can mend; nothing was sent.
+    """
+    if plan.mode == "replay" and recordings is None:
+        raise ConfigError("--mode replay needs --recordings FILE, the recordings to replay")
+    if plan.mode == "live" and recordings is not None:
+        raise ConfigError(
+            "--mode live keeps its replies to itself: drop --recordings, or use --mode record"
+        )
+    with (
+        RunDirectory.open(path, plan, command) as directory,
+        _open_store(plan, recordings or path / OWN_STORE) as store,
+        Ledger.open(path) as ledger,
+    ):
+        done = directory.finished_keys(retry_errors=retry_errors)
+        _require_keys(plan, store, done)
+        ending = asyncio.run(
+            _work(
+                plan,
+                directory,
+                ledger,
+                store,
+                done=done,
+                concurrency=concurrency,
+                cap=SpendingCap(max_cost_usd, ledger.totals.committed_usd),
+                latency=latency,
+                quiet=quiet,
+            )
+        )
+        summary = _summarise(plan, directory, ledger)
+        write_json(path / "summary.json", encode_summary(summary))
+        return Finished(path, summary, ending.cap, ending.interrupted)
+
+
+async def _work(
+    plan: Plan,
+    directory: RunDirectory,
+    ledger: Ledger,
+    store: RecordingStore,
+    *,
+    done: set[str],
+    concurrency: int,
+    cap: SpendingCap,
+    latency: bool,
+    quiet: bool,
+) -> Ending:
+    total = sum(1 for _ in plan.jobs())
+    progress = Progress(total, len(done), lambda: ledger.totals.billed_cost_usd, quiet=quiet)
+    transport = Transport()
+    context = ProviderContext(
+        pool=plan.pool,
+        transport=transport,
+        seed=plan.seed,
+        book=ProblemBook.of_tasks(plan.tasks),
+        latency=latency,
+    )
+    providers: dict[str, Provider] = {}
+    try:
+        if plan.mode != "replay":
+            for expert in plan.pool.experts:
+                providers[expert.name] = make_provider(expert, context)
+        caller = Caller(
+            providers=providers,
+            store=store,
+            ledger=ledger,
+            cap=cap,
+            mode=plan.mode,
+            run_id=plan.run_id,
+            stopping=lambda: stop.wanted,
+        )
+        stop = Stop(lambda: caller.in_flight, progress)
+        unsettled = caller.settle_unaccounted(
+            {expert.name: expert.price for expert in plan.pool.experts}
+        )
+        if unsettled:
+            progress.say(
+                f"{unsettled} calls were in flight when the last run ended: their bill is"
+                " unknown, they are booked as unsettled and asked once more"
+            )
+        return await execute(
+            plan,
+            directory,
+            ledger,
+            caller,
+            stop,
+            progress,
+            done=done,
+            concurrency=concurrency,
+        )
+    finally:
+        progress.close()
+        for provider in providers.values():
+            await provider.aclose()
+        await transport.aclose()
+
+
+def _open_store(plan: Plan, path: Path) -> RecordingStore:
+    if plan.mode == "replay":
+        return RecordingStore.open(path, create=False, read_only=True)
+    return RecordingStore.open(path)
+
+
+def _require_keys(plan: Plan, store: RecordingStore, done: set[str]) -> None:
+    """Refuses a run that would fail at its first request.
+
+    In mode auto a key is needed only where something is missing from the store, which shows
+    when it is asked for; an expert of which nothing is stored is sure to need its key.
+    """
+    if plan.mode == "replay" or all(job.key in done for job in plan.jobs()):
+        return
+    missing = missing_keys(plan.pool)
+    if plan.mode == "auto":
+        stored = {stats.expert for stats in store.stats().experts}
+        missing = [(expert, key) for expert, key in missing if expert not in stored]
+    if missing:
+        named = ", ".join(f"{key} (expert {expert})" for expert, key in missing)
+        raise ConfigError(f"no key for {named}: set the variable, or use --mode replay")
+
+
+def _summarise(plan: Plan, directory: RunDirectory, ledger: Ledger) -> Summary:
+    keys = {job.key for job in plan.jobs()}
+    episodes = [record for record in read_episodes(directory.path) if record.key in keys]
+    totals = ledger.totals
+    return Summary(
+        run_id=plan.run_id,
+        simulated=plan.pool.simulated,
+        finished=len(episodes) == len(keys),
+        tasks={
+            task.name: {
+                "title": task.spec.title,
+                "digest": task.digest,
+                "digest_status": task.digest_status,
+                "problems": len(task.problems),
+                "redistributable": task.spec.redistributable,
+            }
+            for task in plan.tasks
+        },
+        rows=summarise(
+            episodes,
+            tasks=[task.name for task in plan.tasks],
+            systems={
+                system.name: SystemTraits(system.reads_budget, system.is_oracle)
+                for system in plan.systems
+            },
+            budgets=plan.budgets,
+        ),
+        list_cost_usd=totals.list_cost_usd,
+        billed_cost_usd=totals.billed_cost_usd,
+        unsettled_usd=totals.unsettled_usd,
+        unsettled_attempts=totals.unsettled_attempts,
+        attempts=totals.attempts,
+    )

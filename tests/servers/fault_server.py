@@ -1,0 +1,454 @@
+"""A server that speaks OpenAI's and Anthropic's protocols and misbehaves on demand.
+
+It keeps its own books: every request is counted, logged and billed by the server's own
+arithmetic, so that a test can hold a client's ledger against them.
+
+In a test::
+
+    async with FaultServer(schedule=["429", "ok"], answer=lambda question: "42") as server:
+        ...                               # server.base_url, server.anthropic_url
+        server.requests                   # one dict a request: status, fault, bill_usd, …
+
+As a process, which prints its address as the first line and lives until its standard input
+ends (so that no test leaves one behind)::
+
+    python tests/servers/fault_server.py --port 0 --log FILE --mix "429=0.1,cut=0.05,seed=7"
+
+A schedule is a list of faults (by arrival, `ok` when it is used up) or a function of the
+`Arrival`. `mix` makes such a function: the fault depends on the conversation and on how often
+it has been asked before, never on the order of arrival, so that a concurrent run meets the
+same faults every time. A fault is a name and an optional argument: `429:0.2` (Retry-After),
+`slow:30` (seconds).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gzip
+import hashlib
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+from aiohttp import web
+
+MTOK = Decimal(1_000_000)
+
+FAULTS: dict[str, tuple[int, bool]] = {
+    # name: (status of the answer, whether the server bills it)
+    "ok": (200, True),
+    "400": (400, False),
+    "401": (401, False),
+    "429": (429, False),
+    "quota": (429, False),
+    "500": (500, False),
+    "503": (503, False),
+    "529": (529, False),
+    "redirect": (307, False),
+    "refuse": (0, False),  # hangs up without a byte and without a bill
+    "slow": (200, True),
+    "cut": (200, True),
+    "malformed": (200, True),
+    "no_usage": (200, True),
+    "bad_usage": (200, True),
+    "wrong_model": (200, True),
+    "huge": (200, True),
+    "bad_utf8": (200, True),
+    "gzip_bomb": (200, True),
+    "error_in_body": (200, True),
+}
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One request as the schedule sees it."""
+
+    number: int
+    """Counted from 0 over the server's life."""
+    digest: str
+    """Of the model, the messages and the seed."""
+    repeat: int
+    """How often the same digest has arrived before."""
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the answering function is asked."""
+
+    model: str
+    messages: Sequence[Mapping[str, str]]
+    seed: int | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model would say; a plain string will do for `text` alone."""
+
+    text: str
+    reasoning_tokens: int = 0
+    cached_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Dollars per million tokens."""
+
+    input_usd: Decimal = Decimal("2")
+    cached_usd: Decimal = Decimal("0.5")
+    output_usd: Decimal = Decimal("8")
+
+
+Schedule = Sequence[str] | Callable[[Arrival], str]
+Answerer = Callable[[Question], str | Answer]
+
+
+def mix(spec: str) -> Callable[[Arrival], str]:
+    """A schedule from `429=0.1,cut=0.05,slow:2=0.01,seed=7`: shares of requests by fault."""
+    seed = "0"
+    shares: list[tuple[str, float]] = []
+    for entry in filter(None, spec.split(",")):
+        name, _, value = entry.strip().partition("=")
+        if name == "seed":
+            seed = value
+        elif name.partition(":")[0] in FAULTS:
+            shares.append((name, float(value)))
+        else:
+            raise ValueError(f"unknown fault {name!r}; known are {', '.join(FAULTS)}")
+
+    def fault(arrival: Arrival) -> str:
+        text = f"{seed}\n{arrival.digest}\n{arrival.repeat}"
+        draw = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+        for name, share in shares:
+            draw -= share
+            if draw < 0:
+                return name
+        return "ok"
+
+    return fault
+
+
+def echo(question: Question) -> str:
+    """The default answer: a boxed number made from the question, the same every time."""
+    text = "\n".join(message["content"] for message in question.messages)
+    digest = hashlib.sha256(f"{question.model}\n{text}\n{question.seed}".encode()).digest()
+    return f"Some work later, the answer is \\boxed{{{digest[0]}}}."
+
+
+class FaultServer:
+    """The server, in this process; `async with` starts and stops it."""
+
+    def __init__(
+        self,
+        schedule: Schedule = (),
+        answer: Answerer = echo,
+        *,
+        rates: Mapping[str, Rate] | None = None,
+        key: str | None = None,
+        models: Sequence[str] = ("gpt-4.1", "claude-sonnet-4-5"),
+        latency_s: float = 0.0,
+        port: int = 0,
+        log: TextIO | None = None,
+    ) -> None:
+        self._schedule = schedule
+        self._answer = answer
+        self._rates = rates or {}
+        self._key = key
+        self._models = models
+        self._latency_s = latency_s
+        self._port = port
+        self._log = log
+        self._seen: Counter[str] = Counter()
+        self._runner: web.AppRunner | None = None
+        self._stopping = asyncio.Event()
+        self.requests: list[dict[str, Any]] = []
+        """Every POST in order of arrival: number, path, model, digest, repeat, fault, status,
+        bill_usd (a string), input_tokens, output_tokens; and `headers` and `body`, which the
+        log file leaves out."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def base_url(self) -> str:
+        """For OpenAI's clients."""
+        return f"{self.url}/v1"
+
+    @property
+    def anthropic_url(self) -> str:
+        """For Anthropic's, which add /v1 themselves."""
+        return self.url
+
+    @property
+    def bill_usd(self) -> Decimal:
+        return sum((Decimal(r["bill_usd"]) for r in self.requests), Decimal(0))
+
+    async def __aenter__(self) -> FaultServer:
+        app = web.Application(client_max_size=64 * 1024**2)
+        app.router.add_post("/v1/chat/completions", self._serve)
+        app.router.add_post("/v1/messages", self._serve)
+        app.router.add_get("/v1/models", self._list_models)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        self._port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._runner is not None
+        self._stopping.set()
+        await self._runner.cleanup()
+
+    async def _list_models(self, request: web.Request) -> web.Response:
+        if not self._authorised(request):
+            return web.json_response({"error": {"message": "bad key"}}, status=401)
+        return web.json_response({"object": "list", "data": [{"id": m} for m in self._models]})
+
+    def _authorised(self, request: web.Request) -> bool:
+        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        return self._key is None or self._key in (bearer, request.headers.get("x-api-key"))
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        body = json.loads(await request.read())
+        arrival = self._register(body)
+        fault, _, argument = self._fault(arrival).partition(":")
+        if not self._authorised(request):
+            fault = "401"
+        anthropic = request.path.endswith("/messages")
+        status, billed = FAULTS[fault]
+        reply, bill_usd = self._complete(body, anthropic=anthropic)
+        # Written down before anything is answered: a client that is killed or goes away cannot
+        # take its own bill with it.
+        self._write(
+            {
+                "number": arrival.number,
+                "path": request.path,
+                "model": body.get("model"),
+                "digest": arrival.digest,
+                "repeat": arrival.repeat,
+                "fault": fault,
+                "status": status,
+                "bill_usd": str(bill_usd if billed else Decimal(0)),
+                **reply["_tokens"],
+            },
+            headers=dict(request.headers),
+            body=body,
+        )
+        del reply["_tokens"]
+        if self._latency_s:
+            await self._pause(self._latency_s)
+        if status != 200:
+            return self._refuse(request, fault, status, argument, anthropic=anthropic)
+        return await self._misbehave(request, fault, argument, reply)
+
+    def _register(self, body: Mapping[str, Any]) -> Arrival:
+        asked = [body.get("model"), body.get("system"), body.get("messages"), body.get("seed")]
+        digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        repeat = self._seen[digest]
+        self._seen[digest] += 1
+        return Arrival(number=len(self.requests), digest=digest, repeat=repeat, body=body)
+
+    def _fault(self, arrival: Arrival) -> str:
+        if callable(self._schedule):
+            return self._schedule(arrival)
+        return self._schedule[arrival.number] if arrival.number < len(self._schedule) else "ok"
+
+    def _write(self, line: dict[str, Any], **beside: Any) -> None:
+        if self._log is not None:
+            self._log.write(json.dumps(line) + "\n")
+            self._log.flush()
+        self.requests.append(line | beside)
+
+    def _complete(
+        self, body: Mapping[str, Any], *, anthropic: bool
+    ) -> tuple[dict[str, Any], Decimal]:
+        messages = list(body["messages"])
+        if body.get("system"):
+            messages.insert(0, {"role": "system", "content": body["system"]})
+        answer = self._answer(Question(body["model"], messages, body.get("seed")))
+        if isinstance(answer, str):
+            answer = Answer(answer)
+        prompt = sum(4 + -(-len(m["content"].encode()) // 4) for m in messages)
+        cached = min(answer.cached_tokens, prompt)
+        visible = -(-len(answer.text.encode()) // 4)
+        limit = body.get("max_completion_tokens") or body.get("max_tokens") or 1_000_000
+        reasoning = min(answer.reasoning_tokens, limit)
+        output = max(1, min(visible + reasoning, limit))
+        cut = visible + reasoning > limit
+        text = (
+            answer.text.encode()[: 4 * (limit - reasoning)].decode("utf-8", "ignore")
+            if cut
+            else answer.text
+        )
+        rate = self._rates.get(body["model"], Rate())
+        bill_usd = (
+            rate.input_usd * (prompt - cached) + rate.cached_usd * cached + rate.output_usd * output
+        ) / MTOK
+        if anthropic:
+            reply = _anthropic_reply(
+                body["model"], text, prompt, cached, output, reasoning, cut=cut
+            )
+        else:
+            reply = _openai_reply(body["model"], text, prompt, cached, output, reasoning, cut=cut)
+        reply["_tokens"] = {"input_tokens": prompt, "output_tokens": output}
+        return reply, bill_usd
+
+    async def _pause(self, delay_s: float) -> None:
+        """Sleeps, unless the server stops first."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), delay_s)
+
+    def _refuse(
+        self, request: web.Request, fault: str, status: int, argument: str, *, anthropic: bool
+    ) -> web.StreamResponse:
+        if fault == "refuse":
+            assert request.transport is not None
+            request.transport.close()
+            return web.Response(status=500)
+        headers = {}
+        if fault == "redirect":
+            headers["Location"] = argument or "http://127.0.0.1:9/elsewhere"
+        elif argument:
+            headers["Retry-After"] = argument
+        code = "insufficient_quota" if fault == "quota" else f"fault_{fault}"
+        kind = {429: "rate_limit_error", 529: "overloaded_error"}.get(status, "api_error")
+        error: dict[str, Any] = {"message": f"injected {fault}", "type": kind}
+        if anthropic:
+            content = {"type": "error", "error": error}
+        else:
+            content = {"error": error | {"code": code, "param": None}}
+        return web.json_response(content, status=status, headers=headers)
+
+    async def _misbehave(
+        self, request: web.Request, fault: str, argument: str, reply: dict[str, Any]
+    ) -> web.StreamResponse:
+        if fault == "no_usage":
+            del reply["usage"]
+        elif fault == "bad_usage":
+            count = "input_tokens" if "input_tokens" in reply["usage"] else "prompt_tokens"
+            reply["usage"][count] = -5
+        elif fault == "wrong_model":
+            reply["model"] = argument or f"{reply['model']}-mini"
+        elif fault == "error_in_body":
+            reply = {"error": {"message": "the model behind the gateway failed", "code": 502}}
+        content = json.dumps(reply).encode()
+        if fault == "slow":
+            return await self._drip(request, content, float(argument or 60))
+        if fault == "cut":
+            return await self._cut(request, content)
+        if fault == "malformed":
+            content = content[:-10]
+        elif fault == "bad_utf8":
+            content = content.replace(b'"model"', b'"mod\xff\xfe"')
+        elif fault == "huge":
+            content += b" " * int(float(argument or 40) * 1024**2)
+        elif fault == "gzip_bomb":
+            bomb = gzip.compress(b" " * (64 * 1024**2), compresslevel=1)
+            return web.Response(
+                body=bomb,
+                content_type="application/json",
+                headers={"Content-Encoding": "gzip"},
+            )
+        return web.Response(body=content, content_type="application/json")
+
+    async def _drip(
+        self, request: web.Request, content: bytes, delay_s: float
+    ) -> web.StreamResponse:
+        """Headers and the first half at once, the rest when it is late."""
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        response.content_length = len(content)
+        await response.prepare(request)
+        await response.write(content[: len(content) // 2])
+        await self._pause(delay_s)
+        with suppress(ConnectionError):
+            await response.write(content[len(content) // 2 :])
+        return response
+
+    async def _cut(self, request: web.Request, content: bytes) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        response.content_length = len(content)
+        await response.prepare(request)
+        await response.write(content[: len(content) // 2])
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+
+def _openai_reply(
+    model: str, text: str, prompt: int, cached: int, output: int, reasoning: int, *, cut: bool
+) -> dict[str, Any]:
+    return {
+        "id": "chatcmpl-0",
+        "object": "chat.completion",
+        "created": 0,
+        "model": model,
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": text, "refusal": None},
+                "logprobs": None,
+                "finish_reason": "length" if cut else "stop",
+            }
+        ],
+        "usage": {
+            "prompt_tokens": prompt,
+            "completion_tokens": output,
+            "total_tokens": prompt + output,
+            "prompt_tokens_details": {"cached_tokens": cached},
+            "completion_tokens_details": {"reasoning_tokens": reasoning},
+        },
+    }
+
+
+def _anthropic_reply(
+    model: str, text: str, prompt: int, cached: int, output: int, reasoning: int, *, cut: bool
+) -> dict[str, Any]:
+    return {
+        "id": "msg_0",
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": [{"type": "text", "text": text}],
+        "stop_reason": "max_tokens" if cut else "end_turn",
+        "stop_sequence": None,
+        "usage": {
+            "input_tokens": prompt - cached,
+            "cache_read_input_tokens": cached,
+            "cache_creation_input_tokens": 0,
+            "output_tokens": output,
+            "output_tokens_details": {"thinking_tokens": reasoning},
+        },
+    }
+
+
+async def _run(options: argparse.Namespace) -> None:
+    with Path(options.log).open("a", encoding="utf-8") as log:
+        server = FaultServer(
+            mix(options.mix), port=options.port, log=log, latency_s=options.latency_s
+        )
+        async with server:
+            print(server.base_url, flush=True)
+            await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="An LLM server with faults, for tests")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--log", required=True, help="JSONL, one line a request; appended to")
+    parser.add_argument("--mix", default="", help="shares of faults, e.g. 429=0.1,cut=0.05,seed=7")
+    parser.add_argument("--latency-s", type=float, default=0.0)
+    asyncio.run(_run(parser.parse_args()))
