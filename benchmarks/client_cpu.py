@@ -24,6 +24,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import openai
+
 from corl_bench.experts.base import ExpertSpec, Request, Sampling
 from corl_bench.experts.limits import AdaptiveLimiter
 from corl_bench.experts.openai import OpenAIProvider

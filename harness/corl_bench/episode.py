@@ -149,6 +149,9 @@ class Episode:
         self._pending += 1
         self._idle.clear()
         try:
+            # Calls that a system starts together all begin before the first of them ends,
+            # also where the reply is there at once; so their latencies do not add up.
+            await asyncio.sleep(0)
             outcome = await self._caller.call(
                 request, call_id=f"{self._key}#{position}", episode=self._key
             )
@@ -173,21 +176,23 @@ class Episode:
 
     def answer_in(self, text: str | None) -> str | None:
         """The final answer stated in a reply, if there is one."""
-        if text is None:
-            return None
-        return grading.extract(text, kind=self._problem.kind)
+        found = grading.extract(text, kind=self._problem.kind)
+        return None if found is None else found.answer
 
     async def agreement(self, replies: Sequence[ExpertReply]) -> list[int | None]:
         """Which replies state the same answer.
 
         Returns:
-            For each reply the index of the first reply with an equal answer (its own index
-            where it is the first); None for a reply without an answer.
+            For each reply the number of its group of equal answers, counted from 0 in the
+            order of their first members; None for a reply without an answer.
         """
         answers = [self.answer_in(reply.text) for reply in replies]
-        if sum(answer is not None for answer in answers) < 2:
-            return [None if answer is None else i for i, answer in enumerate(answers)]
-        return await asyncio.to_thread(grading.agreement, answers, kind=self._problem.kind)
+        # Comparing may wait for a worker process, which must not hold up other episodes.
+        groups = await asyncio.to_thread(grading.agreement_classes, answers)
+        return [
+            None if answer is None else group
+            for answer, group in zip(answers, groups, strict=True)
+        ]
 
     def stored_reply(self, expert: str) -> ExpertReply | None:
         """Oracles only: the stored reply to the task's prompt, without calling anyone."""

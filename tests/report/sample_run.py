@@ -87,7 +87,7 @@ def sample_run(
         "synth": {
             "title": "Generated competition problems",
             "digest": "sha256:5f2c",
-            "digest_status": "ok",
+            "digest_status": "pinned",
             "problems": problems,
             "redistributable": True,
         }
@@ -165,7 +165,10 @@ def sample_run(
                 for name, row in EXPERTS.items()
             ],
         },
-        "systems": list(SYSTEMS),
+        "systems": [
+            {"name": name, "reads_budget": traits.reads_budget, "is_oracle": traits.is_oracle}
+            for name, traits in SYSTEMS.items()
+        ],
         "budgets": {budget.name: str(budget.usd) for budget in BUDGETS},
     }
     return SampleRun(summary, episodes, manifest, texts, golds)

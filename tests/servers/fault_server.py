@@ -18,7 +18,7 @@ A schedule is a list of faults (by arrival, `ok` when it is used up) or a functi
 `Arrival`. `mix` makes such a function: the fault depends on the conversation and on how often
 it has been asked before, never on the order of arrival, so that a concurrent run meets the
 same faults every time. A fault is a name and an optional argument: `429:0.2` (Retry-After),
-`slow:30` (seconds).
+`slow:30` (seconds); any status from 400 on is a fault too, and bills nothing.
 """
 
 from __future__ import annotations
@@ -45,13 +45,7 @@ MTOK = Decimal(1_000_000)
 FAULTS: dict[str, tuple[int, bool]] = {
     # name: (status of the answer, whether the server bills it)
     "ok": (200, True),
-    "400": (400, False),
-    "401": (401, False),
-    "429": (429, False),
     "quota": (429, False),
-    "500": (500, False),
-    "503": (503, False),
-    "529": (529, False),
     "redirect": (307, False),
     "refuse": (0, False),  # hangs up without a byte and without a bill
     "slow": (200, True),
@@ -111,6 +105,16 @@ Schedule = Sequence[str] | Callable[[Arrival], str]
 Answerer = Callable[[Question], str | Answer]
 
 
+def read_fault(text: str) -> tuple[str, str, int, bool]:
+    """(name, argument, status, billed) of a fault as it is written."""
+    name, _, argument = text.partition(":")
+    if name.isdecimal() and 400 <= int(name) < 600:
+        return name, argument, int(name), False
+    if name not in FAULTS:
+        raise ValueError(f"unknown fault {name!r}; known are {', '.join(FAULTS)} and any status")
+    return name, argument, *FAULTS[name]
+
+
 def mix(spec: str) -> Callable[[Arrival], str]:
     """A schedule from `429=0.1,cut=0.05,slow:2=0.01,seed=7`: shares of requests by fault."""
     seed = "0"
@@ -119,10 +123,9 @@ def mix(spec: str) -> Callable[[Arrival], str]:
         name, _, value = entry.strip().partition("=")
         if name == "seed":
             seed = value
-        elif name.partition(":")[0] in FAULTS:
-            shares.append((name, float(value)))
         else:
-            raise ValueError(f"unknown fault {name!r}; known are {', '.join(FAULTS)}")
+            read_fault(name)
+            shares.append((name, float(value)))
 
     def fault(arrival: Arrival) -> str:
         text = f"{seed}\n{arrival.digest}\n{arrival.repeat}"
@@ -225,11 +228,9 @@ class FaultServer:
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         body = json.loads(await request.read())
         arrival = self._register(body)
-        fault, _, argument = self._fault(arrival).partition(":")
-        if not self._authorised(request):
-            fault = "401"
+        scheduled = self._fault(arrival) if self._authorised(request) else "401"
+        fault, argument, status, billed = read_fault(scheduled)
         anthropic = request.path.endswith("/messages")
-        status, billed = FAULTS[fault]
         reply, bill_usd = self._complete(body, anthropic=anthropic)
         # Written down before anything is answered: a client that is killed or goes away cannot
         # take its own bill with it.

@@ -7,8 +7,9 @@ but a defect of the bench itself shows a traceback.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from typing import Any
+from typing import NoReturn
 
 import click
 
@@ -56,25 +57,27 @@ def cli() -> None:
     """
 
 
-def main(arguments: list[str] | None = None) -> Any:
+def main(arguments: list[str] | None = None) -> None:
     """Runs the command line; always leaves through `SystemExit`."""
+    leave_with(cli, "corl-bench", arguments)
+
+
+def leave_with(command: click.Command, name: str, arguments: list[str] | None) -> NoReturn:
+    """Runs a command and exits with its code; a user's mistake is one line on standard error."""
     try:
-        result = cli.main(arguments, prog_name="corl-bench", standalone_mode=False)
-    except click.exceptions.Exit as leaving:
-        sys.exit(leaving.exit_code)
-    except click.Abort:
-        sys.exit(130)
+        result = command.main(arguments, prog_name=name, standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except BrokenPipeError:
-        # The reader (`head`, a pager) has enough; Python must not complain at exit.
-        sys.stderr.close()
+        # The reader (`head`, a pager) has enough; Python must not complain at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except CorlError as error:
-        print(f"corl-bench: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(error.exit_code)
     sys.exit(result if isinstance(result, int) else 0)
 

@@ -9,7 +9,7 @@ corl-bench pool optimum sim --json
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from corl_bench.experts.base import CheckResult, ExpertSpec, Pool
     from corl_bench.money.prices import Price
 
-_DAY = click.DateTime(formats=["%Y-%m-%d"])
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_date_option = click.option(
+    "--date", metavar="DATE", help="Prices of this day.  [default: the pool's own date, or today]"
+)
+_data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    envvar="CORL_DATA_DIR",
+    show_envvar=True,
+    help="Folder with <task>[_<split>].jsonl, read instead of the datasets library.",
+)
 
 
 @click.group()
@@ -43,13 +53,11 @@ def list_() -> None:
 
 @command.command()
 @click.argument("pool")
-@click.option("--date", "day", type=_DAY, help="Prices of this day instead of the pool's own.")
+@_date_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
-def show(pool: str, day: datetime | None, as_json: bool) -> None:
+def show(pool: str, date: str | None, as_json: bool) -> None:
     """Show the experts of POOL with the prices in force and where these come from."""
-    from corl_bench.experts.pools import load_pool
-
-    loaded = load_pool(pool, price_date=day.date() if day else None)
+    loaded = _load(pool, date)
     if as_json:
         _show_json(loaded)
     else:
@@ -58,9 +66,9 @@ def show(pool: str, day: datetime | None, as_json: bool) -> None:
 
 @command.command()
 @click.argument("pool")
-@click.option("--date", "day", type=_DAY, help="Prices of this day instead of the pool's own.")
+@_date_option
 @click.pass_context
-def check(context: click.Context, pool: str, day: datetime | None) -> None:
+def check(context: click.Context, pool: str, date: str | None) -> None:
     """Check each expert of POOL: price in force, key present, reachable.
 
     Asks for lists of models at most, which costs nothing. Ends with exit code 2 if an expert
@@ -68,10 +76,9 @@ def check(context: click.Context, pool: str, day: datetime | None) -> None:
     """
     import asyncio
 
-    from corl_bench.experts.pools import load_pool
     from corl_bench.experts.providers import missing_keys
 
-    loaded = load_pool(pool, price_date=day.date() if day else None)
+    loaded = _load(pool, date)
     click.echo(_title(loaded))
     results = asyncio.run(_check_all(loaded))
     keyless = {expert for expert, _ in missing_keys(loaded)}
@@ -80,15 +87,154 @@ def check(context: click.Context, pool: str, day: datetime | None) -> None:
         ready = result.ready and expert.name not in keyless
         if not ready:
             unusable.append(expert.name)
-        click.echo(f"\n{expert.name}  {expert.provider} {expert.model}")
+        kind = " (simulated)" if _is_simulated(loaded, expert) else ""
+        verdict = "ready" if ready else "FAILS"
+        click.echo(f"\n{expert.name}  {expert.provider} {expert.model}{kind}")
         click.echo(f"  price  {_price(expert.price)}")
         click.echo(f"  key    {_key(expert, missing=expert.name in keyless)}")
-        click.echo(
-            f"  {'ready ' if ready else 'FAILS '} {_simulated(expert)}{result.detail}".rstrip()
-        )
+        click.echo(f"  {verdict}  {result.detail}".rstrip())
     if unusable:
         click.echo(f"\ncannot be used: {', '.join(unusable)}", err=True)
         context.exit(2)
+
+
+@command.command()
+@click.argument("pool")
+@click.option(
+    "--task",
+    "-t",
+    "tasks",
+    multiple=True,
+    default=("synth",),
+    show_default=True,
+    metavar="TASK",
+    help="Tasks whose problems the experts know; repeatable.",
+)
+@_data_dir_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Port to listen on.  [default: a free one, which is printed]",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of all draws.")
+@click.option(
+    "--latency",
+    "latency_scale",
+    type=click.FloatRange(min=0),
+    help="How much of the declared latency is waited: 0 none, 1 all.  [default: as in the pool]",
+)
+@click.option("--log", "log_path", type=_FILE, help="Write a line of JSON for each request.")
+@click.option("--pool-out", type=_FILE, help="Write the pool file that reaches this server.")
+def serve(
+    pool: str,
+    tasks: tuple[str, ...],
+    data_dir: Path | None,
+    host: str,
+    port: int,
+    seed: int,
+    latency_scale: float | None,
+    log_path: Path | None,
+    pool_out: Path | None,
+) -> None:
+    """Serve the simulated POOL as an OpenAI-compatible server, until interrupted.
+
+    A problem is found by its text in the messages; the request's `seed` is the draw.
+    """
+    from corl_bench.errors import ConfigError
+    from corl_bench.experts.simulation import served_pool, server
+    from corl_bench.experts.simulation.book import ProblemBook
+    from corl_bench.tasks import load_task
+
+    loaded = _load(pool)
+    book = ProblemBook()
+    for task in tasks:
+        book.add(load_task(task, data_dir=data_dir).problems)
+
+    def write_pool(base_url: str) -> None:
+        if pool_out is not None:
+            pool_out.write_text(served_pool.served_pool_toml(loaded, base_url), encoding="utf-8")
+
+    try:
+        server.serve(
+            loaded,
+            book,
+            host=host,
+            port=port,
+            seed=seed,
+            log_path=log_path,
+            latency_scale=latency_scale,
+            on_ready=write_pool,
+        )
+    except OSError as error:
+        place = error.filename or f"{host}:{port}"
+        raise ConfigError(f"cannot serve, {place}: {error.strerror or error}") from error
+
+
+@command.command()
+@click.argument("pool")
+@click.option(
+    "--task",
+    "-t",
+    "tasks",
+    multiple=True,
+    metavar="TASK",
+    help="Weigh subjects and levels as in this task; repeatable.  [default: all alike]",
+)
+@_data_dir_option
+@click.option(
+    "--budget",
+    "-b",
+    metavar="B",
+    help="Budgets as `corl-bench run` takes them, or none.  [default: the pool's, and none]",
+)
+@click.option(
+    "--max-calls",
+    type=click.IntRange(min=1, max=6),
+    default=4,
+    show_default=True,
+    help="Calls that a policy may make for a problem.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+def optimum(
+    pool: str,
+    tasks: tuple[str, ...],
+    data_dir: Path | None,
+    budget: str | None,
+    max_calls: int,
+    as_json: bool,
+) -> None:
+    """Compute what the best policy reaches on the simulated POOL, and what trivial ones do."""
+    import json
+
+    from corl_bench.experts.simulation import optimum as yardstick
+    from corl_bench.runs.plan import parse_budgets
+    from corl_bench.tasks import load_task
+
+    loaded = _load(pool)
+    budgets = yardstick.budgets_of(loaded)
+    if budget is not None:
+        budgets = parse_budgets(budget, loaded) or (None,)
+    cells = yardstick.declared_cells(loaded)
+    mixture = "every subject and level alike"
+    if tasks:
+        found = [load_task(task, data_dir=data_dir) for task in tasks]
+        cells = yardstick.cells_of(loaded, (p for task in found for p in task.problems))
+        mixture = "subjects and levels of " + ", ".join(task.label for task in found)
+    report = yardstick.optimum(loaded, cells, budgets, max_calls=max_calls)
+    if as_json:
+        click.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+    else:
+        click.echo(yardstick.describe_optimum(report))
+        click.echo(f"\nproblems: {mixture}")
+
+
+def _load(pool: str, date: str | None = None) -> Pool:
+    from corl_bench.cli.dates import read_day
+    from corl_bench.experts.pools import load_pool
+
+    return load_pool(pool, price_date=None if date is None else read_day(date, "--date"))
 
 
 async def _check_all(pool: Pool) -> Sequence[CheckResult]:
@@ -152,7 +298,7 @@ def _show_json(pool: Pool) -> None:
     experts = [
         {
             "name": expert.name,
-            "simulated": expert.provider == "simulated",
+            "simulated": _is_simulated(pool, expert),
             "role": expert.role,
             "provider": expert.provider,
             "model": expert.model,
@@ -186,12 +332,12 @@ def _title(pool: Pool) -> str:
 def _kind(pool: Pool) -> str:
     if not pool.simulated:
         return ""
-    every = all(expert.provider == "simulated" for expert in pool.experts)
+    every = all(_is_simulated(pool, expert) for expert in pool.experts)
     return "simulated" if every else "partly simulated"
 
 
-def _simulated(expert: ExpertSpec) -> str:
-    return "simulated; " if expert.provider == "simulated" else ""
+def _is_simulated(pool: Pool, expert: ExpertSpec) -> bool:
+    return pool.served or expert.provider == "simulated"
 
 
 def _budgets(pool: Pool) -> str:

@@ -6,11 +6,7 @@ corl-bench prices show openai/o3 --date 2025-06-01
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import click
-
-_DAY = click.DateTime(formats=["%Y-%m-%d"])
 
 
 @click.group()
@@ -19,14 +15,17 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--date", "day", type=_DAY, help="Prices in force on this day (today if left out).")
-def list_(day: datetime | None) -> None:
+@click.option("--date", metavar="DATE", help="Prices of this day.  [default: today]")
+def list_(date: str | None) -> None:
     """List the models that have a price on a day."""
+    import datetime
+
     from corl_bench.cli.columns import align
+    from corl_bench.cli.dates import read_day
     from corl_bench.errors import UnpricedModelError
     from corl_bench.money.price_library import library, library_digest, price_at
 
-    on = (day or datetime.now()).date()
+    on = datetime.date.today() if date is None else read_day(date, "--date")
     rows = [["model", "input", "cached", "output", "since", "also known as"]]
     for model in library().values():
         try:
@@ -55,12 +54,15 @@ def list_(day: datetime | None) -> None:
 
 @command.command()
 @click.argument("model")
-@click.option("--date", "day", type=_DAY, help="Only the price in force on this day.")
-def show(model: str, day: datetime | None) -> None:
+@click.option("--date", metavar="DATE", help="Only the price in force on this day.")
+def show(model: str, date: str | None) -> None:
     """Show all prices of MODEL with their dates and sources."""
+    from corl_bench.cli.dates import read_day
     from corl_bench.money.price_library import price_at, price_history
 
-    prices = price_history(model) if day is None else (price_at(model, day.date()),)
+    prices = price_history(model)
+    if date is not None:
+        prices = (price_at(model, read_day(date, "--date")),)
     click.echo(f"{prices[0].model}, dollars per million tokens")
     for price in prices:
         click.echo(f"\nfrom {price.effective_from}  ({price.source})")

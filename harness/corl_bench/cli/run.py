@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import date
 from pathlib import Path
 
 import click
@@ -142,18 +141,20 @@ def command(
     """
     import json
 
+    from corl_bench.cli.dates import read_day
     from corl_bench.experts.caller import MODES
     from corl_bench.experts.pools import load_pool
     from corl_bench.money.amounts import parse_usd
     from corl_bench.report.html import write_report
-    from corl_bench.report.terminal import render_table
+    from corl_bench.report.terminal import write_table
     from corl_bench.results import encode_summary
     from corl_bench.runs.plan import make_plan
     from corl_bench.runs.run import run
 
+    day = None if price_date is None else read_day(price_date, "--price-date")
     plan = make_plan(
         tasks=tasks,
-        pool=load_pool(pool, price_date=_date(price_date)),
+        pool=load_pool(pool, price_date=day),
         systems=systems,
         budget=budget,
         samples=samples,
@@ -184,22 +185,10 @@ def command(
     if as_json:
         click.echo(json.dumps(encode_summary(finished.summary), ensure_ascii=False, indent=2))
     else:
-        click.echo(render_table(finished.summary))
+        write_table(finished.summary, sys.stdout)
         click.echo(f"Report: {report}")
     if finished.cap:
         raise finished.cap
     if finished.interrupted:
         click.echo("Interrupted; the same command goes on where it stopped.", err=True)
     return finished.exit_code
-
-
-def _date(text: str | None) -> date | None:
-
-    from corl_bench.errors import ConfigError
-
-    if text is None:
-        return None
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise ConfigError(f"--price-date {text!r} is no day; write it as 2026-11-21") from error

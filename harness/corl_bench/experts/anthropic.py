@@ -43,18 +43,21 @@ if TYPE_CHECKING:
     from corl_bench.experts.providers import ProviderContext
 
 DEFAULT_BASE_URL = "https://api.anthropic.com"
+
+# 2026-10-21 takes no temperature and no top_p any more, and changes nothing that we need; see
+# https://platform.claude.com/docs/en/api/versioning.
 API_VERSION = "2023-06-01"
 
 # Any other reason (`end_turn`, `stop_sequence`, a tool that nobody offered) ends a reply that
 # is complete for all we can know, and whose bill is exact: `stop`.
-_FINISH: dict[object, FinishReason] = {
+_FINISH: dict[str, FinishReason] = {
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
     "refusal": "refusal",
 }
 
 # https://platform.claude.com/docs/en/api/errors, for an error that arrives inside a 200.
-_ERROR_STATUS: dict[object, int] = {
+_ERROR_STATUS: dict[str, int] = {
     "invalid_request_error": 400,
     "authentication_error": 401,
     "permission_error": 403,
@@ -72,7 +75,12 @@ def make(spec: ExpertSpec, context: ProviderContext) -> Provider:
 
 
 class AnthropicProvider:
-    """One expert behind the Messages API. Options of the expert: see `endpoint.HttpOptions`."""
+    """One expert behind the Messages API.
+
+    Options of the expert: `answers_as` and `body` (see `endpoint.HttpOptions`), and `auth`:
+    `bearer` sends the key as a bearer token, as some compatible servers want it, instead of
+    in `x-api-key`.
+    """
 
     def __init__(
         self, spec: ExpertSpec, transport: Transport, environment: Mapping[str, str]
@@ -85,7 +93,11 @@ class AnthropicProvider:
         self._spec = spec
         self._transport = transport
         self._environment = environment
-        self._options = read_options(spec)
+        self._options = read_options(spec, known=("auth",))
+        auth = self._options.extra.get("auth", "x-api-key")
+        if auth not in ("x-api-key", "bearer"):
+            raise ConfigError(f"expert {spec.name}: option auth must be 'x-api-key' or 'bearer'")
+        self._bearer = auth == "bearer"
         self._base_url = read_base_url(spec, DEFAULT_BASE_URL).removesuffix("/v1")
 
     async def send(self, request: Request) -> Reply:
@@ -94,7 +106,7 @@ class AnthropicProvider:
         reply = await self._transport.exchange(
             "POST",
             f"{self._base_url}/v1/messages",
-            headers=_headers(key),
+            headers=self._headers(key),
             body=encode(self.payload(request)),
             timeout_s=self._spec.timeout_s,
         )
@@ -109,7 +121,7 @@ class AnthropicProvider:
         except ProviderError as error:
             return CheckResult(reachable=None, detail=error.detail, ready=False)
         url = f"{self._base_url}/v1/models?limit=1000"
-        return await check_listing(self._transport, url, _headers(key), self._spec, key)
+        return await check_listing(self._transport, url, self._headers(key), self._spec, key)
 
     async def aclose(self) -> None:
         """Nothing: the transport belongs to the run."""
@@ -138,11 +150,19 @@ class AnthropicProvider:
             payload["output_config"] = {"effort": sampling.reasoning_effort}
         return {**payload, **self._options.body}
 
+    def _headers(self, key: str | None) -> dict[str, str]:
+        headers = {"Content-Type": "application/json", "anthropic-version": API_VERSION}
+        if key is not None and self._bearer:
+            headers["Authorization"] = f"Bearer {key}"
+        elif key is not None:
+            headers["x-api-key"] = key
+        return headers
+
     def _parse(self, reply: HttpReply, request: Request, key: str | None) -> Reply:
         answer = read_object(reply)
         if error := answer.get("error"):
             kind = error.get("type") if isinstance(error, dict) else None
-            raise status_error(reply, self._spec, key, status=_ERROR_STATUS.get(kind, 500))
+            raise status_error(reply, self._spec, key, status=_ERROR_STATUS.get(str(kind), 500))
         blocks = answer.get("content")
         if not isinstance(blocks, list):
             raise malformed("the reply has no content")
@@ -154,7 +174,7 @@ class AnthropicProvider:
         return Reply(
             text=text,
             usage=usage,
-            finish=_FINISH.get(answer.get("stop_reason"), "stop"),
+            finish=_FINISH.get(str(answer.get("stop_reason")), "stop"),
             model=model,
             latency_s=reply.latency_s,
         )
@@ -195,13 +215,6 @@ def parse_usage(usage: object) -> Usage | None:
         output_tokens=output,
         reasoning_tokens=reasoning,
     )
-
-
-def _headers(key: str | None) -> dict[str, str]:
-    headers = {"Content-Type": "application/json", "anthropic-version": API_VERSION}
-    if key is not None:
-        headers["x-api-key"] = key
-    return headers
 
 
 def _join(blocks: list[Any], kind: str, name: str) -> str:

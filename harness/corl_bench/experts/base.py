@@ -100,7 +100,13 @@ class Pool:
 
     @property
     def simulated(self) -> bool:
-        return any(expert.provider == "simulated" for expert in self.experts)
+        """Whether any expert is simulated, in process or behind a served pool's address."""
+        return self.served or any(expert.provider == "simulated" for expert in self.experts)
+
+    @property
+    def served(self) -> bool:
+        """Whether this is the file of a served simulation: all experts are simulated over HTTP."""
+        return bool(self.options.get("simulation", {}).get("served", False))
 
     def __getitem__(self, name: str) -> ExpertSpec:
         for expert in self.experts:

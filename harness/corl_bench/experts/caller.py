@@ -93,6 +93,8 @@ class Caller:
         self._asking: dict[tuple[str, int, int, str], asyncio.Future[None]] = {}
         self.in_flight = 0
         """Attempts that are on the wire now."""
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     async def call(self, request: Request, *, call_id: str, episode: str) -> CallOutcome:
         """Answers one request from the store or from its provider.
@@ -127,6 +129,10 @@ class Caller:
             del self._asking[draw]
             done.set_result(None)
         return self._outcome(request, recorded)
+
+    async def drained(self) -> None:
+        """Waits until nothing is on the wire and what came back is stored."""
+        await self._idle.wait()
 
     def stored(self, request: Request) -> CallOutcome | None:
         """The stored outcome of a request, without a ledger line; oracles look at these."""
@@ -257,6 +263,7 @@ class Caller:
         self._ledger.announce(intent)
         started_s = loop.time()
         self.in_flight += 1
+        self._idle.clear()
         try:
             reply = _well_formed(await self._providers[expert.name].send(request))
         except ProviderError as error:
@@ -274,6 +281,8 @@ class Caller:
             raise
         finally:
             self.in_flight -= 1
+            if not self.in_flight:
+                self._idle.set()
         limiter.report("ok")
         return Attempt("ok", reply.usage, latency_s=reply.latency_s), reply, None
 

@@ -50,7 +50,7 @@ _REASONING_MODEL = re.compile(r"(?:o[1-9]\d*|gpt-(?:[5-9]|[1-9]\d)(?:\.\d+)?)(?:
 
 # A model that was offered no tool and calls one all the same, or a word that nobody knows,
 # still has said all that it is going to say, and its bill is exact: `stop`.
-_FINISH: dict[object, FinishReason] = {
+_FINISH: dict[str, FinishReason] = {
     "length": "length",
     "max_tokens": "length",
     "content_filter": "refusal",
@@ -169,7 +169,7 @@ class OpenAIProvider:
             text,
             clean_text(message.get("reasoning_content") or message.get("reasoning")),
         )
-        finish: FinishReason = _FINISH.get(choice.get("finish_reason"), "stop")
+        finish: FinishReason = _FINISH.get(str(choice.get("finish_reason")), "stop")
         if self._reasoning:
             text, finish = _cut_at(text, request.sampling.stop, finish)
         return Reply(

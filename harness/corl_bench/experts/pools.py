@@ -99,20 +99,6 @@ def pool_digest(pool: Pool) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def expert_prices_at(pool: Pool, on: date) -> Mapping[str, Price]:
-    """Each expert's price on another day.
-
-    A price that the pool file gives itself (`Price.from_library` is false) stays as it is.
-
-    Raises:
-        UnpricedModelError: the library has no price of an expert's model on that day.
-    """
-    return {
-        expert.name: price_at(expert.price.model, on) if expert.price.from_library else expert.price
-        for expert in pool.experts
-    }
-
-
 def _expert(name: str, table: ExpertTable, *, on: date, file: str) -> ExpertSpec:
     key_env = table.key_env
     if key_env is None and table.base_url is None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,7 @@ class ProviderContext:
     """Of the run; the simulated experts draw from it."""
     book: Any = None
     """Golds of the problems, which only the simulation may look up; None without one."""
-    environment: Mapping[str, str] = os.environ
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     """Where keys are read, at each request, and never kept."""
 
 

@@ -3,10 +3,10 @@
 Stored calls are found before a provider is asked (by `corl_bench.experts.caller`), so whatever
 reaches this one was not found. It says what is missing, and never bills.
 
-    [[experts]]
-    name = "gpt-4o"
+    [experts.gpt-4o]
     provider = "recorded"
     model = "gpt-4o-2024-08-06"
+    price = "openai/gpt-4o-2024-08-06"
 """
 
 from __future__ import annotations

@@ -41,6 +41,16 @@ from corl_bench.types import Usage
 
 DEFAULT_LABEL = "import"
 
+_OPENAI_COUNTS = ("prompt_tokens", "completion_tokens")
+_FLAT_USAGE = (*Usage.__slots__, *_OPENAI_COUNTS)
+
+COLUMNS = (
+    *("problem", "problem_key", "problem_id", "expert", "model", "response", "usage"),
+    *("sample", "finish", "correct", "latency_s", "reply_model", "label", "token_source"),
+    *_FLAT_USAGE,
+)
+"""Columns of an answer that may have another name in a file."""
+
 _FINISHES: Mapping[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
@@ -48,8 +58,6 @@ _FINISHES: Mapping[str, FinishReason] = {
     "content_filter": "refusal",
 }
 _CANONICAL_PARTS = frozenset({"provider", "model", "messages", "sampling"})
-_OPENAI_COUNTS = ("prompt_tokens", "completion_tokens")
-_FLAT_USAGE = (*Usage.__slots__, *_OPENAI_COUNTS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,28 +92,46 @@ def _connect(path: Path, parameters: str) -> sqlite3.Connection:
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
-    connection = _connect(path, "mode=ro")
+    """Opens an existing store for looking things up.
+
+    Raises:
+        ConfigError: it is not a store, empty, or of a newer version.
+        sqlite3.Error: any other fault; `explain` puts it into words.
+    """
     try:
-        is_new = _check_header(path, connection)
+        # Not mode=ro, which could not take the log and its index away again at the end.
+        return _open_to_read(path, "mode=rw")
     except sqlite3.OperationalError as error:
-        connection.close()
         # Reading in WAL mode wants to write its index beside the file. Where that is not
         # permitted and no log is left to be read, the file alone is the whole truth.
-        log = path.with_error_name(path.name + "-wal")
+        log = path.with_name(path.name + "-wal")
         if not _error_name(error).startswith(_NO_WRITING) or (log.exists() and log.stat().st_size):
             raise
-        connection = _connect(path, "immutable=1")
-        is_new = _check_header(path, connection)
-    if is_new:
+        return _open_to_read(path, "immutable=1")
+
+
+def _open_to_read(path: Path, parameters: str) -> sqlite3.Connection:
+    connection = _connect(path, parameters)
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        if _is_new(path, connection):
+            raise ConfigError(f"{path} is an empty file: no call was ever recorded in it")
+    except BaseException:
         connection.close()
-        raise ConfigError(f"{path} is an empty file: no call was ever recorded in it")
+        raise
     return connection
 
 
 def connect_to_write(path: Path) -> sqlite3.Connection:
+    """Opens a store for adding to it; makes one where there is no file or an empty one.
+
+    Raises:
+        ConfigError: it is not a store, or of a newer version.
+        sqlite3.Error: any other fault; `explain` puts it into words.
+    """
     connection = _connect(path, "mode=rwc")
     try:
-        if _check_header(path, connection):
+        if _is_new(path, connection):
             _create_tables(path, connection)
         _switch_to_wal(connection)
         # In WAL mode NORMAL is safe against the death of the process; after a power cut the
@@ -128,24 +146,29 @@ def connect_to_write(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _is_new(path: Path, connection: sqlite3.Connection) -> bool:
+    """Whether the file is still empty; refuses one that is not ours or too new."""
+    # In one transaction: another process may be making the tables at this very moment.
+    connection.execute("BEGIN")
+    try:
+        return _check_header(path, connection)
+    finally:
+        connection.execute("ROLLBACK")
+
+
 def _check_header(path: Path, connection: sqlite3.Connection) -> bool:
-    """Refuses files that are not ours or too new; True: the file is still empty."""
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if (application_id, version, objects) == (0, 0, 0):
         return True
-    problem = None
     if application_id != APPLICATION_ID:
-        problem = f"{path} is not a recording store of corl-bench: name another file"
-    elif version > SCHEMA_VERSION:
-        problem = (
+        raise ConfigError(f"{path} is not a recording store of corl-bench: name another file")
+    if version > SCHEMA_VERSION:
+        raise ConfigError(
             f"{path} was written by a newer corl-bench (schema {version}, this one knows "
             f"{SCHEMA_VERSION}): pip install --upgrade corl-bench"
         )
-    if problem is not None:
-        connection.close()
-        raise ConfigError(problem)
     return False
 
 
@@ -158,7 +181,7 @@ def _create_tables(path: Path, connection: sqlite3.Connection) -> None:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
-    except sqlite3.Error:
+    except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise

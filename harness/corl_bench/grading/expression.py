@@ -48,7 +48,7 @@ class _Token(NamedTuple):
 
 
 _LEXEME: Final = re.compile(
-    r"\s*(?:(\d+(?:\.\d+)?|\.\d+)|\\([A-Za-z]+)|([A-Za-z]+)|(\*\*|\\[{}]|[-+*/^_(){}\[\],|!%°']))"
+    r"\s*(?:((?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3}(?![\d.]))?)|\\([A-Za-z]+)|([A-Za-z]+)|(\*\*|\\[{}]|[-+*/^_(){}\[\],|!%°']))"
 )
 _SHORT_FRACTION: Final = re.compile(r"\\frac\s*(?:\{(\d{1,40})\}|(\d))\s*(?:\{(\d{1,40})\}|(\d))")
 _MIXED_NUMBER: Final = re.compile(

@@ -49,8 +49,12 @@ class Image(NamedTuple):
     """The exact value, where the expression is a rational number of bounded size."""
 
 
-def image(expression: Expression) -> Image:
+def image(expression: Expression, *, seed: int = 0) -> Image:
     """Maps an expression into the field.
+
+    Args:
+        expression: what to map.
+        seed: which values the letters take; another seed is another homomorphism.
 
     Raises:
         Undefined: it has no value, or its size is beyond the caps.
@@ -58,7 +62,7 @@ def image(expression: Expression) -> Image:
     stack: list[Image] = []
     for step in expression:
         if step.arity == 0:
-            stack.append(_leaf(step))
+            stack.append(_leaf(step, seed))
             continue
         operands = stack[-step.arity :]
         del stack[-step.arity :]
@@ -88,12 +92,13 @@ def _opaque(name: str, operands: list[Image], *, faithful: bool = False) -> Imag
 
 
 @lru_cache(maxsize=4096)
-def _leaf(step: Step) -> Image:
+def _leaf(step: Step, seed: int = 0) -> Image:
     if step.op == "num":
         return _rational(Fraction(step.value))
     if step.value == "i":
         return Image(_root_of_residue(PRIME - 1), True, None)
-    return _opaque(f"{step.op} {step.value}", [], faithful=step.value != "oo")
+    name = f"var {seed} {step.value}" if step.op == "var" else f"const {step.value}"
+    return _opaque(name, [], faithful=step.value != "oo")
 
 
 def _apply(step: Step, operands: list[Image]) -> Image:
@@ -137,7 +142,8 @@ def _apply(step: Step, operands: list[Image]) -> Image:
         return _opaque("fact", operands)
     if op == "fn":
         return _function(step.value, operands, both)
-    return _opaque(f"{op} {step.value}", operands)
+    # A function of which nothing is known: equal where its arguments are, and nowhere else.
+    return _opaque(f"{op} {step.value}", operands, faithful=all(o.faithful for o in operands))
 
 
 def _power(base: Image, exponent: Image) -> Image:

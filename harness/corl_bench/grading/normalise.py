@@ -72,9 +72,8 @@ _NAMES: Final = {
         r"\text",
     ),
 }
-_COMMAND: Final = re.compile(r"\\([A-Za-z]+)\*?")
-_THIN: Final = re.compile(r"\\[!]")
-_SPACING: Final = re.compile(r"\\[,;:> ]|~|&nbsp;")
+_COMMAND: Final = re.compile(r"\\\\|\\(q?quad(?=[a-z]_)|[A-Za-z]+)\*?")
+_SPACING: Final = re.compile(r"(?<!\\)\\[,;:> !]|~|&nbsp;")
 _LONG_DIGITS: Final = r"(?=\d{3}(?!\d))"
 _GROUPED: Final = re.compile(rf"(?<=\d)(?:\{{,\}}|,\\!|\\,|,(?=\\!)|\{{,\\!\}})\s*(?:\\!)?\s*{_LONG_DIGITS}")
 _SPACED_GROUPS: Final = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d])")
@@ -99,13 +98,15 @@ def fold(text: str) -> str:
         text = _ROOT.sub(_spell_root, text)
         text = _FRACTIONS.sub(_spell_fraction, text.translate(_TRANSLATION))
         text = unicodedata.normalize("NFKC", text).translate(_TRANSLATION)
+    if "{,}" in text:
+        text = _GROUPED.sub("", text)
     if "\\" in text or not text.isprintable():
         text = _DAMAGED.sub(lambda m: "\\" + {"\f": "f", "\b": "b", "\t": "t"}[m[0]], text)
         text = _INVISIBLE.sub("", text)
         text = _DOUBLED.sub(r"\\", text)
-        text = _COMMAND.sub(lambda m: _NAMES.get(m[1], m[0]), text)
+        text = _COMMAND.sub(lambda m: _NAMES.get(m[1] or "", m[0]), text)
         text = _GROUPED.sub("", text)
-        text = _SPACING.sub(" ", _THIN.sub("", text))
+        text = _SPACING.sub(" ", text)
         text = _WORD.sub(r" \1 ", text)
     text = _PERCENT.sub("%", _DEGREE.sub("°", text))
     text = _SPACES.sub(" ", text).strip()

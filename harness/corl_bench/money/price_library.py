@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from corl_bench.errors import UnpricedModelError
@@ -57,7 +58,7 @@ def library() -> Mapping[str, PricedModel]:
     """The models by id, in the order of the file; aliases are not among the keys."""
     data = tomllib.loads(LIBRARY_FILE.read_text(encoding="utf-8"))
     sources: dict[str, str] = data["sources"]
-    return {
+    models = {
         model_id: PricedModel(
             id=model_id,
             aliases=tuple(table.get("aliases", ())),
@@ -67,6 +68,7 @@ def library() -> Mapping[str, PricedModel]:
         )
         for model_id, table in data["models"].items()
     }
+    return MappingProxyType(models)
 
 
 def price_at(model_id: str, on: date) -> Price:

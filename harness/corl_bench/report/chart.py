@@ -21,12 +21,16 @@ from corl_bench.metrics.frontier import non_dominated
 from corl_bench.money.amounts import display_usd
 from corl_bench.report.figures import Line, percent
 
+_Place = tuple[float, float]
+_Box = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+Anchor = Literal["start", "end"]
 Family = Literal["single", "reads", "fixed", "oracle"]
 FAMILY_TITLES: dict[Family, str] = {
     "single": "One expert alone",
-    "fixed": "Routing system, blind to the budget",
-    "reads": "Routing system that is told the budget",
-    "oracle": "Oracle: sees the gold answers",
+    "fixed": "Blind to the budget",
+    "reads": "Told the budget",
+    "oracle": "Oracle: sees the golds",
 }
 
 
@@ -45,7 +49,7 @@ class Frame:
     """Width of an average letter of a label."""
 
 
-WIDE = Frame("wide", 1040, 470, left=56, right=24, top=30, bottom=52, letter=6.6)
+WIDE = Frame("wide", 1160, 480, left=56, right=24, top=30, bottom=52, letter=6.6)
 NARROW = Frame("narrow", 358, 400, left=40, right=10, top=30, bottom=50, letter=6.2)
 
 
@@ -71,7 +75,7 @@ class Mark:
     """Empty where no place was free; the table and the tooltip name it all the same."""
     label_x: float = 0.0
     label_y: float = 0.0
-    anchor: Literal["start", "end", "middle"] = "start"
+    anchor: Anchor = "start"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,22 +115,27 @@ def lay_out(lines: Sequence[Line], budgets: Mapping[str, Decimal], frame: Frame)
         [line.row.accuracy_interval for line in lines], frame.height - frame.bottom, frame.top
     )
     places = [(dollars.at(line.row.mean_cost_usd), share.at(line.row.accuracy)) for line in lines]
-    labels = _place_labels(lines, places, frame)
+    ends = [tuple(map(share.at, line.row.accuracy_interval)) for line in lines]
+    steps = _frontier_steps(lines, places, frame)
+    drawn = [
+        (x - 2, high_y, x + 2, low_y) for (x, _), (low_y, high_y) in zip(places, ends, strict=True)
+    ]
+    labels = _place_labels(lines, places, [*drawn, *_boxes_along(steps)], frame)
     marks = tuple(
         Mark(
             line=line,
             family=family(line),
             x=x,
             y=y,
-            low_y=share.at(line.row.accuracy_interval[0]),
-            high_y=share.at(line.row.accuracy_interval[1]),
+            low_y=low_y,
+            high_y=high_y,
             label=label,
             label_x=label_x,
             label_y=label_y,
             anchor=anchor,
         )
-        for line, (x, y), (label, label_x, label_y, anchor) in zip(
-            lines, places, labels, strict=True
+        for line, (x, y), (low_y, high_y), (label, label_x, label_y, anchor) in zip(
+            lines, places, ends, labels, strict=True
         )
     )
     return Layout(
@@ -137,7 +146,7 @@ def lay_out(lines: Sequence[Line], budgets: Mapping[str, Decimal], frame: Frame)
             Tick(dollars.at(usd), name) for name, usd in budgets.items() if dollars.holds(usd)
         ),
         marks=marks,
-        frontier=_frontier_path(lines, places, frame),
+        frontier="M" + "L".join(f"{x} {y}" for x, y in steps) if steps else "",
         strands=_strand_paths(lines, places),
     )
 
@@ -211,24 +220,28 @@ class _ShareAxis:
         return tuple(Tick(self.at(share), f"{100 * share:.0f}%") for share in shares)
 
 
-def _frontier_path(
-    lines: Sequence[Line], places: Sequence[tuple[float, float]], frame: Frame
-) -> str:
+def _frontier_steps(lines: Sequence[Line], places: Sequence[_Place], frame: Frame) -> list[_Place]:
+    """Corners of the step: each point's accuracy holds until the next, dearer one."""
     contenders = [index for index, line in enumerate(lines) if not line.row.oracle]
     points = [(lines[index].row.mean_cost_usd, lines[index].row.accuracy) for index in contenders]
-    corners = [places[contenders[index]] for index in non_dominated(points)]
-    if not corners:
-        return ""
-    path = f"M{corners[0][0]} {corners[0][1]}"
-    for _, (x, y) in pairwise(corners):
-        path += f"H{x}V{y}"
-    return f"{path}H{frame.width - frame.right}"
+    steps: list[_Place] = []
+    for index in non_dominated(points):
+        x, y = places[contenders[index]]
+        if steps:
+            steps.append((x, steps[-1][1]))
+        steps.append((x, y))
+    return [*steps, (float(frame.width - frame.right), steps[-1][1])] if steps else []
 
 
-def _strand_paths(
-    lines: Sequence[Line], places: Sequence[tuple[float, float]]
-) -> tuple[str, ...]:
-    strands: dict[str, list[tuple[Decimal, tuple[float, float]]]] = {}
+def _boxes_along(corners: Sequence[_Place]) -> list[_Box]:
+    return [
+        (min(x0, x1) - 1, min(y0, y1) - 1, max(x0, x1) + 1, max(y0, y1) + 1)
+        for (x0, y0), (x1, y1) in pairwise(corners)
+    ]
+
+
+def _strand_paths(lines: Sequence[Line], places: Sequence[_Place]) -> tuple[str, ...]:
+    strands: dict[str, list[tuple[Decimal, _Place]]] = {}
     for line, place in zip(lines, places, strict=True):
         if line.row.told_budget and line.row.budget_usd is not None:
             strands.setdefault(line.row.system, []).append((line.row.budget_usd, place))
@@ -239,50 +252,65 @@ def _strand_paths(
     )
 
 
-_Label = tuple[str, float, float, Literal["start", "end", "middle"]]
+_Label = tuple[str, float, float, Anchor]
 
 
 def _place_labels(
-    lines: Sequence[Line], places: Sequence[tuple[float, float]], frame: Frame
+    lines: Sequence[Line], places: Sequence[_Place], drawn: Sequence[_Box], frame: Frame
 ) -> list[_Label]:
-    """Puts each name beside its mark where nothing else stands; frontier points choose first."""
-    taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in places]
+    """Puts each name beside its mark where no mark or name stands; frontier points choose first.
+
+    Of such places, one that crosses nothing `drawn` (whiskers, the step) is preferred.
+    """
+    taken: list[_Box] = [(x - 7, y - 7, x + 7, y + 7) for x, y in places]
     labels: list[_Label] = [("", 0.0, 0.0, "start")] * len(lines)
     order = sorted(range(len(lines)), key=lambda index: (not lines[index].on_frontier, index))
     for index in order:
-        text, (x, y) = _label_text(lines[index]), places[index]
-        width = frame.letter * len(text)
-        options: tuple[tuple[float, float, Literal["start", "end", "middle"]], ...] = (
-            (x + 11, y + 4, "start"),
-            (x - 11, y + 4, "end"),
-            (x + 9, y - 8, "start"),
-            (x + 9, y + 17, "start"),
-            (x - 9, y - 8, "end"),
-            (x - 9, y + 17, "end"),
-        )
-        for label_x, label_y, anchor in options:
-            left = label_x if anchor == "start" else label_x - width
-            box = (left - 2, label_y - 11, left + width + 2, label_y + 3)
-            inside = (
-                box[0] >= frame.left
-                and box[2] <= frame.width
-                and box[1] >= frame.top
-                and box[3] <= frame.height - frame.bottom
+        text = _label_text(lines[index])
+        free = [
+            (box, label)
+            for box, label in _label_places(text, places[index], frame)
+            if not any(_overlap(box, other) for other in taken)
+        ]
+        if free:
+            box, labels[index] = min(
+                free, key=lambda place: sum(_overlap(place[0], other) for other in drawn)
             )
-            if inside and not any(_overlap(box, other) for other in taken):
-                taken.append(box)
-                labels[index] = (text, round(label_x, 2), round(label_y, 2), anchor)
-                break
+            taken.append(box)
     return labels
+
+
+def _label_places(text: str, place: _Place, frame: Frame) -> list[tuple[_Box, _Label]]:
+    """Where a label may stand inside the frame, the best place first."""
+    x, y = place
+    width = frame.letter * len(text)
+    # A step leaves its point to the right and comes from below, so its upper left is free.
+    offsets: tuple[tuple[float, float, Anchor], ...] = (
+        (-6, -11, "end"),
+        (6, -11, "start"),
+        (11, 4, "start"),
+        (-11, 4, "end"),
+        (6, 19, "start"),
+        (-6, 19, "end"),
+    )
+    found = []
+    for right, down, anchor in offsets:
+        left = x + right - (width if anchor == "end" else 0)
+        box = (left - 2, y + down - 11, left + width + 2, y + down + 3)
+        if (
+            box[0] >= frame.left
+            and box[2] <= frame.width
+            and box[1] >= frame.top - 4
+            and box[3] <= frame.height - frame.bottom
+        ):
+            found.append((box, (text, round(x + right, 2), round(y + down, 2), anchor)))
+    return found
 
 
 def _label_text(line: Line) -> str:
     name = line.row.system.removeprefix("single:")
     name = name if len(name) <= 30 else f"{name[:29]}…"
     return f"{name} · {line.budget_label}" if line.budget_label else name
-
-
-_Box = tuple[float, float, float, float]
 
 
 def _overlap(one: _Box, other: _Box) -> bool:

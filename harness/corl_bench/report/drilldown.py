@@ -14,8 +14,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
+from corl_bench.metrics.accuracy import violates
 from corl_bench.money.amounts import format_usd
 from corl_bench.report.figures import budgets_of, put_together
 from corl_bench.results import CallRecord, EpisodeRecord, Summary
@@ -47,7 +49,7 @@ def drill_down(
     *,
     include_restricted: bool = False,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The index and the parts of the view.
+    """The index and the parts of the view. Episodes that the summary leaves out stay out.
 
     Returns:
         The index (tasks, columns of the matrix, problems, and of each episode its problem,
@@ -59,12 +61,17 @@ def drill_down(
     columns = list(
         dict.fromkeys((line.row.system, line.budget_label) for line in put_together(summary.rows))
     )
+    budgets = budgets_of(summary)
     oracles = {row.system for row in summary.rows if row.oracle}
     rank_of_task = {task: rank for rank, task in enumerate(tasks)}
     rank_of_column = {column: rank for rank, column in enumerate(columns)}
     # The order of the episodes' file depends on scheduling, that of the report must not.
     ordered = sorted(
-        episodes,
+        (
+            episode
+            for episode in episodes
+            if episode.task in rank_of_task and (episode.system, episode.budget) in rank_of_column
+        ),
         key=lambda episode: (
             rank_of_task[episode.task],
             natural_order(episode.problem_id),
@@ -97,14 +104,14 @@ def drill_down(
         table["column"].append(rank_of_column[episode.system, episode.budget])
         table["sample"].append(episode.sample)
         table["verdict"].append(VERDICT_STATUSES.index(episode.verdict))
-        parts[-1].add(episode, open_text=open_text)
+        parts[-1].add(episode, budgets, open_text=open_text)
     index = {
         "tasks": [{"name": task, "shown": shown[task]} for task in tasks],
         "columns": [
             {"system": system, "budget": budget, "oracle": system in oracles}
             for system, budget in columns
         ],
-        "budgets": [[name, format_usd(usd)] for name, usd in budgets_of(summary).items()],
+        "budgets": [[name, format_usd(usd)] for name, usd in budgets.items()],
         "verdicts": list(VERDICT_STATUSES),
         "problemsPerPart": PROBLEMS_PER_PART,
         "problems": problem_rows,
@@ -121,7 +128,9 @@ class _Part:
         self.episodes: list[dict[str, Any]] = []
         self._index_of_text: dict[str, int] = {}
 
-    def add(self, episode: EpisodeRecord, *, open_text: bool) -> None:
+    def add(
+        self, episode: EpisodeRecord, budgets: Mapping[str, Decimal], *, open_text: bool
+    ) -> None:
         # A verdict's reason may quote the gold answer; an error's reason is the provider's.
         open_detail = open_text or episode.verdict == "error"
         self.episodes.append(
@@ -129,7 +138,7 @@ class _Part:
                 "answer": _shortened(episode.answer, LONGEST_DETAIL),
                 "detail": _shortened(episode.detail, LONGEST_DETAIL) if open_detail else "",
                 "cost": format_usd(episode.list_cost_usd),
-                "over": _over(episode),
+                "over": _over(episode, budgets),
                 "latency": round(episode.latency_s, 3),
                 "response": self._text(episode.response) if open_text else None,
                 "calls": [self._call(call, open_text=open_text) for call in episode.calls],
@@ -175,10 +184,12 @@ class _Part:
         return index
 
 
-def _over(episode: EpisodeRecord) -> bool | None:
-    if episode.budget_usd is None:
-        return None
-    return episode.list_cost_usd > episode.budget_usd
+def _over(episode: EpisodeRecord, budgets: Mapping[str, Decimal]) -> list[str]:
+    """Budgets that the episode broke: of the one it was told, or of all when it was told none."""
+    if episode.budget is not None:
+        budgets = {episode.budget: budgets[episode.budget]} if episode.budget in budgets else {}
+    cost_usd = episode.list_cost_usd
+    return [name for name, budget_usd in budgets.items() if violates(cost_usd, budget_usd)]
 
 
 def _shortened(text: str | None, longest: int) -> str | None:
@@ -187,7 +198,9 @@ def _shortened(text: str | None, longest: int) -> str | None:
         return text
     head, tail = longest // 3, longest - longest // 3
     left_out = len(text) - head - tail
-    mark = f"\n\n[… {left_out:,} characters left out here; the whole stands in episodes.jsonl …]\n\n"
+    mark = (
+        f"\n\n[… {left_out:,} characters left out here; the whole stands in episodes.jsonl …]\n\n"
+    )
     return text[:head] + mark + text[-tail:]
 
 

@@ -75,6 +75,12 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
+def digest_flag(summary: Summary, task: str) -> str | None:
+    """What to say about a task's digest: nothing when it is the one that the task pins."""
+    status = summary.tasks.get(task, {}).get("digest_status")
+    return None if status in (None, "", "pinned") else str(status)
+
+
 def rough_percent(share: float) -> str:
     """A share of 1 in two digits, for columns that are compared at a glance; 0% is none."""
     if 0 < share < 0.0995:

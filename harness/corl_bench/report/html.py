@@ -15,6 +15,7 @@ import json
 import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from corl_bench.report.figures import (
     Line,
     budgets_of,
     counted,
+    digest_flag,
     interval,
     legend,
     percent,
@@ -149,6 +151,8 @@ def render_report(
     lines = put_together(summary.rows)
     page = environment.get_template("report.html.j2").render(
         summary=summary,
+        title=_title(shown),
+        lede=_lede(summary, manifest),
         sections=[_section(summary, task, lines) for task in shown],
         totals=_totals(summary, lines, len(index["problems"])),
         legend=legend(summary),
@@ -166,10 +170,10 @@ def render_report(
             f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}';"
             " img-src data:; base-uri 'none'; form-action 'none'"
         ),
-        style=Markup(style),  # noqa: S704 - our own file
-        script=Markup(script),  # noqa: S704 - our own file
-        index=Markup(embeddable(index)),  # noqa: S704 - escaped for its place
-        parts=[Markup(embeddable(part)) for part in parts],  # noqa: S704 - likewise
+        style=Markup(style),
+        script=Markup(script),
+        index=Markup(embeddable(index)),
+        parts=[Markup(embeddable(part)) for part in parts],
     )
     # A lone surrogate in a name has no place in a UTF-8 file.
     return page.encode("utf-8", "replace").decode("utf-8")
@@ -185,7 +189,8 @@ def _section(summary: Summary, task: str, lines: Sequence[Line]) -> dict[str, An
     layouts = [lay_out(own, budgets, frame) for frame in (WIDE, NARROW)] if own else []
     return {
         "name": task,
-        "facts": summary.tasks.get(task, {}),
+        "title": summary.tasks.get(task, {}).get("title") or task,
+        "digest_flag": digest_flag(summary, task),
         "lines": own,
         "budgets": budgets,
         "layouts": layouts,
@@ -210,9 +215,7 @@ def _tip(line: Line) -> list[str]:
         f"List cost a problem\t{display_usd(row.mean_cost_usd)}",
         f"Expert calls a problem\t{row.expert_call_ratio:.2f}",
     ]
-    tip += [
-        f"Above {name}\t{rough_percent(rate)}" for name, rate in line.violation_rates.items()
-    ]
+    tip += [f"Above {name}\t{rough_percent(rate)}" for name, rate in line.violation_rates.items()]
     tip.append(f"Latency p50, p95\t{seconds(row.latency_p50_s)}, {seconds(row.latency_p95_s)}")
     tip.append(f"Episodes\t{row.episodes:,}")
     if row.oracle:
@@ -241,31 +244,53 @@ def _whiskers(lines: Sequence[Line]) -> list[tuple[float, float, float]]:
     ]
 
 
-def _totals(summary: Summary, lines: Sequence[Line], problems: int) -> list[dict[str, Any]]:
+def _title(tasks: Iterable[str]) -> str:
+    names = list(tasks)
+    listing = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return f"Accuracy and cost on {listing}" if names else "An empty run"
+
+
+def _lede(summary: Summary, manifest: Mapping[str, Any]) -> str:
+    pool = manifest.get("pool")
+    name = pool.get("name") if isinstance(pool, Mapping) else None
+    created = manifest.get("created")
+    parts = [
+        f"Run {summary.run_id}",
+        f"pool {name}" if name else None,
+        f"made {str(created)[:10]}" if created else None,
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True)
+class _Total:
+    figure: str
+    label: str
+    exact: str | None = None
+    is_warning: bool = False
+
+
+def _totals(summary: Summary, lines: Sequence[Line], problems: int) -> list[_Total]:
     totals = [
-        {"figure": f"{problems:,}", "label": "problem" if problems == 1 else "problems"},
-        {"figure": f"{len({line.row.system for line in lines}):,}", "label": "systems"},
-        {"figure": f"{sum(line.row.episodes for line in lines):,}", "label": "episodes"},
-        {"figure": f"{sum(line.row.calls for line in lines):,}", "label": "calls"},
-        {
-            "figure": display_usd(summary.list_cost_usd),
-            "label": "list cost",
-            "exact": format_usd(summary.list_cost_usd),
-        },
-        {
-            "figure": display_usd(summary.billed_cost_usd),
-            "label": "billed by this run",
-            "exact": format_usd(summary.billed_cost_usd),
-        },
+        _Total(f"{problems:,}", "problem" if problems == 1 else "problems"),
+        _Total(f"{len({line.row.system for line in lines}):,}", "systems"),
+        _Total(f"{sum(line.row.episodes for line in lines):,}", "episodes"),
+        _Total(f"{sum(line.row.calls for line in lines):,}", "calls"),
+        _Total(display_usd(summary.list_cost_usd), "list cost", format_usd(summary.list_cost_usd)),
+        _Total(
+            display_usd(summary.billed_cost_usd),
+            "billed by this run",
+            format_usd(summary.billed_cost_usd),
+        ),
     ]
     if summary.unsettled_attempts:
         totals.append(
-            {
-                "figure": f"≤ {display_usd(summary.unsettled_usd)}",
-                "label": f"unsettled, {counted(summary.unsettled_attempts, 'attempt')}",
-                "exact": format_usd(summary.unsettled_usd),
-                "warning": True,
-            }
+            _Total(
+                f"≤ {display_usd(summary.unsettled_usd)}",
+                f"unsettled, {counted(summary.unsettled_attempts, 'attempt')}",
+                format_usd(summary.unsettled_usd),
+                is_warning=True,
+            )
         )
     return totals
 
@@ -279,21 +304,41 @@ def _command(manifest: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _expert_rows(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Experts with their prices, as far as the manifest lists them so."""
+_EXPERT_KEYS = ("name", "model", "provider")
+_PRICE_KEYS = (
+    "input_usd_per_mtok",
+    "cached_input_usd_per_mtok",
+    "output_usd_per_mtok",
+    "effective_from",
+    "source",
+)
+
+
+def _expert_rows(manifest: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Experts with their prices as text, as far as the manifest lists them so."""
     pool = manifest.get("pool")
     experts = pool.get("experts") if isinstance(pool, Mapping) else None
-    if not isinstance(experts, list):
-        return []
-    return [
-        {**expert, "price": price if isinstance(price := expert.get("price"), Mapping) else {}}
-        for expert in experts
-        if isinstance(expert, Mapping)
-    ]
+    rows = []
+    for expert in experts if isinstance(experts, list) else ():
+        if not isinstance(expert, Mapping):
+            continue
+        price = expert.get("price")
+        known = {**expert, **(price if isinstance(price, Mapping) else {})}
+        known |= {name: expert.get(name) for name in _EXPERT_KEYS}
+        sampling = expert.get("sampling")
+        if isinstance(sampling, Mapping) and sampling:
+            known["sampling"] = ", ".join(f"{name} {value}" for name, value in sampling.items())
+        rows.append(
+            {
+                name: "–" if known.get(name) is None else str(known[name])
+                for name in (*_EXPERT_KEYS, *_PRICE_KEYS, "sampling")
+            }
+        )
+    return rows
 
 
 def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Whatever else the manifest says, flattened: (`pool digest`, `sha256:…`)."""
+    """Whatever else the manifest says, flattened: (`pool › digest`, `sha256:…`)."""
     facts: list[tuple[str, str]] = []
 
     def walk(path: tuple[str, ...], value: Any) -> None:
@@ -302,14 +347,21 @@ def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
         if isinstance(value, Mapping):
             for name, inner in value.items():
                 walk((*path, str(name)), inner)
-        elif isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value):
-            for number, inner in enumerate(value, 1):
-                walk((*path, str(number)), inner)
         elif value is not None:
-            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            text = ", ".join(map(_in_words, value)) if isinstance(value, list) else str(value)
             facts.append((" › ".join(path), text))
 
     walk((), manifest)
     return facts
 
 
+def _in_words(item: Any) -> str:
+    """An item of a list; of an object its name, and in brackets what is true of it."""
+    if not isinstance(item, Mapping):
+        return str(item)
+    rest = [
+        name if value is True else f"{name} {value}"
+        for name, value in item.items()
+        if name != "name" and value not in (None, False)
+    ]
+    return f"{item.get('name', '')} ({', '.join(rest)})".strip() if rest else str(item.get("name"))

@@ -23,6 +23,7 @@ from corl_bench.report.figures import (
     Line,
     budgets_of,
     counted,
+    digest_flag,
     interval,
     legend,
     percent,
@@ -135,8 +136,8 @@ def _facts(summary: Summary) -> list[str]:
     for name, task in summary.tasks.items():
         rows = [row for row in summary.rows if row.task == name]
         problems = task.get("problems", max((row.problems for row in rows), default=0))
-        status = task.get("digest_status", "")
-        shown = f" · digest {status}" if status not in ("", "ok", "pinned", "verified") else ""
+        flag = digest_flag(summary, name)
+        shown = f" · digest {flag}" if flag else ""
         facts.append(f"{name}: {counted(problems, 'problem')}{shown}")
     budgets = budgets_of(summary)
     if budgets:
@@ -262,7 +263,8 @@ def _tasks(lines: tuple[Line, ...]) -> list[str]:
 def _visible(text: str) -> str:
     """Text with control and formatting characters written out, so that none acts."""
     return "".join(
-        char if unicodedata.category(char)[0] != "C" else f"\\x{ord(char):02x}" for char in text
+        char.encode("unicode_escape").decode() if unicodedata.category(char)[0] == "C" else char
+        for char in text
     )
 
 

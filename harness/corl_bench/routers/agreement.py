@@ -33,7 +33,7 @@ class Cascade:
         for expert in self.experts:
             replies.append(await episode.call(expert))
             groups = await episode.agreement(replies)
-            if groups[-1] not in (None, len(groups) - 1):
+            if groups[-1] is not None and groups[-1] in groups[:-1]:
                 break
         return await majority(episode, replies)
 

@@ -50,7 +50,7 @@ def baselines(pool: Pool) -> list[str]:
     if len(names) >= 2:
         texts += ["random", f"mix:{names[0]},{names[-1]}@0.5"]
     if len(names) >= 3:
-        middle = names[len(names) // 2]
+        middle = names[(len(names) - 1) // 2]
         chosen = (names[0], middle, names[-1])
         texts += ["cascade:" + ">".join(chosen), "vote:" + ",".join(chosen)]
     return [*texts, "oracle"]

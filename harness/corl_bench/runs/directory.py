@@ -23,7 +23,7 @@ from corl_bench import __version__, grading
 from corl_bench.appending import LineFile, read_lines
 from corl_bench.errors import ConfigError, StorageError
 from corl_bench.money.amounts import format_usd
-from corl_bench.money.prices import Price
+from corl_bench.money.price_library import library_digest
 from corl_bench.results import episode_key
 from corl_bench.runs.plan import Plan
 
@@ -163,7 +163,7 @@ def _claim(path: Path, plan: Plan, command: Sequence[str]) -> dict[str, Any]:
 def _write_problems(path: Path, plan: Plan) -> None:
     rows = (
         {
-            "task": task.name,
+            "task": task.label,
             "id": problem.id,
             "problem": problem.text,
             "answer": problem.answer,
@@ -191,14 +191,16 @@ def describe(plan: Plan, command: Sequence[str]) -> dict[str, Any]:
         "limit": plan.limit,
         "mode": plan.mode,
         "grader": grading.GRADER_VERSION,
+        "price_library": library_digest(),
         "tasks": {
-            task.name: {
+            task.label: {
                 "title": task.spec.title,
                 "split": task.split,
                 "source": task.source,
                 "digest": task.digest,
                 "digest_status": task.digest_status,
                 "problems": len(task.problems),
+                "total": task.total,
                 "licence": task.spec.licence,
                 "redistributable": task.spec.redistributable,
                 "prompt": task.spec.prompt,
@@ -216,7 +218,7 @@ def describe(plan: Plan, command: Sequence[str]) -> dict[str, Any]:
                     "model": expert.model,
                     "role": expert.role,
                     "sampling": expert.sampling.as_dict(),
-                    "price": encode_price(expert.price),
+                    "price": expert.price.as_dict(),
                 }
                 for expert in plan.pool.experts
             ],
@@ -227,14 +229,4 @@ def describe(plan: Plan, command: Sequence[str]) -> dict[str, Any]:
         ],
         "budgets": {budget.name: format_usd(budget.usd) for budget in plan.budgets},
         "identity": plan.identity(),
-    }
-
-
-def encode_price(price: Price) -> dict[str, Any]:
-    """A price row as JSON, dollars as strings."""
-    fields = {name: getattr(price, name) for name in price.__slots__}
-    return {
-        name: format_usd(value) if name.endswith("_usd_per_mtok") else str(value)
-        for name, value in fields.items()
-        if value is not None
     }

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,10 +25,10 @@ from corl_bench.results import EpisodeRecord, encode_episode
 from corl_bench.runs.directory import RunDirectory
 from corl_bench.runs.plan import Job, Plan
 from corl_bench.runs.progress import Progress
+from corl_bench.tasks import render_prompt
 from corl_bench.types import AnswerKind, Message, Verdict
 
 GRADING_THREADS = 2
-DRAIN_POLL_S = 0.05
 
 
 @dataclass(slots=True)
@@ -42,16 +42,17 @@ class Ending:
 class Stop:
     """The user's wish to stop: at first politely, then at once."""
 
-    def __init__(self, caller_in_flight: Callable[[], int], progress: Progress) -> None:
+    def __init__(self, progress: Progress) -> None:
         self.wanted = False
-        self._in_flight = caller_in_flight
+        self._caller: Caller | None = None
         self._progress = progress
         self._workers: list[asyncio.Task[None]] = []
         self._drain: asyncio.Task[None] | None = None
 
-    def watch(self, workers: list[asyncio.Task[None]]) -> None:
+    def watch(self, workers: list[asyncio.Task[None]], caller: Caller) -> None:
         """Takes over Ctrl-C and SIGTERM, where this thread may."""
         self._workers = workers
+        self._caller = caller
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):
@@ -68,15 +69,15 @@ class Stop:
             self._cancel()
             return
         self.wanted = True
+        assert self._caller is not None
         self._progress.say(
-            f"stopping: {self._in_flight()} calls in flight are let finish;"
+            f"stopping: {self._caller.in_flight} calls in flight are let finish;"
             " Ctrl-C again drops them (their bill stays unknown)"
         )
-        self._drain = asyncio.ensure_future(self._cancel_when_idle())
+        self._drain = asyncio.ensure_future(self._cancel_when_idle(self._caller))
 
-    async def _cancel_when_idle(self) -> None:
-        while self._in_flight():
-            await asyncio.sleep(DRAIN_POLL_S)
+    async def _cancel_when_idle(self, caller: Caller) -> None:
+        await caller.drained()
         self._cancel()
 
     def _cancel(self) -> None:
@@ -128,7 +129,7 @@ async def execute(
                     progress.advance(record.verdict)
 
             workers = [asyncio.create_task(work()) for _ in range(min(concurrency, len(jobs)))]
-            stop.watch(workers)
+            stop.watch(workers, caller)
             try:
                 await _join(workers)
             except asyncio.CancelledError:
@@ -168,7 +169,7 @@ async def _make(
     episode = Episode(
         key=job.key,
         problem=problem,
-        prompt=[Message("user", job.task.prompt(problem))],
+        prompt=[Message("user", render_prompt(job.task.spec, problem.text))],
         experts=plan.pool.experts,
         caller=caller,
         sample=job.sample,
@@ -202,7 +203,7 @@ async def _make(
             threads, _grade, problem.answer, response, problem.kind
         )
     record = EpisodeRecord(
-        task=job.task.name,
+        task=job.task.label,
         problem_id=problem.id,
         system=job.system.name,
         budget=None if job.budget is None else job.budget.name,

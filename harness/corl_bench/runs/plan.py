@@ -42,7 +42,7 @@ class Job:
     @property
     def key(self) -> str:
         return episode_key(
-            self.task.name,
+            self.task.label,
             self.problem.id,
             self.system.name,
             None if self.budget is None else self.budget.name,
@@ -86,7 +86,7 @@ class Plan:
         return {
             "schema": EPISODE_SCHEMA,
             "tasks": {
-                task.name: {
+                task.label: {
                     "split": task.split,
                     "digest": task.digest,
                     "prompt": task.spec.prompt,
@@ -113,7 +113,7 @@ class Plan:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def default_directory(self) -> Path:
-        names = "+".join(task.name for task in self.tasks)
+        names = "+".join(task.label for task in self.tasks)
         return Path("runs") / f"{names}-{self.pool.name}-{self.run_id[:8]}"
 
 
@@ -145,7 +145,7 @@ def make_plan(
         )
         for name in tasks
     )
-    if len({task.name for task in loaded}) < len(loaded):
+    if len({task.label for task in loaded}) < len(loaded):
         raise ConfigError("a task is named twice; each --task counts once")
     plan = Plan(
         tasks=loaded,

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
 from corl_bench.errors import CapReachedError, ConfigError
-from corl_bench.experts.base import Provider
+from corl_bench.experts.base import Pool, Provider
 from corl_bench.experts.caller import Caller
 from corl_bench.experts.providers import ProviderContext, make_provider, missing_keys
-from corl_bench.experts.simulation import ProblemBook
+from corl_bench.experts.simulation.book import ProblemBook
 from corl_bench.experts.store import RecordingStore
 from corl_bench.experts.transport import Transport
 from corl_bench.metrics.summary import SystemTraits, summarise
@@ -124,13 +124,13 @@ async def _work(
 ) -> Ending:
     total = sum(1 for _ in plan.jobs())
     progress = Progress(total, len(done), lambda: ledger.totals.billed_cost_usd, quiet=quiet)
+    stop = Stop(progress)
     transport = Transport()
     context = ProviderContext(
-        pool=plan.pool,
+        pool=_in_real_time(plan.pool) if latency else plan.pool,
         transport=transport,
         seed=plan.seed,
-        book=ProblemBook.of_tasks(plan.tasks),
-        latency=latency,
+        book=ProblemBook(problem for task in plan.tasks for problem in task.problems),
     )
     providers: dict[str, Provider] = {}
     try:
@@ -146,7 +146,6 @@ async def _work(
             run_id=plan.run_id,
             stopping=lambda: stop.wanted,
         )
-        stop = Stop(lambda: caller.in_flight, progress)
         unsettled = caller.settle_unaccounted(
             {expert.name: expert.price for expert in plan.pool.experts}
         )
@@ -170,6 +169,12 @@ async def _work(
         for provider in providers.values():
             await provider.aclose()
         await transport.aclose()
+
+
+def _in_real_time(pool: Pool) -> Pool:
+    """The pool with simulated experts that wait as long as they say they take."""
+    simulation = {**pool.options.get("simulation", {}), "latency_scale": 1.0}
+    return replace(pool, options={**pool.options, "simulation": simulation})
 
 
 def _open_store(plan: Plan, path: Path) -> RecordingStore:
@@ -204,7 +209,7 @@ def _summarise(plan: Plan, directory: RunDirectory, ledger: Ledger) -> Summary:
         simulated=plan.pool.simulated,
         finished=len(episodes) == len(keys),
         tasks={
-            task.name: {
+            task.label: {
                 "title": task.spec.title,
                 "digest": task.digest,
                 "digest_status": task.digest_status,
@@ -215,7 +220,7 @@ def _summarise(plan: Plan, directory: RunDirectory, ledger: Ledger) -> Summary:
         },
         rows=summarise(
             episodes,
-            tasks=[task.name for task in plan.tasks],
+            tasks=[task.label for task in plan.tasks],
             systems={
                 system.name: SystemTraits(system.reads_budget, system.is_oracle)
                 for system in plan.systems

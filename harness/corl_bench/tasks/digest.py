@@ -1,11 +1,11 @@
-"""The digest that pins a task: sha256 over its canonical (problem, answer) rows.
+r"""The digest that pins a task: sha256 over its canonical (problem, answer) rows.
 
 Two copies of a dataset have the same digest exactly when they hold the same problems with the
 same golds, whatever the order of the rows, the line breaks inside a statement or the names of
 the columns: copies on different hosts differ in these without being another task.
 
     >>> from corl_bench.types import Problem
-    >>> a, b = Problem("1", "1 + 1 =", "2"), Problem("2", "2 +\\n2 =", "4")
+    >>> a, b = Problem("1", "1 + 1 =", "2"), Problem("2", "2 +\n2 =", "4")
     >>> rows_digest([a, b]) == rows_digest([b, a])
     True
 """

@@ -9,8 +9,10 @@ ends in one line.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from corl_bench.errors import ConfigError
@@ -35,9 +37,10 @@ def read_source(source: Source, *, name: str) -> Iterator[dict[str, Any]]:
     for configuration in source.configurations or (None,):
         for split in source.splits:
             try:
-                table = datasets.load_dataset(
-                    source.dataset, configuration, split=split, revision=source.revision
-                )
+                with _quiet("huggingface_hub", "datasets"):
+                    table = datasets.load_dataset(
+                        source.dataset, configuration, split=split, revision=source.revision
+                    )
             # The library and the hub client raise dozens of types, other ones each year.
             except Exception as error:
                 reason = next(iter(str(error).splitlines()), "") or type(error).__name__
@@ -52,6 +55,19 @@ def read_source(source: Source, *, name: str) -> Iterator[dict[str, Any]]:
                     reason = f"no column {error}" if isinstance(error, KeyError) else str(error)
                     raise ConfigError(f"{source.dataset}, row {number}: {reason}") from error
                 number += 1
+
+
+@contextmanager
+def _quiet(*loggers: str) -> Iterator[None]:
+    """Holds back warnings of these loggers: each retry of a dead network logs two lines."""
+    levels = {logging.getLogger(name): logging.getLogger(name).level for name in loggers}
+    for logger in levels:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)
 
 
 def _renamed(source: Source, row: Mapping[str, Any], number: int) -> dict[str, Any]:

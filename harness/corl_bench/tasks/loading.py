@@ -25,7 +25,7 @@ from corl_bench.tasks.digest import rows_digest
 from corl_bench.tasks.locate import task_files
 from corl_bench.tasks.rows import problem_of_row, read_jsonl
 from corl_bench.tasks.spec import Mend, Split, TaskSpec
-from corl_bench.types import AnswerKind, Problem
+from corl_bench.types import Problem
 
 DATA_DIR_VARIABLE = "CORL_DATA_DIR"
 FILE_SUFFIXES = (".jsonl", ".jsonl.zst")
@@ -69,6 +69,18 @@ def list_tasks() -> list[TaskSpec]:
     return [read_spec(path) for path in task_files().values()]
 
 
+def spec_of(name: str) -> TaskSpec:
+    """The spec of a built-in task or of a `task.toml`; `name:split` gives the whole task's.
+
+    Raises:
+        ConfigError: there is none, or `name` is a file of problems, which has no spec.
+    """
+    target, _ = _resolve(name, None)
+    if isinstance(target, Path):
+        raise ConfigError(f"{name} is a file of problems and declares nothing; name a task")
+    return target
+
+
 def load_task(
     name_or_file: str,
     *,
@@ -83,6 +95,7 @@ def load_task(
     Args:
         name_or_file: a built-in task (`gsm8k`, `gsm8k:train`); a JSONL file of problems, plain
             or `.zst`, with `:split` for the rows whose `split` field says so; or a `task.toml`.
+            A file is named after itself, and `problems.jsonl` after its folder.
             A built-in name wins over a file of that name.
         split: instead of the `:split` notation; None: the task's default, all rows of a file.
         data_dir: folder with `<task>_<split>.jsonl`, or `<task>.jsonl` for the default split.
@@ -128,12 +141,11 @@ def _resolve(name: str, split: str | None) -> tuple[TaskSpec | Path, str | None]
 
     built_in = task_files()
     base, colon, suffix = name.rpartition(":")
-    if name not in built_in and not Path(name).is_file() and colon:
-        # `base:suffix`, unless the colon belongs to something that is neither task nor file.
-        if base in built_in or _looks_like_file(base):
-            if split not in (None, suffix):
-                raise ConfigError(f"{name} and split {split!r} name two splits: give one")
-            name, split = base, suffix
+    known = name in built_in or Path(name).is_file()
+    if colon and not known and (base in built_in or _looks_like_file(base)):
+        if split not in (None, suffix):
+            raise ConfigError(f"{name} and split {split!r} name two splits: give one")
+        name, split = base, suffix
     if name in built_in or name.endswith(".toml"):
         spec = read_spec(built_in.get(name, Path(name)))
         if split is not None and split not in spec.splits:
@@ -156,12 +168,11 @@ def _load_file(path: Path, split: str | None) -> LoadedTask:
     name = path.name
     for suffix in FILE_SUFFIXES:
         name = name.removesuffix(suffix)
-    rows = (
-        (line, row)
-        for line, row in read_jsonl(path)
-        if split is None or str(row.get("split")) == split
-    )
-    problems = _problems(rows, f"{path}:", name, kind="math")
+    if name == "problems":  # folders of recordings each hold a file of this name
+        name = path.resolve().parent.name
+    problems = _problems(read_jsonl(path), f"{path}:", TaskSpec.of_file(name))
+    if split is not None:
+        problems = tuple(p for p in problems if p.metadata.get("split") == split)
     if not problems:
         which = f"no row whose `split` is {split!r}" if split else "no rows"
         raise ConfigError(f"{path}: {which}")
@@ -176,26 +187,16 @@ def _load_split(
     spec: TaskSpec, split_name: str, data_dir: Path | None, allow_mismatch: bool
 ) -> LoadedTask:
     split = spec.splits[split_name]
-    label = label_of(spec, split_name)
     digest, count = split.digest, split.count
     if split.generated:
         from corl_bench.tasks.synth import generate
 
         problems, origin = tuple(generate(split_name)), "generated"
-    elif data_dir is not None:
-        path = _data_file(spec, split_name, data_dir)
-        problems, origin = _problems(read_jsonl(path), f"{path}:", spec.name, spec), str(path)
-    elif split.source is None:
-        raise ConfigError(_how_to_get(label, spec, split_name))
     else:
-        from corl_bench.tasks.hub import read_source
-
-        source = split.source
-        rows = enumerate(read_source(source, name=label))
-        problems = _problems(rows, f"{source.dataset}, row ", spec.name, spec)
-        origin = f"{source.dataset}@{source.revision or 'unpinned'}"
-        digest = digest if source.same_rows else None
-        count = source.count or count
+        rows, where, origin = _rows(spec, split_name, data_dir)
+        problems = _problems(rows, where, spec, skip_unanswered=split.skip_unanswered)
+        if data_dir is None and split.source and not split.source.same_rows:
+            digest, count = None, split.source.count or count
     found = rows_digest(problems)
     wrong = None
     if count is not None and len(problems) != count:
@@ -204,36 +205,52 @@ def _load_split(
         wrong = f"digest {found} where {digest} is pinned"
     if wrong and not allow_mismatch:
         raise DigestMismatchError(
-            f"{origin}: not the rows of {label}: {wrong}; get an unchanged copy, or go on with "
-            "these rows, marked as others: --allow-digest-mismatch"
+            f"{origin}: not the rows of {label_of(spec, split_name)}: {wrong}; get an unchanged "
+            "copy, or go on with these rows, marked as others: --allow-digest-mismatch"
         )
     status: DigestStatus = "mismatch-allowed" if wrong else "pinned" if digest else "unpinned"
     return LoadedTask(spec, split_name, problems, found, status, origin, len(problems))
 
 
+def _rows(
+    spec: TaskSpec, split_name: str, data_dir: Path | None
+) -> tuple[Iterable[tuple[int, Mapping[str, Any]]], str, str]:
+    """Numbered rows, what to say before a number, and where the rows come from."""
+    if data_dir is not None:
+        path = _data_file(spec, split_name, data_dir)
+        return read_jsonl(path), f"{path}:", str(path)
+    source = spec.splits[split_name].source
+    if source is None:
+        raise ConfigError(_how_to_get(spec, split_name))
+    from corl_bench.tasks.hub import read_source
+
+    rows = enumerate(read_source(source, name=label_of(spec, split_name)))
+    origin = f"{source.dataset}@{source.revision or 'unpinned'}"
+    return rows, f"{source.dataset}, row ", origin
+
+
 def _problems(
     rows: Iterable[tuple[int, Mapping[str, Any]]],
     where: str,
-    name: str,
-    spec: TaskSpec | None = None,
+    spec: TaskSpec,
     *,
-    kind: AnswerKind = "math",
+    skip_unanswered: bool = False,
 ) -> tuple[Problem, ...]:
     """Problems of numbered rows; what is wrong with one is said as `where` and its number."""
     problems: list[Problem] = []
     seen: dict[str, int] = {}
-    for number, row in rows:
+    for number, raw in rows:
+        row = _mended(raw, spec.mends)
+        if skip_unanswered and not str(row.get("answer", row.get("gold")) or "").strip():
+            continue
         try:
-            mended = _mended(row, spec.mends) if spec else row
-            problem = problem_of_row(
-                mended, default_id=f"{name}/{len(problems)}", kind=spec.kind if spec else kind
-            )
+            problem = problem_of_row(row, default_id=f"{spec.name}/{len(seen)}", kind=spec.kind)
         except ValueError as error:
             raise ConfigError(f"{where}{number}: {error}") from error
         if problem.id in seen:
             raise ConfigError(f"{where}{number}: id {problem.id!r} is row {seen[problem.id]}'s too")
         seen[problem.id] = number
-        if spec and spec.difficulty:
+        if spec.difficulty:
             difficulty = spec.difficulty
             problem = replace(problem, subject=difficulty.subject, level=difficulty.level)
         problems.append(problem)
@@ -273,11 +290,12 @@ def _data_file(spec: TaskSpec, split: str, data_dir: Path) -> Path:
     )
 
 
-def _how_to_get(label: str, spec: TaskSpec, split_name: str) -> str:
+def _how_to_get(spec: TaskSpec, split_name: str) -> str:
     hint = spec.splits[split_name].how_to_get
     return (
-        f"{label} is read from a local file only: put {spec.name}_{split_name}.jsonl into a folder "
-        f"and pass --data-dir DIR (or CORL_DATA_DIR){f'; {hint}' if hint else ''}"
+        f"{label_of(spec, split_name)} is read from a local file only: put "
+        f"{spec.name}_{split_name}.jsonl into a folder and pass --data-dir DIR (or "
+        f"CORL_DATA_DIR){f'; {hint}' if hint else ''}"
     )
 
 

@@ -40,10 +40,13 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 if not isinstance(row, dict):
                     raise ConfigError(f"{path}:{line}: a row must be a JSON object")
                 yield line, row
-    except (ValueError, RecursionError) as error:  # broken JSON and broken UTF-8 alike
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path}:{line}: no JSON: {error.msg}, column {error.colno}") from error
+    except (ValueError, RecursionError) as error:  # broken UTF-8, JSON beyond Python's limits
         raise ConfigError(f"{path}:{line}: {error}") from error
     except (OSError, EOFError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path}: cannot be read: {reason}") from error
 
 
 def problem_of_row(row: Mapping[str, Any], *, default_id: str, kind: AnswerKind) -> Problem:

@@ -8,12 +8,13 @@ rest of the package reaches it from inside functions.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from corl_bench.errors import ConfigError
 from corl_bench.tasks.spec import (
@@ -42,6 +43,15 @@ class _Table(BaseModel):
 class _IdPattern(_Table):
     column: Text
     pattern: Text
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        return pattern
 
 
 class _Source(_Table):
@@ -88,6 +98,7 @@ class _Split(_Table):
     digest: Digest | None = None
     source: _Source | None = None
     generated: bool = False
+    skip_unanswered: bool = False
     how_to_get: Text | None = None
 
     @model_validator(mode="after")
@@ -170,6 +181,7 @@ def read_spec(path: Path) -> TaskSpec:
                     digest=split.digest,
                     source=split.source.frozen() if split.source else None,
                     generated=split.generated,
+                    skip_unanswered=split.skip_unanswered,
                     how_to_get=split.how_to_get,
                 )
                 for name, split in task.splits.items()

@@ -92,6 +92,8 @@ class Split:
     source: Source | None = None
     """None: generated, or to be had from local files only."""
     generated: bool = False
+    skip_unanswered: bool = False
+    """Rows without a gold are left out; else the first one stops the load."""
     how_to_get: str | None = None
     """For a split that no library loads: where its file comes from."""
 
@@ -145,7 +147,7 @@ class TaskSpec:
 
     @classmethod
     def of_file(cls, name: str, *, kind: AnswerKind = "math") -> TaskSpec:
-        """The spec of a user's own file: unpinned, and of unknown licence, so not published."""
+        """The spec of a user's own file: unpinned, and the user's to publish."""
         return cls(
             name=name,
             title=f"{name} (a file)",
@@ -153,8 +155,8 @@ class TaskSpec:
             prompt=DEFAULT_PROMPTS[kind],
             splits=MappingProxyType({"all": Split()}),
             default_split="all",
-            licence="unknown",
-            redistributable=False,
+            licence="the file's owner knows",
+            redistributable=True,
         )
 
 

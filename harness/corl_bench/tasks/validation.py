@@ -39,8 +39,6 @@ def find_faults(task: LoadedTask, grade: Grade) -> list[str]:
             verdicts[key] = grade(problem.answer, f"\\boxed{{{problem.answer}}}", kind=problem.kind)
         verdict = verdicts[key]
         if not verdict.correct:
-            detail = f" ({verdict.detail})" if verdict.detail else ""
-            faults.append(
-                f"{problem.id}: gold {problem.answer!r} graded {verdict.status} against itself{detail}"
-            )
+            fault = f"{problem.id}: gold {problem.answer!r} graded {verdict.status} against itself"
+            faults.append(f"{fault} ({verdict.detail})" if verdict.detail else fault)
     return faults

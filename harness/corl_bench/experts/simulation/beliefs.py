@@ -60,14 +60,15 @@ class Beliefs:
         self._known: dict[View, Floats] = {}
 
     def weights(self, view: View) -> Floats:
-        """Joint probability of the view and of each group being right.
+        """Joint probability of the groups and of each of them being right.
 
-        The answers come one after another, so this is the probability that replies of these
-        experts, in any one order, fall into these groups.
+        This is the probability that given replies fall into given groups, in whatever order
+        they come. Where several ways to divide the replies lead to one view (two replies of
+        one expert, of which either may stand alone), it is the probability of each way.
 
         Returns:
             Array of shape (groups + 1, cells); the last row is *no group is right*. The
-            column sums are the probability of the view.
+            column sums are the probability of the groups.
         """
         if view not in self._known:
             rows = np.zeros((len(view) + 1, len(self._others)))
@@ -92,14 +93,18 @@ class Beliefs:
         Sums over the fixed opinion, which may be the answer of a group or an unseen one.
         """
         steady = self._consistency[expert]
-        said = [(self._share[expert, label], n) for label, n in zip(labels, counts) if n]
-        fresh = [(1 - steady) * share for share, _ in said]
-        elsewhere = 1 - sum(share for share, _ in said)
-        total = elsewhere * _product(f**n for f, (_, n) in zip(fresh, said))
-        for g, (share, _) in enumerate(said):
-            total = total + share * _product(
-                (f + steady if h == g else f) ** n
-                for h, (f, (_, n)) in enumerate(zip(fresh, said))
+        # Of each answer given: its share among opinions, how often it came.
+        said = [
+            (self._share[expert, label], count)
+            for label, count in zip(labels, counts, strict=True)
+            if count
+        ]
+        unseen = 1 - sum(share for share, _ in said)
+        total = unseen * _product(((1 - steady) * share) ** count for share, count in said)
+        for opinion in range(len(said)):
+            total = total + said[opinion][0] * _product(
+                ((1 - steady) * share + steady * (place == opinion)) ** count
+                for place, (share, count) in enumerate(said)
             )
         return np.asarray(total)
 

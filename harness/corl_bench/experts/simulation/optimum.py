@@ -13,33 +13,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import Pool
-from corl_bench.experts.simulation.beliefs import Floats
-from corl_bench.experts.simulation.planning import (
-    CallCosts,
-    Outlook,
-    Plan,
-    call_costs,
-    tick_usd,
-)
+from corl_bench.experts.simulation.beliefs import Beliefs, Floats
+from corl_bench.experts.simulation.planning import Outlook, Plan
+from corl_bench.experts.simulation.spending import make_grid
 from corl_bench.experts.simulation.tables import (
     LEVELS,
     WRONG_ANSWERS,
     WRONG_LETTERS,
     Cell,
-    SimulatedExpert,
     Simulation,
     read_simulation,
 )
 from corl_bench.types import Budget, Problem
 
 MAX_CALLS = 4
-_MAX_HORIZON = 100_000
 _COLUMNS = 60_000
 """Cells times ticks that one plan holds at a time, which bounds memory to about 150 MB."""
 _MONEY_DIGITS = Decimal("1e-12")
@@ -177,17 +171,13 @@ def optimum(
     total = sum(cells.values())
     if total <= 0 or not budgets or max_calls < 1:
         raise ConfigError("the optimum needs a problem, a budget and at least one call")
-    yardstick = _Yardstick(simulation, pool.name, budgets, max_calls)
-    for level in LEVELS:
-        inside = sorted(cell for cell in cells if cell.level == level and cells[cell] > 0)
-        step = max(1, _COLUMNS // yardstick.horizon)
-        for first in range(0, len(inside), step):
-            chunk = inside[first : first + step]
-            yardstick.add(chunk, np.asarray([cells[cell] / total for cell in chunk]))
+    weights = {cell: cells[cell] / total for cell in sorted(cells) if cells[cell] > 0}
+    yardstick = _Yardstick(simulation, pool.name, weights, budgets, max_calls)
+    yardstick.add_all()
     return OptimumReport(
         pool=pool.name,
         digest=pool.digest,
-        tick_usd=yardstick.tick,
+        tick_usd=yardstick.grid.tick_usd,
         max_calls=max_calls,
         cells=dict(cells),
         budgets=yardstick.results(),
@@ -215,66 +205,52 @@ class _Yardstick:
         self,
         simulation: Simulation,
         pool_name: str,
+        weights: Mapping[Cell, float],
         budgets: Sequence[Budget | None],
         max_calls: int,
     ) -> None:
         self.simulation = simulation
         self.budgets = tuple(budgets)
         self.max_calls = max_calls
-        self.tick = tick_usd(simulation)
-        self.costs = {
-            level: [
-                call_costs(expert, level, simulation.token_quantum, self.tick)
-                for expert in simulation.experts
-            ]
-            for level in LEVELS
-        }
-        dearest = max(cost.largest for costs in self.costs.values() for cost in costs)
-        given = [int(budget.usd / self.tick) for budget in budgets if budget is not None]
-        # More than all calls can cost together is as good as any larger budget.
-        self.horizon = min(max(given, default=0), max_calls * dearest)
-        if self.horizon > _MAX_HORIZON:
-            raise ConfigError(
-                f"pool {pool_name}: costs are multiples of ${self.tick:f} only, too fine to"
-                f" enumerate up to the largest budget; raise [simulation] token_quantum or lower"
-                f" the budget below ${self.tick * _MAX_HORIZON:f}"
-            )
+        self.grid = make_grid(simulation, pool_name, budgets, max_calls)
+        self._cells = sorted(weights, key=lambda cell: (cell.level, cell))
+        self._shares = np.asarray([weights[cell] for cell in self._cells])
+        self._beliefs = Beliefs(simulation.experts, self._cells)
         self._sums: dict[tuple[str, Budget | None], _Sum] = {}
         self._by_max_calls = {budget: np.zeros(max_calls) for budget in self.budgets}
 
-    def ticks(self, budget: Budget | None) -> int | None:
-        return None if budget is None else min(int(budget.usd / self.tick), self.horizon)
+    def add_all(self) -> None:
+        """Adds all cells, a few of one level at a time."""
+        step = max(1, _COLUMNS // max(self.grid.horizon, 1))
+        for level in LEVELS:
+            inside = [place for place, cell in enumerate(self._cells) if cell.level == level]
+            for first in inside[::step]:
+                self._add(slice(first, min(first + step, inside[-1] + 1)), level)
 
-    def add(self, cells: Sequence[Cell], weights: Floats) -> None:
-        """Adds cells of one level."""
-        costs = self.costs[cells[0].level]
+    def _add(self, part: slice, level: int) -> None:
+        plan = partial(self._plan, part, level)
+        weights = self._shares[part]
         experts = self.simulation.experts
-        full = self._plan(experts, costs, cells, self.max_calls)
-        bounded = [self._plan(experts, costs, cells, n) for n in range(1, self.max_calls)]
-        outlooks = {budget: full.evaluate(self.ticks(budget)) for budget in self.budgets}
+        full = plan(self.max_calls)
+        bounded = [plan(n) for n in range(1, self.max_calls)]
+        outlooks = {budget: full.evaluate(self.grid.ticks(budget)) for budget in self.budgets}
         blind = outlooks[None] if None in outlooks else full.evaluate(None)
         own = [e for e, expert in enumerate(experts) if expert.spec.role == "self"]
-        alone = self._plan(
-            [experts[e] for e in own], [costs[e] for e in own], cells, self.max_calls
-        )
-        singles = {
-            f"always {expert.name}": self._plan([expert], [cost], cells, 1).evaluate(None)
-            for expert, cost in zip(experts, costs, strict=True)
-        }
+        alone = plan(self.max_calls, own)
+        singles = {x.name: plan(1, [e]).evaluate(None) for e, x in enumerate(experts)}
         for budget in self.budgets:
-            ticks = self.ticks(budget)
+            ticks = self.grid.ticks(budget)
             column = -1 if ticks is None else ticks
             self._by_max_calls[budget] += [
                 float(weights @ plan.best_reward[:, column]) for plan in (*bounded, full)
             ]
             self._sum("optimum", budget).add(outlooks[budget], weights, ticks)
-            for e, (name, outlook) in enumerate(singles.items()):
-                self._sum(name, budget).add(_widened(outlook, [e], len(experts)), weights, ticks)
+            for name, outlook in singles.items():
+                self._sum(f"always {name}", budget).add(outlook, weights, ticks)
             one_call = (bounded[0] if bounded else full).evaluate(ticks)
             self._sum("one call, the best for the cell", budget).add(one_call, weights, ticks)
             if own:
-                outlook = _widened(alone.evaluate(ticks), own, len(experts))
-                self._sum("never calling", budget).add(outlook, weights, ticks)
+                self._sum("never calling", budget).add(alone.evaluate(ticks), weights, ticks)
             self._sum("ignoring the budget", budget).add(blind, weights, ticks)
             for other in self.budgets:
                 if other is not None and other != budget:
@@ -297,13 +273,16 @@ class _Yardstick:
         )
 
     def _plan(
-        self,
-        experts: Sequence[SimulatedExpert],
-        costs: Sequence[CallCosts],
-        cells: Sequence[Cell],
-        max_calls: int,
+        self, part: slice, level: int, max_calls: int, may_call: Sequence[int] | None = None
     ) -> Plan:
-        return Plan(experts, costs, cells, horizon=self.horizon, max_calls=max_calls)
+        return Plan(
+            lambda view: self._beliefs.weights(view)[:, part],
+            self.grid.costs[level],
+            part.stop - part.start,
+            horizon=self.grid.horizon,
+            max_calls=max_calls,
+            may_call=may_call,
+        )
 
     def _sum(self, policy: str, budget: Budget | None) -> _Sum:
         return self._sums.setdefault((policy, budget), _Sum(len(self.simulation.experts)))
@@ -319,19 +298,12 @@ class _Yardstick:
             policy=policy,
             reward=found.reward,
             accuracy=found.accuracy,
-            mean_cost_usd=(Decimal(found.ticks) * self.tick).quantize(_MONEY_DIGITS),
+            mean_cost_usd=(Decimal(found.ticks) * self.grid.tick_usd).quantize(_MONEY_DIGITS),
             violation_rate=0.0 if budget is None else max(0.0, 1 - found.within),
             calls_by_expert={x.name: n for x, n in zip(experts, calls, strict=True)},
             calls=to_experts,
             strong_share=strong / to_experts if to_experts > 0 else 0.0,
         )
-
-
-def _widened(outlook: Outlook, places: Sequence[int], n_experts: int) -> Outlook:
-    """The outlook of a plan over some experts, with its calls counted among all of them."""
-    calls = np.zeros((outlook.calls.shape[0], n_experts))
-    calls[:, list(places)] = outlook.calls
-    return Outlook(outlook.right, outlook.stopped, calls, outlook.mean_ticks)
 
 
 def _policy_json(result: PolicyResult) -> dict[str, Any]:
@@ -357,7 +329,7 @@ def describe_optimum(report: OptimumReport) -> str:
         best = result.optimum
         title = f"{result.budget.name} (${result.budget.usd:f})" if result.budget else "no budget"
         calls = ", ".join(f"{name} {n:.2f}" for name, n in best.calls_by_expert.items())
-        rewards = ", ".join(f"{n} call{'s'[:n > 1]} {r:.3f}" for n, r in _numbered(result))
+        rewards = ", ".join(f"{n} call{'s'[: n > 1]} {r:.3f}" for n, r in _numbered(result))
         lines += [
             "",
             f"simulated, budget {title}",

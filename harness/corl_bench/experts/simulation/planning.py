@@ -6,85 +6,27 @@ right and the list cost lies within the budget, else 0. Visible failures tell no
 answers, and cost and correctness of a call are independent, so (view, calls made, money left)
 is all that matters: the state is complete and the recursion is exact.
 
-Invariant: money is counted in whole *ticks*, the greatest common divisor of all costs that can
-occur. Nothing is rounded.
+Invariant: money is counted in whole ticks (`spending`), so nothing is rounded.
 
-    plan = Plan(experts, costs, cells, horizon=5000, max_calls=4)
+    plan = Plan(beliefs.weights, costs, n_cells, horizon=5000, max_calls=4)
     plan.evaluate(budget=1500).right
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from corl_bench.experts.simulation.beliefs import Beliefs, Floats, View, children
-from corl_bench.experts.simulation.draws import Outcome, outcomes
-from corl_bench.experts.simulation.tables import LEVELS, Cell, SimulatedExpert, Simulation
-from corl_bench.types import Usage
+from corl_bench.experts.simulation.beliefs import Floats, View, children
+from corl_bench.experts.simulation.spending import CallCosts
 
 Actions = NDArray[np.int8]
 STOP = -1
 _TIE = 1e-12
 """Gains below it are rounding: the policy then prefers to stop, and else the cheaper call."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallCosts:
-    """What one call of one expert can cost at one level, in ticks."""
-
-    answering: tuple[tuple[int, float], ...]
-    """(ticks, probability) of the outcomes with an answer."""
-    failing: tuple[tuple[int, float], ...]
-    """(ticks, probability) of the outcomes without one."""
-    mean_ticks: float
-
-    @property
-    def answers(self) -> float:
-        return sum(share for _, share in self.answering)
-
-    @property
-    def largest(self) -> int:
-        return max(ticks for ticks, _ in (*self.answering, *self.failing))
-
-
-def outcome_cost_usd(expert: SimulatedExpert, outcome: Outcome) -> Decimal:
-    """List cost of a call that ends so."""
-    return expert.spec.price.cost_usd(
-        Usage(input_tokens=expert.input_tokens, output_tokens=outcome.output_tokens)
-    )
-
-
-def tick_usd(simulation: Simulation) -> Decimal:
-    """The greatest amount that every possible cost is a whole multiple of."""
-    costs = [
-        outcome_cost_usd(expert, outcome)
-        for expert in simulation.experts
-        for level in LEVELS
-        for outcome in outcomes(expert, level, simulation.token_quantum)
-    ]
-    exponent = min(0, *(int(cost.normalize().as_tuple().exponent) for cost in costs))
-    unit = Decimal(1).scaleb(exponent)
-    return math.gcd(*(int(cost / unit) for cost in costs)) * unit
-
-
-def call_costs(
-    expert: SimulatedExpert, level: int, token_quantum: int, tick: Decimal
-) -> CallCosts:
-    """Gathers the outcomes of a call by what they cost."""
-    sides: tuple[dict[int, float], dict[int, float]] = ({}, {})
-    for outcome in outcomes(expert, level, token_quantum):
-        ticks = int(outcome_cost_usd(expert, outcome) / tick)
-        side = sides[outcome.kind != "answer"]
-        side[ticks] = side.get(ticks, 0.0) + outcome.probability
-    answering, failing = (tuple(sorted(side.items())) for side in sides)
-    mean = sum(ticks * share for ticks, share in (*answering, *failing))
-    return CallCosts(answering, failing, mean)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,28 +56,31 @@ class Plan:
     """An optimal policy for cells of one level, for every budget up to a horizon and for none.
 
     Args:
-        experts: whom the policy may call; replies of the same expert are fresh draws.
-        costs: of a call, by expert.
-        cells: of one level, as costs depend on the level.
+        weights: of a view for these cells, as `Beliefs.weights` gives them.
+        costs: of a call, by expert and of the cells' level.
+        n_cells: number of cells.
         horizon: the largest budget in ticks.
-        max_calls: calls that a policy may make.
+        max_calls: calls that a policy may make; repeated calls of an expert are fresh draws.
+        may_call: the experts that it may call; None: all.
     """
 
     def __init__(
         self,
-        experts: Sequence[SimulatedExpert],
+        weights: Callable[[View], Floats],
         costs: Sequence[CallCosts],
-        cells: Sequence[Cell],
+        n_cells: int,
         *,
         horizon: int,
         max_calls: int,
+        may_call: Iterable[int] | None = None,
     ) -> None:
-        self.cells = tuple(cells)
         self.horizon = horizon
         self.max_calls = max_calls
+        self._weights = weights
         self._costs = tuple(costs)
-        self._beliefs = Beliefs(experts, cells)
-        self._cheapest_first = sorted(range(len(costs)), key=lambda e: costs[e].mean_ticks)
+        self._n_cells = n_cells
+        chosen = range(len(costs)) if may_call is None else may_call
+        self._cheapest_first = sorted(chosen, key=lambda e: costs[e].mean_ticks)
         self._actions: dict[Node, Actions] = {}
         self._values: dict[Node, Floats] = {}
         self.best_reward: Floats = self._solve(Node((), 0))
@@ -153,7 +98,7 @@ class Plan:
         """The group with the highest posterior; None: nothing was answered."""
         if not view:
             return None
-        return int(np.argmax(self._beliefs.weights(view)[:-1, cell]))
+        return int(np.argmax(self._weights(view)[:-1, cell]))
 
     def _solve(self, node: Node) -> Floats:
         """Weight of the view times the best expected reward, by cell and ticks left.
@@ -162,7 +107,7 @@ class Plan:
         """
         if node in self._values:
             return self._values[node]
-        shape = (len(self.cells), self.horizon + 2)
+        shape = (self._n_cells, self.horizon + 2)
         stop = self._right_weight(node.view)[:, None]
         if node.calls == self.max_calls:
             return np.broadcast_to(stop, shape)
@@ -180,12 +125,11 @@ class Plan:
 
     def _call(self, node: Node, expert: int) -> Floats:
         costs = self._costs[expert]
-        answered = sum(
-            number * self._solve(Node(child, node.calls + 1))
-            for child, number in children(node.view, expert).items()
-        )
+        answered = np.zeros((self._n_cells, self.horizon + 2))
+        for child, number in children(node.view, expert).items():
+            answered += number * self._solve(Node(child, node.calls + 1))
         silent = self._solve(Node(node.view, node.calls + 1))
-        value = np.zeros((len(self.cells), self.horizon + 2))
+        value = np.zeros_like(answered)
         for after, atoms in ((answered, costs.answering), (silent, costs.failing)):
             for ticks, share in atoms:
                 if ticks <= self.horizon:
@@ -194,15 +138,15 @@ class Plan:
         return value
 
     def _weight(self, view: View) -> Floats:
-        return np.asarray(self._beliefs.weights(view).sum(axis=0))
+        return np.asarray(self._weights(view).sum(axis=0))
 
     def _right_weight(self, view: View) -> Floats:
-        rows = self._beliefs.weights(view)[:-1]
-        return np.asarray(rows.max(axis=0)) if len(rows) else np.zeros(len(self.cells))
+        rows = self._weights(view)[:-1]
+        return np.asarray(rows.max(axis=0)) if len(rows) else np.zeros(self._n_cells)
 
     def evaluate(self, budget: int | None) -> Outlook:
         """Follows the policy for a budget (in ticks, or none) through all it can meet."""
-        n_cells, width = len(self.cells), self.horizon + 2
+        n_cells, width = self._n_cells, self.horizon + 2
         out = Outlook(
             right=np.zeros((n_cells, width)),
             stopped=np.zeros((n_cells, width)),
@@ -251,7 +195,7 @@ class Plan:
 
     def _chosen(self, node: Node, width: int, budget: int | None) -> Actions:
         """The action for each spend of 0 … width-1 ticks."""
-        shape = (len(self.cells), width)
+        shape = (self._n_cells, width)
         if node.calls == self.max_calls:
             return np.full(shape, STOP, dtype=np.int8)
         actions = self._actions[node]

@@ -75,6 +75,7 @@ class _Fallback(_Table):
 class _SimulationTable(_Table):
     token_quantum: int = Field(default=1, ge=1)
     included_bytes: int = Field(default=2000, ge=0)
+    latency_scale: float = Field(default=0.0, ge=0)
     fallback: _Fallback
 
 
@@ -131,6 +132,9 @@ class Simulation:
     token_quantum: int
     """Output tokens are whole multiples of it (at least one), so that spend is a grid."""
     included_bytes: int
+    """Message bytes that an expert's `input_tokens` cover; each four more cost a token."""
+    latency_scale: float
+    """How much of the declared latency is really waited; 0: none, 1: all of it."""
     fallback: Cell
 
     @property
@@ -180,6 +184,7 @@ def read_simulation(pool: Pool) -> Simulation:
         experts=experts,
         token_quantum=shared.token_quantum,
         included_bytes=shared.included_bytes,
+        latency_scale=shared.latency_scale,
         fallback=Cell(fallback.subject, fallback.level),
     )
 

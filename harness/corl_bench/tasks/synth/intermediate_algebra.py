@@ -11,7 +11,7 @@ from corl_bench.tasks.synth.latex import (
     binomial,
     complex_number,
     finite_set,
-    fraction,
+
     number,
     point,
     polynomial,
@@ -289,7 +289,7 @@ def reciprocal_minimum(rng: Random) -> Draft | None:
     a, b, c = rng.randint(1, 15), rng.randint(1, 30), rng.randint(0, 12)
     if isqrt(a * b) ** 2 == a * b:
         return None
-    expression = total(polynomial((a, 0)), fraction(b, 0).replace("{0}", "{x}"), number(c))
+    expression = total(polynomial((a, 0)), rf"\frac{{{b}}}{{x}}", number(c))
     text = rng.choice(
         (
             rf"Find the minimum value of ${expression}$ over all positive real numbers $x$.",

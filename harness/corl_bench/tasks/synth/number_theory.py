@@ -298,7 +298,7 @@ def square_roots_modulo(rng: Random) -> Draft | None:
             rf"Which integers $x$ from $0$ to ${n - 1}$, inclusive, have squares that leave a "
             rf"remainder of ${a}$ when divided by ${n}$? Give your answer as a set.",
             rf"Determine the set of all residues $x \in \{{0, 1, \ldots, {n - 1}\}}$ for which "
-            rf"${n}$ divides $x^2 - {a}$.".replace("x^2 - 0", "x^2"),
+            rf"${n}$ divides $x^2 - {a}$.",
         )
     )
     return Draft(

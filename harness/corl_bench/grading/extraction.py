@@ -1,0 +1,365 @@
+r"""Finds the answer in a model's reply, and never picks a number out of its working.
+
+One pass over the text for each place where an answer is stated, most explicit first: the last
+box, the `"answer"` field of a JSON reply, "the final answer is …", `#### n`, the last bold
+text, a reply that is nothing but an answer, and the end of the last sentence. Thinking blocks
+do not count, and a reply that was cut off in its working has no answer.
+
+    >>> extract(r"We get $\frac{3}{70}$, so \boxed{73}.").answer
+    '73'
+    >>> extract("First 6, then 7 and 12, and") is None
+    True
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from corl_bench.types import AnswerKind
+
+MAX_CHARS: Final = 400_000
+"""Of a longer reply only the end is read."""
+MAX_BARE_CHARS: Final = 400
+
+Place = Literal["box", "cut box", "json", "phrase", "hash", "bold", "bare", "ending"]
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """An answer as it stands in the reply, and where it stood."""
+
+    answer: str
+    place: Place
+    boxes: tuple[str, ...] = ()
+    """The boxes that the reply ends in, where several stand close together."""
+
+
+_THOUGHT_END: Final = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
+_THOUGHT_START: Final = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
+_TURN_MARK: Final = re.compile(r"<\|[a-z_]{2,20}\|>|</s>")
+_CLOSING_WORDS: Final = re.compile(r"\s{0,3}I hope (?:it|this) is correct[.!]?\s*$")
+_BLANKS: Final = re.compile(r"[ \t\xa0]{3,}")
+_BRACE: Final = re.compile(r"\\[{}]|(?:\\?boxed|\\fbox)\s*\{|[{}]")
+_BARE_BOX: Final = re.compile(r"\\boxed\s*(-?\d+(?:\.\d+)?|[A-Za-z](?![A-Za-z]))")
+_FIELD: Final = re.compile(r'["\'](?:final[_ ])?answer["\']\s*:\s*', re.IGNORECASE)
+_STRING: Final = re.compile(r'"((?:[^"\\]|\\.)*)(?:"|$)', re.DOTALL)
+_SCALAR: Final = re.compile(r"[^\s,}\]][^,}\n]*")
+_ARRAY: Final = re.compile(r"\[[^\n]*\]")
+_ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_PHRASE: Final = re.compile(
+    r"(?:final answer|correct answer|answer|correct (?:option|choice))\b\**\s{0,4}"
+    r"(?:(?:is|should be|must be|would be|will be|was|therefore)\b\s{0,4}(?:for sure\b|therefore\b)?"
+    r"\s{0,4}:?|[:=]|(?=\$|\\\(|\\\[|\*\*|\\boxed))\s{0,4}",
+    re.IGNORECASE,
+)
+_HASH: Final = re.compile(r"^\s{0,8}####\s*(\S.*)$", re.MULTILINE)
+_BOLD: Final = re.compile(r"\*\*([^*\n]{1,200})\*\*")
+_MATHS: Final = re.compile(
+    r"\$\$(.{1,2000}?)\$\$|(?<![\\\w])\$(?! ?\d[\d,.]* [a-z])((?:[^$\\]|\\.){1,2000})\$"
+    r"|\\\((.{1,2000}?)\\\)|\\\[(.{1,2000}?)\\\]",
+    re.DOTALL,
+)
+_AFTER: Final = re.compile(
+    r"(?:\.|!)(?:\s|$)|,? (?:because|since|as|which|not|where|so|for|when|if|it|but)\b|\s\(|;\s|\n|\s[—–]\s"
+)
+_CHOICE: Final = re.compile(r"\(?\b([A-J])\b\)?(?=$|[\s.,:;)\\}*$])")
+_CHOICE_HEAD: Final = re.compile(
+    r"^[\s$*({\[]*(?:\\(?:text|textbf|mathrm|mathbf|rm|bf)\s*\{)?\s*\(?([A-J])\)?(?=$|[\s.,:;)\\}*$])"
+)
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z$\\*])")
+_STATES: Final = re.compile(r"\b(?:is|are|equals?|it's|by)\b|[=:≈]")
+_NUMBER: Final = re.compile(r"(?<![\w.$\\])-?\\?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:\\?%|€|°)?(?![\w$])")
+_CONCLUDES: Final = re.compile(
+    r"^\W*(?:therefore|thus|hence|so|final answer|finally|in conclusion|the|this|we|consequently"
+    r"|since|it|there|that|solution|here|not|special|now|factoring)\b",
+    re.IGNORECASE,
+)
+_CONCLUSION: Final = re.compile(r"\b(?:So|Therefore|Thus|Hence|Final Answer)\b")
+_QUANTITY: Final = re.compile(
+    r"(?:approximately |about |exactly |a total of |only )?"
+    r"(-?\\?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:%|€|°)?|[A-J])((?: ?[a-zA-Z²³]+){0,6})[.!]?"
+)
+_TEXT_COMMAND: Final = re.compile(r"\\[a-z]*text[a-z]*\s*\{[^{}]*\}|\\mbox\s*\{[^{}]*\}|\\[A-Za-z]+")
+_VERB: Final = re.compile(r"\b(?:is|are|be|we|you|it|find|let|get)\b", re.IGNORECASE)
+_PROSE_WORD: Final = re.compile(r"[A-Za-z]{2,}")
+
+
+def extract(response: str | None, *, kind: AnswerKind = "math") -> Extraction | None:
+    """Finds the stated answer of a reply; None where it states none."""
+    if not response:
+        return None
+    text = strip_thinking(response[-MAX_CHARS:])
+    text = _TURN_MARK.split(text, maxsplit=1)[0] if "<" in text else text
+    text = _BLANKS.sub("  ", text).strip()
+    text = text[:-60] + _CLOSING_WORDS.sub("", text[-60:])
+    if not text:
+        return None
+    field = _json_field(text)
+    boxes = _boxes(text)
+    if boxes and (field is None or boxes[-1][1] > field[1]):
+        return _box_answer(text, boxes)
+    if field is not None:
+        return _answer_in_field(field[0])
+    if kind == "choice":
+        return _choice(text)
+    for find in (_cut_box, _phrase, _hash, _bold, _bare, _ending):
+        found = find(text)
+        if found is not None and found.answer.strip():
+            return found
+    return None
+
+
+def strip_thinking(text: str) -> str:
+    """What follows the last thinking block; nothing, if the last one never ended."""
+    if "<" not in text:
+        return text
+    ends = [match.end() for match in _THOUGHT_END.finditer(text)]
+    after = text[ends[-1] :] if ends else text
+    start = _THOUGHT_START.search(after)
+    return after[: start.start()] if start else after
+
+
+def choice_letter(text: str) -> str | None:
+    """The letter that a choice such as `(C)`, `\\textbf{(C) } 12` or `C. 12` begins with."""
+    match = _CHOICE_HEAD.match(text)
+    return match[1] if match else None
+
+
+def _boxes(text: str) -> list[tuple[int, int, str]]:
+    """All closed boxes that hold something, as (start, end, content), by their end."""
+    if "boxed" not in text and "\\fbox" not in text:
+        return []
+    found: list[tuple[int, int, str]] = []
+    waiting: list[tuple[int, int]] = []  # where a brace opened, and its box or -1
+    for match in _BRACE.finditer(text):
+        sign = match[0]
+        if sign[0] == "\\" and sign[1] in "{}":
+            continue
+        if sign == "}":
+            if waiting:
+                inside, box = waiting.pop()
+                if box >= 0:
+                    content = text[inside : match.start()].strip()
+                    if content.strip("_? .\\"):
+                        found.append((box, match.end(), content))
+        else:
+            waiting.append((match.end(), match.start() if len(sign) > 1 else -1))
+    found += [(m.start(), m.end(), m[1]) for m in _BARE_BOX.finditer(text)]
+    found.sort(key=lambda box: box[1])
+    return found
+
+
+def _box_answer(text: str, boxes: list[tuple[int, int, str]]) -> Extraction:
+    start, _, answer = boxes[-1]
+    run = [answer]
+    for box in reversed(boxes[:-1]):
+        if box[0] >= start or box[1] > start:
+            continue
+        gap = text[box[1] : start]
+        if len(gap) > 80 or "\n\n" in gap or ". " in gap:
+            break
+        if box[2] not in run:
+            run.append(box[2])
+        start = box[0]
+    return Extraction(answer, "box", tuple(reversed(run)) if len(run) > 1 else ())
+
+
+def _cut_box(text: str) -> Extraction | None:
+    """The one box that was opened and never closed: what follows it, to the end of the line."""
+    starts = list(re.finditer(r"(?:\\boxed|\\fbox)\s*\{", text)) if "\\" in text else []
+    open_ones = [m for m in starts if text[m.end() :].strip()]
+    if len(open_ones) != 1:
+        return None
+    content = re.split(r"\n|\$|\\\)|\\\]", text[open_ones[0].end() :], maxsplit=1)[0]
+    return Extraction(content.strip(), "cut box")
+
+
+def _json_field(text: str) -> tuple[str, int] | None:
+    """The last `"answer"` field as (text, position); broken JSON is read as far as it goes."""
+    if "nswer" not in text:
+        return None
+    matches = list(_FIELD.finditer(text))
+    for match in reversed(matches):
+        string = _STRING.match(text, match.end())
+        if string is not None:
+            value = _unescape(string[1]).strip()
+        else:
+            plain = _ARRAY.match(text, match.end()) or _SCALAR.match(text, match.end())
+            value = plain[0].strip().rstrip("`").strip() if plain else ""
+        if value.strip("_ ") and value != "null":
+            return value, match.start()
+    return None
+
+
+def _unescape(text: str) -> str:
+    r"""Undoes JSON's escapes, and keeps the LaTeX of models that forgot to escape it.
+
+    `\\frac` and the invalid `\frac` both mean `\frac`; a `\n` before a space is a new line.
+    """
+
+    def one(match: re.Match[str]) -> str:
+        escaped = match[1]
+        if escaped[0] == "u" and len(escaped) == 5:
+            return chr(int(escaped[1:], 16))
+        if escaped in '"\\/':
+            return escaped
+        following = text[match.end() : match.end() + 1]
+        if escaped in "ntrbf" and not following.isalpha():
+            return " "
+        return "\\" + escaped
+
+    return _ESCAPE.sub(one, text)
+
+
+def _answer_in_field(value: str) -> Extraction:
+    boxes = _boxes(value)
+    if boxes:
+        return _relabel(value, boxes)
+    return Extraction(value, "json")
+
+
+def _relabel(value: str, boxes: list[tuple[int, int, str]]) -> Extraction:
+    inner = _box_answer(value, boxes)
+    return Extraction(inner.answer, "json", inner.boxes)
+
+
+def _choice(text: str) -> Extraction | None:
+    """A letter, stated: after "the answer is", at the head of the reply, or as its last word."""
+    phrases = list(_PHRASE.finditer(text))
+    if phrases:
+        letter = _CHOICE.search(text[phrases[-1].end() : phrases[-1].end() + 60])
+        if letter:
+            return Extraction(letter[1], "phrase")
+    head = _CHOICE_HEAD.match(text)
+    if head and (len(text) < MAX_BARE_CHARS or text[head.end() : head.end() + 1] in ".):"):
+        return Extraction(head[1], "bare")
+    letters = _CHOICE.findall(_last_sentence(text))
+    letters = [letter for letter in letters if letter not in "AI"] or letters
+    return Extraction(letters[-1], "ending") if letters else None
+
+
+def _phrase(text: str) -> Extraction | None:
+    """What the last "the answer is …" or "Answer: …" states."""
+    matches = list(_PHRASE.finditer(text))
+    for match in reversed(matches[-5:]):
+        rest = text[match.end() : match.end() + 3000].lstrip("*: \n")
+        value = _statement(rest)
+        if value:
+            return Extraction(value, "phrase")
+    return None
+
+
+def _statement(rest: str) -> str | None:
+    """The answer at the beginning of `rest`: maths in delimiters, bold text, or a few words."""
+    maths = _MATHS.match(rest)
+    if maths:
+        value = maths[0]
+        tail = rest[maths.end() :]
+        if unit := re.match(r"\s?(%|percent\b|pct\b)", tail):
+            return value + unit[0]
+        while more := re.match(r",?\s*(?:and|or|,)\s*", tail):
+            following = _MATHS.match(tail[more.end() :])
+            if not following:
+                break
+            value += more[0] + following[0]
+            tail = tail[more.end() + following.end() :]
+        return value
+    line = rest.split("\n", 1)[0]
+    cut = _AFTER.search(line)
+    short = (line[: cut.start()] if cut else line).strip().strip('*"').strip()
+    if not short or len(short) > MAX_BARE_CHARS:
+        return None
+    if _is_short(short):
+        return short
+    stated = list(_STATES.finditer(line))
+    if stated:
+        return _statement(line[stated[-1].end() :].strip().strip("*").strip())
+    return _only_quantity(short)
+
+
+def _is_short(text: str) -> bool:
+    """Whether text is an answer rather than a sentence: few words outside the maths."""
+    plain = _TEXT_COMMAND.sub(" ", _MATHS.sub(" 1 ", text))
+    words = [w for w in _PROSE_WORD.findall(plain) if w.lower() not in ("and", "or")]
+    if len(words) > 4 or _VERB.search(plain):
+        return False
+    first = _MATHS.search(text)
+    # Words, a colon and then maths: the maths is the answer, and the words announce it.
+    return first is None or not re.search(r"[A-Za-z]{2,}[^$\\]*:", text[: first.start()])
+
+
+def _hash(text: str) -> Extraction | None:
+    found = _HASH.findall(text) if "####" in text else []
+    if found and _is_short(found[-1]):
+        return Extraction(found[-1].strip(), "hash")
+    return None
+
+
+def _bold(text: str) -> Extraction | None:
+    found = _BOLD.findall(text[-2000:]) if "**" in text else []
+    if found and _is_short(found[-1]) and not found[-1].rstrip().endswith(":"):
+        value = found[-1].strip()
+        if re.search(r"\d|\\|^[A-J]$|^\(?[A-J]\)?", value):
+            return Extraction(value, "bold")
+    return None
+
+
+def _bare(text: str) -> Extraction | None:
+    """A reply that is nothing but an answer, or whose last line is."""
+    if len(text) <= MAX_BARE_CHARS or " " not in text[:200_000]:
+        if "\n" not in text and _is_short(text):
+            return Extraction(_before_reason(text), "bare")
+        head = _before_reason(text.split("\n", 1)[0])
+        if "\n" not in text and head != text and _QUANTITY.fullmatch(head):
+            return Extraction(head, "bare")
+    line = text.rsplit("\n", 1)[-1].strip()
+    if line and len(line) <= MAX_BARE_CHARS:
+        maths = _MATHS.fullmatch(line.rstrip("."))
+        if maths or re.fullmatch(r"-?[\d,]*\.?\d+|[A-J]", line.rstrip(".")):
+            return Extraction(line, "bare")
+    if re.fullmatch(r".*\\[\])]|.*\$\$", line) and (display := list(_MATHS.finditer(text))):
+        if display[-1].end() == len(text) and len(text) <= MAX_BARE_CHARS:
+            return Extraction(display[-1][0], "ending")
+    return None
+
+
+def _before_reason(text: str) -> str:
+    cut = re.search(r",? (?:because|since)\b", text)
+    return text[: cut.start()] if cut else text
+
+
+def _last_sentence(text: str) -> str:
+    """From the last full stop, empty line or word of conclusion on."""
+    sentence = _SENTENCE_END.split(text[-3000:])[-1].rsplit("\n\n", 1)[-1]
+    conclusions = list(_CONCLUSION.finditer(sentence))
+    return sentence[conclusions[-1].start() :] if conclusions else sentence
+
+
+def _ending(text: str) -> Extraction | None:
+    """What a closing sentence says: its last maths, the quantity after its last "is", or the
+    only number in it."""
+    if not re.search(r'[.!$\])°%€*}²³\d]["\s]*$', text):
+        return None  # cut off in the middle of a sentence
+    sentence = _last_sentence(text)
+    if not _CONCLUDES.match(sentence) and len(text) > MAX_BARE_CHARS:
+        return None
+    stated = list(_STATES.finditer(sentence))
+    maths = list(_MATHS.finditer(sentence))
+    if maths and (not stated or maths[-1].end() > stated[-1].start()):
+        return Extraction(maths[-1][0], "ending")
+    for match in reversed(stated):
+        quantity = _QUANTITY.fullmatch(sentence[match.end() :].strip(' "*'))
+        if quantity:
+            return Extraction(quantity[0].rstrip(".!"), "ending")
+    only = _only_quantity(sentence)
+    if only is not None:
+        return Extraction(only, "ending")
+    return Extraction(maths[-1][0], "ending") if maths else None
+
+
+def _only_quantity(sentence: str) -> str | None:
+    """The number in a sentence that holds exactly one and no maths."""
+    found = _NUMBER.findall(sentence)
+    return found[0].rstrip(",") if len(found) == 1 and not _MATHS.search(sentence) else None

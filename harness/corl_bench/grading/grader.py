@@ -1,0 +1,226 @@
+r"""The verdict on one reply: find its answer, compare it with the gold, say which way it went.
+
+Nothing that a reply holds makes these functions raise, run code, or run without bound.
+
+    >>> grade("73", r"… so the answer is \boxed{073}.").status
+    'correct'
+    >>> is_correct(r"\frac{1}{2}", "0.5")
+    True
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence as Sized
+from functools import lru_cache
+from pathlib import Path
+from typing import Final, Literal
+
+from corl_bench.grading.comparison import Outcome, compare
+from corl_bench.grading.extraction import Extraction, choice_letter, extract
+from corl_bench.grading.normalise import fold, spelling
+from corl_bench.grading.structure import Scalar, Sequence, Value, Words, read, unwrap
+from corl_bench.types import AnswerKind, Verdict, VerdictStatus
+
+GRADER_VERSION: Final = "1"
+"""Raised whenever a verdict on some reply may change."""
+
+Policy = Literal["strict", "lenient"]
+
+_PLAIN: Final = re.compile(r"-?\d{1,18}")
+_INTEGER: Final = re.compile(r"([-+]?)0*(\d+?)(?:\.0*)?")
+_LETTER_GOLD: Final = re.compile(
+    r"(?:\\text\s*\{\s*)?(?:\(([A-Ja-j])\)|([A-J]))(?:\s*\})?(?:[.:)]?\s+.*)?", re.DOTALL
+)
+_LETTER_FIRST: Final = re.compile(
+    r"(?:\\text\s*\{\s*)?(?:\(([A-J])\)|([A-J])[).:])\s*\}?[\s:.]*(\S.*)", re.DOTALL
+)
+_LETTER_LAST: Final = re.compile(r"(.*\S)\s*(?:\\text\s*\{\s*)?\(([A-J])\)\s*\}?", re.DOTALL)
+_STATUS: Final[dict[Outcome, VerdictStatus]] = {
+    "equal": "correct",
+    "unequal": "wrong",
+    "unknown": "wrong",
+    "timeout": "timeout",
+}
+
+
+def grade(
+    gold: str, response: str | None, *, kind: AnswerKind = "math", policy: Policy = "strict"
+) -> Verdict:
+    """Judges a model's reply to a problem.
+
+    Args:
+        gold: the right answer, as the task holds it.
+        response: the whole reply; None or an empty one is `no_answer`.
+        kind: how answers of this task are compared; see docs/grading.md.
+        policy: `lenient` also forgives rounding, brackets, units and order.
+
+    Returns:
+        The verdict with the answer that was found. `unparsable`: an answer is there that is
+        no mathematics, where the gold is. `timeout`: the comparison ran out of its bounds.
+    """
+    found = _find(gold, response, kind)
+    if found is None:
+        return Verdict("no_answer")
+    lenient = policy == "lenient"
+    answer = found.answer
+    outcome = _judge(gold, answer, kind, lenient)
+    if outcome != "equal" and found.boxes and _is_list(gold):
+        joined = _judge(gold, ", ".join(found.boxes), kind, lenient)
+        if joined == "equal":
+            return Verdict("correct", ", ".join(found.boxes), "several boxes")
+    if outcome == "equal":
+        return Verdict("correct", answer)
+    if outcome == "unequal" and kind in ("math", "integer") and _is_prose(gold, answer):
+        return Verdict("unparsable", answer, "the answer is no mathematics")
+    detail = "not shown to be equal" if outcome == "unknown" else ""
+    return Verdict(_STATUS[outcome], answer, detail)
+
+
+def is_correct(gold: str, response: str | None) -> bool:
+    """Whether a reply is right, by the strict policy; see `grade`."""
+    return grade(gold, response).correct
+
+
+def equivalent(gold: str, answer: str) -> bool:
+    """Whether two bare answers are the same, by the strict policy; nothing is extracted."""
+    return _judge(gold, answer, "math", False) == "equal"
+
+
+def agreement_classes(answers: Sized[str | None]) -> list[int]:
+    """Groups equal answers: the class of each, numbered by first appearance from 0.
+
+    None (no answer was found) is equal to nothing, not even to another None.
+
+        >>> agreement_classes(["1/2", "0.5", None, "3", None])
+        [0, 0, 1, 2, 3]
+    """
+    classes: list[int] = []
+    firsts: list[tuple[str, int]] = []
+    count = 0
+    for answer in answers:
+        found = None
+        if answer is not None:
+            found = next((number for first, number in firsts if equivalent(first, answer)), None)
+        if found is None:
+            found, count = count, count + 1
+            if answer is not None:
+                firsts.append((answer, found))
+        classes.append(found)
+    return classes
+
+
+@lru_cache(maxsize=1)
+def grader_digest() -> str:
+    """The sha256 of the grader's source files: verdicts of equal digests are comparable."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _find(gold: str, response: str | None, kind: AnswerKind) -> Extraction | None:
+    found = extract(response, kind=kind)
+    if found is None and kind == "math" and _gold_letter(gold):
+        found = extract(response, kind="choice")
+    return found
+
+
+def _judge(gold: str, answer: str, kind: AnswerKind, lenient: bool) -> Outcome:
+    """Compares two bare answers, the plain cases first."""
+    gold, answer = gold.strip(), answer.strip()
+    if kind == "choice":
+        return _judge_choice(gold, answer, lenient)
+    if gold == answer:
+        return "equal" if gold else "unequal"
+    if kind == "text":
+        return "equal" if _flat(gold) == _flat(answer) else "unequal"
+    if _PLAIN.fullmatch(gold) and _PLAIN.fullmatch(answer):
+        return "equal" if int(gold) == int(answer) else "unequal"
+    folded = _gold_text(gold)
+    other = unwrap(fold(answer))
+    if spelling(folded) == spelling(other):
+        return "equal" if folded else "unequal"
+    whole, same = _INTEGER.fullmatch(folded), _INTEGER.fullmatch(other)
+    if whole and same:
+        sign, other_sign = whole[1] == "-" and whole[2] != "0", same[1] == "-" and same[2] != "0"
+        return "equal" if sign == other_sign and whole[2] == same[2] else "unequal"
+    letter = _judge_letters(folded, other, lenient)
+    if letter is not None:
+        return letter
+    return compare(_gold_value(folded), read(other), lenient=lenient)
+
+
+def _judge_letters(gold: str, answer: str, lenient: bool) -> Outcome | None:
+    """AMC choices: a letter with its value either way round; None where no letter is named."""
+    one, other = _split_choice(gold), _split_choice(answer)
+    if one is None and other is None:
+        return None
+    gold_letter, gold_value = one or (None, gold)
+    letter, value = other or (None, answer)
+    if gold_letter and letter:
+        return "equal" if gold_letter == letter else "unequal"
+    if gold_value and value:
+        return compare(read(gold_value), read(value), lenient=lenient)
+    return None
+
+
+def _split_choice(text: str) -> tuple[str, str] | None:
+    """`(C) 12`, `C. 12`, `12 (C)` and `(C)` as letter and value."""
+    if len(text) > 300 or not any(c in "ABCDEFGHIJ" for c in text):
+        return None
+    bare = text.strip("() .")
+    if len(bare) == 1 and bare in "ABCDEFGHIJ":
+        return bare, ""
+    if (match := _LETTER_FIRST.fullmatch(text)) is not None:
+        return match[1] or match[2], match[3]
+    if (match := _LETTER_LAST.fullmatch(text)) is not None and not match[1].endswith(tuple("fgPQ")):
+        return match[2], match[1]
+    return None
+
+
+def _judge_choice(gold: str, answer: str, lenient: bool) -> Outcome:
+    one, other = _gold_letter(gold), choice_letter(fold(answer))
+    if one and other:
+        return "equal" if one == other else "unequal"
+    letters = _judge_letters(_gold_text(gold), unwrap(fold(answer)), lenient)
+    return letters if letters is not None else _judge(gold, answer, "math", lenient)
+
+
+def _gold_letter(gold: str) -> str | None:
+    match = _LETTER_GOLD.fullmatch(unwrap(fold(gold)))
+    return (match[1] or match[2]).upper() if match else None
+
+
+def _flat(text: str) -> str:
+    return " ".join(unwrap(fold(text)).casefold().split())
+
+
+@lru_cache(maxsize=1024)
+def _gold_text(gold: str) -> str:
+    """The folded gold; a gold given as a whole solution is its boxes or its stated answer."""
+    if "boxed" in gold or len(gold) > 150 or "\n" in gold:
+        found = extract(gold)
+        if found is not None:
+            gold = ", ".join(found.boxes) if found.boxes else found.answer
+    return unwrap(fold(gold))
+
+
+@lru_cache(maxsize=1024)
+def _gold_value(folded: str) -> Value:
+    return read(folded)
+
+
+def _is_list(gold: str) -> bool:
+    value = _gold_value(_gold_text(gold.strip()))
+    return isinstance(value, Sequence) and value.opening in ("", "{") and len(value.items) > 1
+
+
+def _is_prose(gold: str, answer: str) -> bool:
+    """Whether the answer cannot be read where the gold can."""
+    value = read(unwrap(fold(answer)))
+    if not isinstance(value, Words) or not value.text:
+        return False
+    reference = _gold_value(_gold_text(gold.strip()))
+    return isinstance(reference, Scalar) or not isinstance(reference, Words)

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from corl_bench.appending import LineFile, read_lines
+from corl_bench.errors import StorageError
+
+
+def test_a_torn_last_line_is_cut_off_and_the_rest_kept(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(b'{"a":1}\n{"a":2}\n{"a":')
+    assert [row["a"] for row in read_lines(path)] == [1, 2]
+    with LineFile.open(path) as lines:
+        lines.append([{"a": 3}, {"a": 4}])
+    assert [row["a"] for row in read_lines(path)] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("size", [0, 1, 70_000, 200_000])
+def test_a_file_without_any_newline_is_one_torn_line(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(b"x" * size)
+    with LineFile.open(path) as lines:
+        lines.append([{"a": 1}])
+    assert list(read_lines(path)) == [{"a": 1}]
+
+
+def test_text_that_no_file_can_hold_does_not_end_the_run(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    with LineFile.open(path) as lines:
+        lines.append([{"a": "\ud800 \u2028 \x00"}])
+    assert list(read_lines(path)) == [{"a": "? \u2028 \x00"}]
+
+
+def test_a_broken_line_in_the_middle_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    path.write_text('{"a":1}\nnonsense\n{"a":2}\n')
+    with pytest.raises(StorageError, match=r"lines\.jsonl:2"):
+        list(read_lines(path))
+
+
+def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot write"):
+        LineFile.open(tmp_path / "nosuch" / "lines.jsonl")
+
+
+def test_a_full_disk_is_one_line() -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("needs /dev/full")
+    with LineFile(Path("/dev/full"), os.open("/dev/full", os.O_WRONLY)) as lines:
+        with pytest.raises(StorageError, match="No space left"):
+            lines.append([{"a": 1}])
+
+
+def test_what_append_returned_from_survives_a_kill(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    program = (
+        "import sys; from pathlib import Path; from corl_bench.appending import LineFile\n"
+        f"lines = LineFile.open(Path({str(path)!r}))\n"
+        "n = 0\n"
+        "while True:\n"
+        "    lines.append([{'n': n, 'pad': 'x' * 5000}]); print(n, flush=True); n += 1\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        for _ in range(200):
+            reported = int(writer.stdout.readline())
+        writer.send_signal(signal.SIGKILL)
+        reported = max([reported, *map(int, writer.stdout.read().split())])
+    written = [row["n"] for row in read_lines(path)]
+    assert written == list(range(len(written)))
+    assert written[-1] >= reported
