@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 
-@pytest.mark.parametrize("cap", ["0.02", "0.2"])
+@pytest.mark.parametrize("cap", ["0.1", "0.4"])
 def test_spend_never_passes_the_cap(
     corl: Any,
     serve: Callable[..., Any],

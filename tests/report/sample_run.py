@@ -202,7 +202,7 @@ def _episode(
     failed = final.text is None
     answer = None if failed else final.text.rsplit("{", 1)[-1].rstrip("}.$") if final.text else None
     verdict = "error" if failed else "correct" if answer == gold else "wrong"
-    if not failed and final.finish == "refusal":
+    if not failed and "boxed" not in (final.text or ""):
         verdict, answer = "no_answer", None
     return EpisodeRecord(
         task=task,

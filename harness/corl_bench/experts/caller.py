@@ -43,6 +43,9 @@ MODES: tuple[Mode, ...] = ("live", "record", "replay", "auto")
 RATE_LIMIT_PATIENCE = 6
 """A 429 costs nothing, so it may come this many times as often as other failures."""
 
+LONGEST_WAIT_S = 600.0
+"""A provider that wants to be left alone for longer is given up on; `--retry-errors` comes back."""
+
 REPEATS_AFTER_UNKNOWN_BILL = 1
 """An attempt that may have been billed is repeated once and no more."""
 
@@ -249,8 +252,8 @@ class Caller:
             if final:
                 return recorded
             assert error is not None
-            if error.retry_after_s is None:
-                await asyncio.sleep(backoff_s(len(attempts) - 1, call_id))
+            wait_s = backoff_s(len(attempts) - 1, call_id)
+            await asyncio.sleep(max(wait_s, error.retry_after_s or 0.0))
         raise AssertionError("unreachable: a reply is final")
 
     async def _attempt(
@@ -268,7 +271,8 @@ class Caller:
             reply = _well_formed(await self._providers[expert.name].send(request))
         except ProviderError as error:
             if error.status == "rate_limited":
-                limiter.report("rate_limited", error.retry_after_s)
+                wait_s = error.retry_after_s or 0.0
+                limiter.report("rate_limited", wait_s if wait_s <= LONGEST_WAIT_S else None)
             attempt = Attempt(
                 status=error.status,
                 settled=error.billing == "none",
@@ -340,7 +344,7 @@ def worst_case_usd(request: Request) -> Decimal:
 
 def _worth_another(attempts: list[Attempt], error: ProviderError | None, max_attempts: int) -> bool:
     assert error is not None
-    if not error.retryable:
+    if not error.retryable or (error.retry_after_s or 0.0) > LONGEST_WAIT_S:
         return False
     if sum(not attempt.settled for attempt in attempts) > REPEATS_AFTER_UNKNOWN_BILL:
         return False

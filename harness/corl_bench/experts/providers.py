@@ -87,16 +87,5 @@ def missing_keys(pool: Pool, environment: Mapping[str, str] = os.environ) -> lis
     ]
 
 
-def require_keys(pool: Pool, environment: Mapping[str, str] = os.environ) -> None:
-    """Makes sure that a live run will not stop at its first request.
-
-    Raises:
-        ConfigError: a key is missing; one line names the experts and the variables.
-    """
-    if missing := missing_keys(pool, environment):
-        named = ", ".join(f"{variable} (expert {expert})" for expert, variable in missing)
-        raise ConfigError(f"set the environment variable {named}, or use --mode replay")
-
-
 def _registered() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}

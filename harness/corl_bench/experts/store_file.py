@@ -13,7 +13,7 @@ import time
 import zlib
 from pathlib import Path
 
-from corl_bench.errors import ConfigError
+from corl_bench.errors import ConfigError, StorageError
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x436F524C
@@ -204,12 +204,12 @@ def _error_name(error: Exception) -> str:
     return getattr(error, "sqlite_errorname", "")
 
 
-def explain(path: Path, error: Exception) -> ConfigError:
+def explain(path: Path, error: Exception) -> StorageError:
     """One line that says what to do about a fault of the file or of the disk."""
     name = _error_name(error)
     for prefixes, advice in _ADVICE:
         if name.startswith(prefixes):
-            return ConfigError(f"{path} {advice}")
+            return StorageError(f"{path} {advice}")
     if isinstance(error, DECODING_ERRORS):
-        return ConfigError(f"{path} {_DAMAGED}")
-    return ConfigError(f"{path} cannot be used as a recording store: {error}")
+        return StorageError(f"{path} {_DAMAGED}")
+    return StorageError(f"{path} cannot be used as a recording store: {error}")

@@ -102,7 +102,8 @@ _TEXT_UNIT: Final = re.compile(
     r"(.*?[^\s\\])\s*\\text\s*\{([^{}]*)\}\s*(\^\s*\{?\s*([23])\s*\}?)?\s*\.?", re.DOTALL
 )
 _PLAIN_UNIT: Final = re.compile(
-    r"(-?(?:\\\$)?[\d,]*\.?\d+(?:/\d+)?|\S.*?[\d})])\s*([A-Za-z][A-Za-z/ ]*[A-Za-z]|[A-Za-z])(\^\s*\{?([23])\}?)?\.?"
+    r"(-?(?:\\\$)?[\d,]*\.?\d+(?:/\d+)?|\S.*?[\d})])\s*"
+    r"([A-Za-z][A-Za-z/ ]*[A-Za-z]|[A-Za-z]|\")(\^\s*\{?([23])\}?)?\.?"
 )
 _KNOWN_UNITS: Final = frozenset(
     "cm mm km m in ft yd mi inch inches foot feet yard yards mile miles meter meters metre metres"
@@ -421,12 +422,16 @@ def _read_unit(text: str, depth: int) -> Scalar | None:
         if match is None:
             return None
         unit, power = match[2].strip().lower(), match[4] or ""
+        unit = "inch" if unit == '"' else unit
         words = unit.replace("/", " ").split()
         number = plain_number(match[1].replace("\\$", ""))
-        known = words[0] in _KNOWN_UNITS and (len(words[0]) > 1 or match[1] + " " in text or bool(power))
-        if not known and (number is None or len(words) > 5 or any(len(w) < 2 for w in words)):
-            return None
+        spaced = len(words[0]) > 1 or match[1] + " " in text or bool(power)
+        known = words[0] in _KNOWN_UNITS and spaced
         if number is None and not known:
+            return None
+        if not known and (
+            len(words) > 5 or any(len(w) < 2 and w not in _KNOWN_UNITS for w in words)
+        ):
             return None
         if words[0] in _SCALES and number is not None:
             scale = (Step("num", str(_SCALES[words[0]])), Step("mul", "", 2))

@@ -27,6 +27,8 @@ PROBLEMS_PER_PART = 20
 LONGEST_TEXT = 24_000
 """Characters of one reply; of a longer one the middle is left out, and the page says so."""
 LONGEST_DETAIL = 1_000
+LONGEST_PROTECTED_ANSWER = 60
+"""Characters; what is longer is no answer but prose, and may hold the statement."""
 
 ProblemTexts = Mapping[tuple[str, str], str]
 """A text by (task, problem id)."""
@@ -131,12 +133,14 @@ class _Part:
     def add(
         self, episode: EpisodeRecord, budgets: Mapping[str, Decimal], *, open_text: bool
     ) -> None:
-        # A verdict's reason may quote the gold answer; an error's reason is the provider's.
-        open_detail = open_text or episode.verdict == "error"
+        # Reasons may quote the gold answer or, from a provider, the request; so may long answers.
+        answer = episode.answer
+        if not open_text and answer is not None and len(answer) > LONGEST_PROTECTED_ANSWER:
+            answer = f"{len(answer):,} characters, not shown"
         self.episodes.append(
             {
-                "answer": _shortened(episode.answer, LONGEST_DETAIL),
-                "detail": _shortened(episode.detail, LONGEST_DETAIL) if open_detail else "",
+                "answer": _shortened(answer, LONGEST_DETAIL),
+                "detail": _shortened(episode.detail, LONGEST_DETAIL) if open_text else "",
                 "cost": format_usd(episode.list_cost_usd),
                 "over": _over(episode, budgets),
                 "latency": round(episode.latency_s, 3),
@@ -171,7 +175,7 @@ class _Part:
             row["unsettled"] = format_usd(call.unsettled_usd)
         if call.source_correct is not None:
             row["recorded"] = call.source_correct
-        if call.detail:
+        if call.detail and open_text:
             row["detail"] = _shortened(call.detail, LONGEST_DETAIL)
         return row
 

@@ -35,14 +35,13 @@ _TRIES = 400
 _INTEGER = re.compile(r"-?\d+|-?\d{1,3}(?:,\d{3})+")
 _NUMBER = re.compile(r"(?<![_\d.])(?<!_\{)\d+(?:\.\d+)?")
 _SIGN = re.compile(r" [+-] |(?<![\w})\]])-(?=[\d\\A-Za-z])(?!\\infty)")
-_PAIR = re.compile(
-    r"(?P<open>\\left\(|\()(?P<a>[^,()]+),(?P<b>[^,()]+?)(?P<close>\s*\\right\)|\))"
-)
+_PAIR = re.compile(r"(?P<open>\\left\(|\()(?P<a>[^,()]+),(?P<b>[^,()]+?)(?P<close>\s*\\right\)|\))")
 _FRACTION = re.compile(r"(-?\\[dt]?frac)\{(\d+)\}\{(\d+)\}")
 _ROOT = re.compile(r"\\sqrt\{(\d+)\}")
 _RATIO = re.compile(r"\\[dt]?frac\{(\d+)?(?:[^{}]|\{[^{}]*\})*\}\{(\d+)\}")
 _UNTIDY = re.compile(
     r"(?<![\d.])[01](?:[A-Za-z]|\\sqrt|\\pi)|\^\{?[01]\}?(?!\d)|[+-] 0(?!\.|\d)|-0(?!\.|\d)|--"
+    r"|(?:^|[({,\[ ])\d+ [+-] \d+(?![\d.\\A-Za-z])"
 )
 _WORDS = (
     ("even", "odd", "neither", "both", "zero", "undefined", "cannot be determined"),
@@ -83,9 +82,7 @@ class _Kept:
         self._integer = _INTEGER.fullmatch(gold) is not None
         self._signed = "-" in gold
         self._contest = (
-            problem.kind == "integer"
-            and gold.isdigit()
-            and int(gold) <= _LARGEST_CONTEST_ANSWER
+            problem.kind == "integer" and gold.isdigit() and int(gold) <= _LARGEST_CONTEST_ANSWER
         )
         value = read(gold)
         self._gold = value
@@ -118,9 +115,7 @@ class _Kept:
         if self._integer:
             return _INTEGER.fullmatch(candidate) is not None
         roots = (int(found[1]) for found in _ROOT.finditer(candidate))
-        ratios = (
-            (int(found[1] or 1), int(found[2])) for found in _RATIO.finditer(candidate)
-        )
+        ratios = ((int(found[1] or 1), int(found[2])) for found in _RATIO.finditer(candidate))
         return (
             _UNTIDY.search(candidate) is None
             and all(isqrt(n) ** 2 != n for n in roots)

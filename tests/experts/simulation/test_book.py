@@ -32,6 +32,14 @@ def test_a_decimal_point_makes_another_problem() -> None:
     assert found is not None and found.text == "tan 22.5"
 
 
+def test_a_statement_ends_where_its_last_number_does() -> None:
+    book = ProblemBook([_problem("Find the tangent tan 22"), _problem("an 7")])
+    assert book.find("Find the tangent tan 225, please") is None
+    assert book.find("Find the tangent tan 22.5") is None
+    assert book.find("Find the tangent tan 22. Thank you") is not None
+    assert book.find("We plan 7 dinners") is None
+
+
 def test_the_first_problem_with_a_statement_stays() -> None:
     first, second = _problem("Same text.", "1"), _problem("Same  text.", "2")
     book = ProblemBook([first])

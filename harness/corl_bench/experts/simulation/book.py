@@ -10,12 +10,17 @@ space never matters, and nothing else is folded (`tan 225` and `tan 22.5` are tw
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 
 from corl_bench.types import Problem
 
 _ANCHOR = 24
 """Characters by which statements are looked for in a message; shorter ones count whole."""
+
+_START = re.compile(r"(?<!\w)\S")
+_GOES_ON = re.compile(r"(?<=\w)(?:\w|\.\d)")
+"""After a statement that ends in `tan 22`: it is none of `tan 225` and `tan 22.5`."""
 
 
 class ProblemBook:
@@ -54,12 +59,14 @@ class ProblemBook:
         longest = max(self._contained(folded), key=len, default=None)
         return None if longest is None else self._folded[longest]
 
-    def _contained(self, text: str) -> Iterable[str]:
+    def _contained(self, text: str) -> Iterator[str]:
+        starts = [match.start() for match in _START.finditer(text)]
         for length, by_anchor in self._anchors.items():
-            for start in range(len(text) - length + 1):
-                candidates = by_anchor.get(text[start : start + length])
-                if candidates:
-                    yield from (c for c in candidates if text.startswith(c, start))
+            for start in starts:
+                for candidate in by_anchor.get(text[start : start + length], ()):
+                    end = start + len(candidate)
+                    if text.startswith(candidate, start) and not _GOES_ON.match(text, end):
+                        yield candidate
 
 
 def _fold(text: str) -> str:

@@ -82,7 +82,8 @@ def make_grid(
     return Grid(tick, horizon, costs)
 
 
-def _cost_usd(expert: SimulatedExpert, outcome: Outcome) -> Decimal:
+def outcome_cost_usd(expert: SimulatedExpert, outcome: Outcome) -> Decimal:
+    """List cost of a call that ends so."""
     usage = Usage(input_tokens=expert.input_tokens, output_tokens=outcome.output_tokens)
     return expert.spec.price.cost_usd(usage)
 
@@ -90,7 +91,7 @@ def _cost_usd(expert: SimulatedExpert, outcome: Outcome) -> Decimal:
 def _tick_usd(simulation: Simulation) -> Decimal:
     """The greatest amount that every possible cost is a whole multiple of."""
     costs = [
-        _cost_usd(expert, outcome)
+        outcome_cost_usd(expert, outcome)
         for expert in simulation.experts
         for level in LEVELS
         for outcome in outcomes(expert, level, simulation.token_quantum)
@@ -108,7 +109,7 @@ def _call_costs(
     answering: dict[int, float] = {}
     failing: dict[int, float] = {}
     for outcome in outcomes(expert, level, token_quantum):
-        ticks = int(_cost_usd(expert, outcome) / tick_usd)
+        ticks = int(outcome_cost_usd(expert, outcome) / tick_usd)
         side = answering if outcome.kind == "answer" else failing
         side[ticks] = side.get(ticks, 0.0) + outcome.probability
     mean = sum(ticks * share for side in (answering, failing) for ticks, share in side.items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from itertools import combinations, product
-from math import gcd, lcm, prod
+from math import gcd, lcm, prod, sqrt
 from random import Random
 
 from corl_bench.tasks.synth.families import Draft, family, nonzero, sympy
@@ -197,7 +197,7 @@ def aime_tangent_segment(rng: Random) -> Draft | None:
     def by_coordinates() -> float:
         """The tangent's unit normal (c, h) has c = (r - s) / d when both centers lie below it."""
         c = (r - s) / d
-        h = (1 - c * c) ** 0.5
+        h = sqrt(1 - c * c)
         ax, ay, bx, by = r * c, r * h, d + s * c, s * h
         return (ax - bx) ** 2 + (ay - by) ** 2
 
@@ -211,10 +211,12 @@ def aime_tangent_segment(rng: Random) -> Draft | None:
 
 
 @family("aime_power_tower", subject=SUBJECT, level=5, answer="integer")
-def aime_power_tower(rng: Random) -> Draft:
-    a, b, c = rng.randint(2, 60), rng.randint(3, 15), rng.randint(3, 12)
+def aime_power_tower(rng: Random) -> Draft | None:
+    a, b, c = rng.randint(2, 120), rng.randint(3, 15), rng.randint(3, 12)
     tower = rf"{a}^{{{b}^{{{c}}}}}"
     value = pow(a, b**c, 1000)
+    if gcd(a, 10) > 1 or value < 2:
+        return None
     text = rng.choice(
         (
             rf"Find the remainder when ${tower}$ is divided by $1000$.",
@@ -267,9 +269,7 @@ def aime_lattice_triangle(rng: Random) -> Draft | None:
         text,
         value,
         params=(a, b),
-        check=lambda: sum(
-            1 for x in range(1, a) for y in range(1, b) if b * x + a * y < a * b
-        ),
+        check=lambda: sum(1 for x in range(1, a) for y in range(1, b) if b * x + a * y < a * b),
         slips=(
             (a - 1) * (b - 1) // 2 + gcd(a, b),
             a * b // 2,
@@ -342,8 +342,8 @@ def aime_telescoping_product(rng: Random) -> Draft | None:
             rf"The product \[{first}{second} \cdots {last}\] {ending}",
             rf"The value of $\displaystyle \prod_{{k={low}}}^{{{high}}} \left({factor}\right)$ "
             rf"{ending}",
-            rf"For each integer $k$ from ${low}$ to ${high}$, the number ${factor}$ is written on a "
-            rf"board. The product of all numbers on the board {ending}",
+            rf"For each integer $k$ from ${low}$ to ${high}$, the number ${factor}$ is written on "
+            rf"a board. The product of all numbers on the board {ending}",
         )
     )
 

@@ -153,8 +153,7 @@ def linear_system(rng: Random) -> Draft | None:
 def expand_product(rng: Random) -> Draft:
     a, c = rng.randint(1, 6), rng.randint(1, 6)
     b, d, e = nonzero(rng, 9), nonzero(rng, 9), nonzero(rng, 9)
-    v = rng.choice("xyt")
-    left, right = binomial(a, b, v), f"({polynomial((c, d, e), v)})"
+    left, right = binomial(a, b), f"({polynomial((c, d, e))})"
     result = (a * c, a * d + b * c, a * e + b * d, b * e)
     text = rng.choice(
         (
@@ -165,19 +164,19 @@ def expand_product(rng: Random) -> Draft:
     )
 
     def by_sympy() -> object:
-        x = sympy().Symbol(v)
+        x = sympy().Symbol("x")
         return sympy().expand((a * x + b) * (c * x**2 + d * x + e))
 
     return Draft(
         text,
-        polynomial(result, v),
+        polynomial(result),
         params=(a, b, c, d, e),
         check=by_sympy,
         slips=(
-            polynomial((a * c, a * d - b * c, a * e - b * d, b * e), v),
-            polynomial((a * c, 0, a * e, b * e), v),
-            polynomial((a * c, a * d + b * c, a * e + b * d, -b * e), v),
-            polynomial((a * c, a * d, b * d, b * e), v),
+            polynomial((a * c, a * d - b * c, a * e - b * d, b * e)),
+            polynomial((a * c, 0, a * e, b * e)),
+            polynomial((a * c, a * d + b * c, a * e + b * d, -b * e)),
+            polynomial((a * c, a * d, b * d, b * e)),
         ),
     )
 
@@ -271,9 +270,7 @@ def absolute_value_sum(rng: Random) -> Draft | None:
 
     def by_cases() -> frozenset[Fraction]:
         cases = ((-1, -1), (1, -1), (1, 1))
-        roots = {
-            Fraction(s + u * p + v * q, u + v) for u, v in cases if u + v
-        }
+        roots = {Fraction(s + u * p + v * q, u + v) for u, v in cases if u + v}
         return frozenset(x for x in roots if abs(x - p) + abs(x - q) == s)
 
     return Draft(
@@ -294,11 +291,11 @@ def absolute_value_sum(rng: Random) -> Draft | None:
 @family("range_on_interval", subject=SUBJECT, level=5, answer="interval")
 def range_on_interval(rng: Random) -> Draft:
     h, k = nonzero(rng, 7), nonzero(rng, 20)
-    l, r = h - rng.randint(1, 7), h + rng.randint(1, 7)
+    low, high = h - rng.randint(1, 7), h + rng.randint(1, 7)
     sign = rng.choice((1, -1))
     half_open = rng.random() < 0.5
     f = polynomial((sign, -2 * sign * h, sign * h * h + k))
-    domain = rf"{l} \le x < {r}" if half_open else rf"{l} \le x \le {r}"
+    domain = rf"{low} \le x < {high}" if half_open else rf"{low} \le x \le {high}"
     text = rng.choice(
         (
             rf"Let $f(x) = {f}$ be defined for ${domain}$. Find the range of $f$ in interval "
@@ -309,9 +306,9 @@ def range_on_interval(rng: Random) -> Draft:
             r"interval. Write this interval in interval notation.",
         )
     )
-    farthest = max(h - l, r - h)
-    closed = not half_open or h - l >= r - h
-    end, at_l, at_r = k + sign * farthest**2, k + sign * (h - l) ** 2, k + sign * (r - h) ** 2
+    farthest = max(h - low, high - h)
+    closed = not half_open or h - low >= high - h
+    end, at_l, at_r = k + sign * farthest**2, k + sign * (h - low) ** 2, k + sign * (high - h) ** 2
 
     def span(first: int, second: int, second_closed: bool) -> str:
         if first < second:
@@ -325,19 +322,19 @@ def range_on_interval(rng: Random) -> Draft:
         square = (y - k) * sign
         if square < 0:
             return False
-        return square <= (h - l) ** 2 or (
-            square < (r - h) ** 2 if half_open else square <= (r - h) ** 2
+        return square <= (h - low) ** 2 or (
+            square < (high - h) ** 2 if half_open else square <= (high - h) ** 2
         )
 
     return Draft(
         text,
         span(k, end, closed),
-        params=(sign, h, k, l, r, half_open),
+        params=(sign, h, k, low, high, half_open),
         check=lambda: holds,
         slips=(
             span(k, end, not closed),
             interval("[", min(at_l, at_r), max(at_l, at_r), ")" if half_open else "]"),
-            interval("[", l, r, ")" if half_open else "]"),
+            interval("[", low, high, ")" if half_open else "]"),
             interval("[", reached[0], r"\infty", ")"),
         ),
     )

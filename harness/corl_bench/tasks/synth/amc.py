@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from math import isqrt
+from math import isqrt, sqrt
 from random import Random
 
 from corl_bench.tasks.synth.families import Draft, family, nonzero
@@ -38,11 +38,19 @@ def multiple_choice(
         params: as in `Draft`.
         check: `value` by a second route.
     """
-    step = max(1, int(value) // 12) if value == int(value) else Fraction(1, value.denominator)
+    if value == int(value):
+        step: Number = max(1, int(value) // 12)
+    else:
+        step = Fraction(1, value.denominator * (1 + 12 // value.denominator))
     spread = [value + k * step for k in (1, -1, 2, -2, 3, -3, 4, -4)]
-    wrong = [w for w in dict.fromkeys([*slips, *spread]) if w > 0 and w != value]
+    # An answer below 1 is a probability, and so must every choice be.
+    wrong = [
+        w
+        for w in dict.fromkeys([*slips, *spread])
+        if w > 0 and w != value and (w < 1 or value >= 1)
+    ]
     below, above = ([w for w in wrong if w < value], [w for w in wrong if w > value])
-    rank = min(rng.randint(0, 4), len(below))
+    rank = max(min(rng.randint(0, 4), len(below)), 4 - len(above))
     options = sorted([*below[:rank], value, *above[: 4 - rank]])
     listing = r" \qquad ".join(
         rf"\textbf{{({letter})}}\ {number(option)}"
@@ -68,9 +76,9 @@ def amc_round_trip(rng: Random) -> Draft:
             rf"A boat travels down a canal at {v} kilometers per hour and comes back the same way "
             rf"at {u} kilometers per hour. What is its average speed for the round trip, in "
             r"kilometers per hour?",
-            rf"A delivery drone flies to a customer at {v} feet per second and flies back along the "
-            rf"same path at {u} feet per second. What is its average speed, in feet per second, "
-            r"over both flights together?",
+            rf"A delivery drone flies to a customer at {v} feet per second and flies back along "
+            rf"the same path at {u} feet per second. What is its average speed, in feet per "
+            r"second, over both flights together?",
         )
     )
     return multiple_choice(
@@ -112,10 +120,10 @@ def amc_overlap(rng: Random) -> Draft:
 
 @family("amc_changed_mean", subject=SUBJECT, level=3, answer="letter")
 def amc_changed_mean(rng: Random) -> Draft | None:
-    count, before = rng.randint(5, 20), rng.randint(20, 90)
+    count, before = rng.randint(4, 20), rng.randint(15, 75)
     after = before + nonzero(rng, 5)
     removed = count * before - (count - 1) * after
-    if removed < 5 or removed == before:
+    if not 5 <= removed <= 95 or removed == before:
         return None
     stem = rng.choice(
         (
@@ -161,8 +169,7 @@ def amc_painted_block(rng: Random) -> Draft:
     def by_counting() -> int:
         cubes = ((i, j, k) for i in range(a) for j in range(b) for k in range(c))
         return sum(
-            sum((i in (0, a - 1), j in (0, b - 1), k in (0, c - 1))) == painted
-            for i, j, k in cubes
+            sum((i in (0, a - 1), j in (0, b - 1), k in (0, c - 1))) == painted for i, j, k in cubes
         )
 
     return multiple_choice(
@@ -197,14 +204,14 @@ def amc_symmetric_values(rng: Random) -> Draft | None:
         (
             rf"Real numbers $x$ and $y$ satisfy $x + y = {s}$ and $xy = {p}$. What is the value of "
             rf"${asked}$?",
-            rf"The sum of two real numbers $x$ and $y$ is ${s}$ and their product is ${p}$. What is "
-            rf"${asked}$?",
+            rf"The sum of two real numbers $x$ and $y$ is ${s}$ and their product is ${p}$. What "
+            rf"is ${asked}$?",
             rf"If $x + y = {s}$ and $xy = {p}$, which of the following is equal to ${asked}$?",
         )
     )
 
-    def from_the_numbers() -> Number:
-        root = (s * s - 4 * p) ** 0.5
+    def from_the_numbers() -> int:
+        root = sqrt(s * s - 4 * p)
         x, y = (s + root) / 2, (s - root) / 2
         values = {"x^3 + y^3": x**3 + y**3, "x^4 + y^4": x**4 + y**4, "(x - y)^2": (x - y) ** 2}
         return round(values[asked])
@@ -263,7 +270,7 @@ def amc_floor_sum(rng: Random) -> Draft:
     n = rng.randint(4 * m, 12 * m)
     q, r = divmod(n, m)
     value = m * q * (q - 1) // 2 + q * (r + 1)
-    floor = r"\left\lfloor \frac{k}{%d} \right\rfloor" % m
+    floor = rf"\left\lfloor \frac{{k}}{{{m}}} \right\rfloor"
     stem = rng.choice(
         (
             rf"Let $\lfloor x \rfloor$ denote the greatest integer that does not exceed $x$. What "
@@ -286,7 +293,7 @@ def amc_floor_sum(rng: Random) -> Draft:
 
 @family("amc_shaded_square", subject=SUBJECT, level=5, answer="letter")
 def amc_shaded_square(rng: Random) -> Draft:
-    m, n = rng.randint(4, 12), rng.randint(4, 12)
+    m, n = rng.randint(4, 18), rng.randint(4, 18)
     i, j = rng.randint(1, m), rng.randint(1, n)
     value = i * (m + 1 - i) * j * (n + 1 - j)
     every = m * (m + 1) * n * (n + 1) // 4
@@ -354,11 +361,7 @@ def amc_random_sum(rng: Random) -> Draft | None:
         rng,
         stem,
         value,
-        slips=tuple(
-            w
-            for w in (Fraction(c, a + b), Fraction(c * c, 2 * a * b), 1 - value, value * 2)
-            if w < 1
-        ),
+        slips=(Fraction(c, a + b), Fraction(c * c, 2 * a * b), 1 - value, value * 2),
         params=(a, b, c),
         check=by_strips,
     )

@@ -9,7 +9,7 @@ from random import Random
 
 from corl_bench.tasks.synth.families import Draft, family, nonzero, sympy
 from corl_bench.tasks.synth.latex import fraction, point, polynomial
-from corl_bench.tasks.synth.words import COLORS, NAMES, an, counted, listed
+from corl_bench.tasks.synth.words import COLORS, NAMES, counted, listed
 
 SUBJECT = "Counting & Probability"
 
@@ -57,7 +57,7 @@ def single_draw(rng: Random) -> Draft | None:
             rf"A bag contains {content} {thing}s. One {thing} is drawn at random. What is the "
             rf"probability that it is {colors[0]}?",
             rf"A box holds {content} {thing}s and nothing else. If a {thing} is picked at random, "
-            rf"what is the probability of picking {an_adjective(colors[0])} {thing}?",
+            rf"what is the probability that the {thing} is {colors[0]}?",
             rf"From a jar with {content} {thing}s, one {thing} is chosen at random. Find the "
             rf"probability that the chosen {thing} is {colors[0]}.",
         )
@@ -78,13 +78,9 @@ def single_draw(rng: Random) -> Draft | None:
     )
 
 
-def an_adjective(word: str) -> str:
-    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
-
-
 @family("mixed_committee", subject=SUBJECT, level=2, answer="integer")
 def mixed_committee(rng: Random) -> Draft:
-    m, n = rng.randint(4, 14), rng.randint(4, 14)
+    m, n = rng.randint(4, 22), rng.randint(4, 22)
     i, j = rng.randint(1, 3), rng.randint(1, 3)
     value = comb(m, i) * comb(n, j)
     text = rng.choice(
@@ -101,8 +97,9 @@ def mixed_committee(rng: Random) -> Draft:
         text,
         value,
         params=tuple(sorted(((m, i), (n, j)))),
-        check=lambda: sum(1 for _ in combinations(range(m), i))
-        * sum(1 for _ in combinations(range(n), j)),
+        check=lambda: (
+            sum(1 for _ in combinations(range(m), i)) * sum(1 for _ in combinations(range(n), j))
+        ),
         slips=(
             comb(m, i) + comb(n, j),
             perm(m, i) * perm(n, j),
@@ -120,8 +117,8 @@ def dice_sum(rng: Random) -> Draft | None:
     value = Fraction(ways, a * b)
     text = rng.choice(
         (
-            rf"A fair {a}-sided die has faces numbered 1 to {a}, and a fair {b}-sided die has "
-            rf"faces numbered 1 to {b}. Both are rolled. What is the probability that the sum of "
+            rf"The faces of a fair die are numbered 1 to {a}, and the faces of another fair die "
+            rf"are numbered 1 to {b}. Both are rolled. What is the probability that the sum of "
             rf"the two numbers rolled is {s}?",
             rf"One spinner shows each integer from 1 to {a} with equal probability, and another "
             rf"shows each integer from 1 to {b} with equal probability. Both are spun once. What "
@@ -167,7 +164,7 @@ def two_draws(rng: Random) -> Draft:
     content = listed([f"{r} {one}", f"{b} {two}", f"{g} {three}"])
     text = rng.choice(
         (
-            rf"A drawer contains {content} {thing}s. Two {thing}s are taken out at random without "
+            rf"A box contains {content} {thing}s. Two {thing}s are taken out at random without "
             rf"replacement. What is the probability that {event}?",
             rf"Two {thing}s are drawn at random, without replacement, from {content} {thing}s. "
             rf"Find the probability that {event}.",
@@ -213,9 +210,7 @@ def access_codes(rng: Random) -> Draft | None:
         if distinct
         else "Letters and digits may be repeated."
     )
-    pool = (
-        rf"letters come from an alphabet of {m} letters, and digits come from {d} allowed digits"
-    )
+    pool = rf"letters come from an alphabet of {m} letters, and digits come from {d} allowed digits"
     text = rng.choice(
         (
             rf"A code consists of {letters} followed by {digits}, where {pool}. {rule} How many "
@@ -295,8 +290,8 @@ def lattice_paths(rng: Random) -> Draft | None:
 
 @family("expansion_coefficient", subject=SUBJECT, level=4, answer="integer")
 def expansion_coefficient(rng: Random) -> Draft:
-    a, b = rng.randint(1, 4), nonzero(rng, 4)
-    n = rng.randint(5, 10)
+    a, b = rng.randint(1, 6), nonzero(rng, 6)
+    n = rng.randint(5, 11)
     k = rng.randint(2, n - 2)
     value = comb(n, k) * a**k * b ** (n - k)
     power = f"({polynomial((a, b))})^{n}" if n < 10 else f"({polynomial((a, b))})^{{{n}}}"
@@ -351,8 +346,8 @@ def distributions(rng: Random) -> Draft | None:
     )
     text = rng.choice(
         (
-            rf"How many solutions in integers does ${' + '.join(variables)} = {n}$ have, subject to "
-            rf"${conditions}$?",
+            rf"How many solutions in integers does ${' + '.join(variables)} = {n}$ have, subject "
+            rf"to ${conditions}$?",
             rf"In how many ways can {n} identical {thing} be distributed among {listed(people)} so "
             rf"that {shares}?",
             rf"Find the number of ordered {['triples', 'quadruples', 'quintuples'][k - 3]} "
@@ -383,9 +378,9 @@ def distributions(rng: Random) -> Draft | None:
 
 @family("biased_coin", subject=SUBJECT, level=5, answer="fraction")
 def biased_coin(rng: Random) -> Draft | None:
-    q = rng.randint(3, 9)
+    q = rng.randint(3, 12)
     p = rng.randint(1, q - 1)
-    n = rng.randint(4, 6)
+    n = rng.randint(3, 7)
     k = rng.randint(1, n - 1)
     chance = Fraction(p, q)
     if chance.denominator != q or q**n > 300_000:

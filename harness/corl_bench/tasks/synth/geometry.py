@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import hypot, isqrt, pi, radians, sin
+from math import hypot, isqrt, pi, radians, sin, sqrt
 from random import Random
 
 from corl_bench.tasks.synth.families import Draft, family, sympy
 from corl_bench.tasks.synth.latex import number, pi_times, point, surd, total
-from corl_bench.tasks.synth.words import an
 
 SUBJECT = "Geometry"
 
@@ -16,7 +15,7 @@ SUBJECT = "Geometry"
 @family("rectangle_perimeter", subject=SUBJECT, level=1, answer="integer")
 def rectangle_perimeter(rng: Random) -> Draft:
     w, h = sorted(rng.sample(range(2, 100), 2))
-    unit = rng.choice(("centimeters", "meters", "inches", "feet"))
+    unit = rng.choice(("meters", "feet", "yards"))
     text = rng.choice(
         (
             rf"A rectangle has an area of {w * h} square {unit} and a width of {w} {unit}. What is "
@@ -42,16 +41,15 @@ def triangle_angle(rng: Random) -> Draft | None:
     c = 180 - a - b
     if c < 8 or c in (a, b):
         return None
-    names = rng.choice(("ABC", "PQR", "XYZ", "DEF"))
-    x, y, z = names
+    x, y, z = rng.choice((("A", "B", "C"), ("P", "Q", "R"), ("X", "Y", "Z"), ("D", "E", "F")))
     text = rng.choice(
         (
             rf"Two angles of a triangle measure ${a}^\circ$ and ${b}^\circ$. How many degrees are "
             r"in the third angle?",
-            rf"In triangle ${names}$, $\angle {x} = {a}^\circ$ and $\angle {y} = {b}^\circ$. What "
+            rf"In triangle ${x}{y}{z}$, $\angle {x} = {a}^\circ$ and $\angle {y} = {b}^\circ$. What "
             rf"is the measure of $\angle {z}$, in degrees?",
-            rf"The angles at two corners of a triangular sail are ${a}^\circ$ and ${b}^\circ$. Find "
-            r"the angle at the remaining corner, in degrees.",
+            rf"The angles at two corners of a triangular sail are ${a}^\circ$ and ${b}^\circ$. "
+            r"Find the angle at the remaining corner, in degrees.",
         )
     )
     return Draft(
@@ -114,8 +112,8 @@ def ring_area(rng: Random) -> Draft:
         (
             rf"Two concentric circles have radii {r} and {big}. What is the area of the region "
             r"between them?",
-            rf"A circular pond with a radius of {r} meters is surrounded by a path whose outer edge "
-            rf"is a circle with a radius of {big} meters and the same center. How many square "
+            rf"A circular pond with a radius of {r} meters is surrounded by a path whose outer "
+            rf"edge is a circle with a radius of {big} meters and the same center. How many square "
             r"meters does the path cover?",
             rf"A disk of radius {r} is cut out of the middle of a disk of radius {big}. Find the "
             r"area of the ring that remains.",
@@ -145,8 +143,8 @@ def round_solid_volume(rng: Random) -> Draft:
     text = rng.choice(
         (
             rf"What is the volume of a right circular {solid} with base radius {r} and height {h}?",
-            rf"Find the volume of a right circular {solid} whose base has a diameter of {2 * r} and "
-            rf"whose height is {h}.",
+            rf"Find the volume of a right circular {solid} whose base has a diameter of {2 * r} "
+            rf"and whose height is {h}.",
             rf"A {thing} has the shape of a right circular {solid} with a radius of {r} "
             rf"centimeters and a height of {h} centimeters. What is its volume, in cubic "
             r"centimeters?",
@@ -245,8 +243,8 @@ def sector_area(rng: Random) -> Draft:
             r"the area of the sector?",
             rf"A lawn sprinkler reaches {r} meters and turns back and forth through an angle of "
             rf"${angle}^\circ$. How many square meters of lawn does it water?",
-            rf"Find the area of a slice with a central angle of ${angle}^\circ$ cut from a circular "
-            rf"disk with a diameter of {2 * r}.",
+            rf"Find the area of a slice with a central angle of ${angle}^\circ$ cut from a "
+            rf"circular disk with a diameter of {2 * r}.",
         )
     )
     return Draft(
@@ -281,7 +279,7 @@ def triangle_area(rng: Random) -> Draft | None:
 
     def by_law_of_cosines() -> float:
         cosine = (a * a + b * b - c * c) / (2 * a * b)
-        return a * b * (1 - cosine**2) ** 0.5 / 2
+        return a * b * sqrt(1 - cosine**2) / 2
 
     square = _sixteen_area_squared(a, b, c)
     return Draft(
@@ -308,8 +306,8 @@ def chord_length(rng: Random) -> Draft | None:
         (
             rf"A chord of a circle of radius {r} is at a distance of {d} from the center. What is "
             r"the length of the chord?",
-            rf"In a circle with center $O$ and radius {r}, the midpoint $M$ of chord $AB$ satisfies "
-            rf"$OM = {d}$. Find $AB$.",
+            rf"In a circle with center $O$ and radius {r}, the midpoint $M$ of chord $AB$ "
+            rf"satisfies $OM = {d}$. Find $AB$.",
             rf"A line passes {d} units from the center of a circle with a radius of {r} units. How "
             r"long, in units, is the part of the line that lies inside the circle?",
         )
@@ -336,8 +334,8 @@ def inscribed_circle(rng: Random) -> Draft | None:
     a, b, c = sides
     text = rng.choice(
         (
-            rf"A circle is inscribed in a triangle with side lengths {a}, {b}, and {c}. What is the "
-            r"radius of the circle?",
+            rf"A circle is inscribed in a triangle with side lengths {a}, {b}, and {c}. What is "
+            r"the radius of the circle?",
             rf"In triangle $ABC$, $AB = {a}$, $BC = {b}$, and $CA = {c}$. A circle is tangent to "
             r"all three sides. Find its radius.",
             rf"What is the inradius of the triangle whose sides measure {a}, {b}, and {c}?",
@@ -345,9 +343,9 @@ def inscribed_circle(rng: Random) -> Draft | None:
     )
 
     def by_half_angle() -> float:
-        """r = (s - c) tan(C / 2), with C from the law of cosines."""
+        """The inradius is (s - c) tan(C / 2), with C from the law of cosines."""
         cosine = (a * a + b * b - c * c) / (2 * a * b)
-        return float((a + b - c) / 2 * ((1 - cosine) / (1 + cosine)) ** 0.5)
+        return (a + b - c) / 2 * sqrt((1 - cosine) / (1 + cosine))
 
     square = _sixteen_area_squared(a, b, c)
     return Draft(
@@ -372,17 +370,17 @@ def circumscribed_circle(rng: Random) -> Draft | None:
     a, b, c = sides
     text = rng.choice(
         (
-            rf"A circle passes through all three vertices of a triangle with side lengths {a}, {b}, "
-            rf"and {c}. What is the radius of the circle?",
+            rf"A circle passes through all three vertices of a triangle with side lengths {a}, "
+            rf"{b}, and {c}. What is the radius of the circle?",
             rf"Find the circumradius of the triangle whose sides measure {a}, {b}, and {c}.",
-            rf"Triangle $ABC$ with $AB = {a}$, $BC = {b}$, and $CA = {c}$ is inscribed in a circle. "
-            r"What is the radius of this circle?",
+            rf"Triangle $ABC$ with $AB = {a}$, $BC = {b}$, and $CA = {c}$ is inscribed in a "
+            r"circle. What is the radius of this circle?",
         )
     )
 
     def by_law_of_sines() -> float:
         cosine = (a * a + b * b - c * c) / (2 * a * b)
-        return float(c / (2 * (1 - cosine**2) ** 0.5))
+        return c / (2 * sqrt(1 - cosine**2))
 
     square = _sixteen_area_squared(a, b, c)
     return Draft(
@@ -413,9 +411,9 @@ def circular_segment(rng: Random) -> Draft | None:
             rf"Points $A$ and $B$ lie on a circle with center $O$ and radius {a}, and "
             rf"$\angle AOB = {angle}^\circ$. Find the area of the region bounded by segment $AB$ "
             r"and the minor arc $AB$.",
-            rf"A straight cut through {an(2 * a)}-inch-wide circular pizza meets the edge at two "
-            rf"points that are ${angle}^\circ$ apart, as seen from the center. How many square "
-            r"inches does the smaller piece cover?",
+            rf"A circular sheet of metal with a radius of {a} inches is cut along a straight line "
+            rf"between two points of its edge that are ${angle}^\circ$ apart, as seen from the "
+            r"center. How many square inches does the smaller piece cover?",
         )
     )
 

@@ -11,7 +11,6 @@ from corl_bench.tasks.synth.latex import (
     binomial,
     complex_number,
     finite_set,
-
     number,
     point,
     polynomial,
@@ -72,9 +71,11 @@ def complex_product(rng: Random) -> Draft | None:
         text,
         complex_number(real, imaginary),
         params=tuple(sorted(((a, b), (c, d)))),
-        check=lambda: sympy().expand(
-            (a + b * sympy().I) * (c + d * sympy().I)
-        ).subs(sympy().I, sympy().Symbol("i")),
+        check=lambda: (
+            sympy()
+            .expand((a + b * sympy().I) * (c + d * sympy().I))
+            .subs(sympy().I, sympy().Symbol("i"))
+        ),
         slips=(
             complex_number(a * c + b * d, imaginary),
             complex_number(real, a * d - b * c),
@@ -184,9 +185,7 @@ def logarithm_equation(rng: Random) -> Draft | None:
         return None
     x = u + m
     log = rf"\log_{{{base}}}" if base > 9 else rf"\log_{base}"
-    equation = (
-        rf"{log} ({polynomial((1, -u))}) + {log} ({polynomial((1, -v))}) = {power}"
-    )
+    equation = rf"{log} ({polynomial((1, -u))}) + {log} ({polynomial((1, -v))}) = {power}"
     text = rng.choice(
         (
             rf"Solve for $x$: ${equation}$.",
@@ -333,9 +332,7 @@ def telescoping_series(rng: Random) -> Draft | None:
     value = (Fraction(1, first) - Fraction(1, last)) / d
     left, right = binomial(d, e, "k"), binomial(d, d + e, "k")
     summand = rf"\frac{{1}}{{{left}{right}}}"
-    head = " + ".join(
-        rf"\frac{{1}}{{{d * k + e} \cdot {d * k + d + e}}}" for k in (1, 2, 3)
-    )
+    head = " + ".join(rf"\frac{{1}}{{{d * k + e} \cdot {d * k + d + e}}}" for k in (1, 2, 3))
     tail = rf"\frac{{1}}{{{last - d} \cdot {last}}}"
     text = rng.choice(
         (

@@ -113,8 +113,9 @@ def interval(left: str, low: str | Number, high: str | Number, right: str) -> st
 
 
 def finite_set(members: Iterable[str | Number]) -> str:
-    r"""`\{1, 4, 9\}`, in the order given."""
-    return rf"\{{{', '.join(map(shown, members))}\}}"
+    r"""`\{1, 4, 9\}`, in the order given; tall like `point`."""
+    inner = ", ".join(map(shown, members))
+    return rf"\left\{{{inner}\right\}}" if "\\" in inner else rf"\{{{inner}\}}"
 
 
 def matrix(rows: Sequence[Sequence[Number]]) -> str:

@@ -138,7 +138,7 @@ def base_value(rng: Random) -> Draft:
 def divisor_count(rng: Random) -> Draft | None:
     exponents = [rng.choice((0, 0, 1, 1, 2, 3, 4)) for _ in SMALL_PRIMES]
     n = prod(p**e for p, e in zip(SMALL_PRIMES, exponents, strict=True))
-    if not 100 <= n <= 200_000 or sum(e > 0 for e in exponents) < 2:
+    if not 100 <= n <= 300_000 or sum(e > 0 for e in exponents) < 2:
         return None
     value = prod(e + 1 for e in exponents)
     text = rng.choice(
@@ -225,11 +225,13 @@ def factorial_exponent(rng: Random) -> Draft:
 
 @family("divisor_sum", subject=SUBJECT, level=4, answer="integer")
 def divisor_sum(rng: Random) -> Draft | None:
-    exponents = [rng.choice((0, 0, 1, 1, 2, 3)) for _ in SMALL_PRIMES]
+    exponents = [rng.choice((0, 0, 1, 1, 2, 3, 4)) for _ in SMALL_PRIMES]
     n = prod(p**e for p, e in zip(SMALL_PRIMES, exponents, strict=True))
-    if not 60 <= n <= 60_000 or sum(e > 0 for e in exponents) < 2:
+    if not 60 <= n <= 300_000 or sum(e > 0 for e in exponents) < 2:
         return None
-    value = prod((p ** (e + 1) - 1) // (p - 1) for p, e in zip(SMALL_PRIMES, exponents, strict=True))
+    value = prod(
+        (p ** (e + 1) - 1) // (p - 1) for p, e in zip(SMALL_PRIMES, exponents, strict=True)
+    )
     text = rng.choice(
         (
             rf"What is the sum of all positive divisors of ${n}$?",
@@ -274,9 +276,7 @@ def simultaneous_remainders(rng: Random) -> Draft | None:
         text,
         value,
         params=(a, b, c, value),
-        check=lambda: next(
-            n for n in range(z, whole + 1, c) if (n % a, n % b) == (x, y)
-        ),
+        check=lambda: next(n for n in range(z, whole + 1, c) if (n % a, n % b) == (x, y)),
         slips=(value + whole, value % (b * c), value % (a * c), whole - value, value % (a * b)),
     )
 

@@ -73,10 +73,15 @@ def fraction_sum(rng: Random) -> Draft | None:
     first, second = sorted((Fraction(a, b), Fraction(c, d)), reverse=True)
     plus = rng.random() < 0.5
     value = first + second if plus else first - second
-    if value.denominator == 1 or first.denominator == 1 or {b, d} != {
-        first.denominator,
-        second.denominator,
-    }:
+    if (
+        value.denominator == 1
+        or first.denominator == 1
+        or {b, d}
+        != {
+            first.denominator,
+            second.denominator,
+        }
+    ):
         return None
     (a, b), (c, d) = first.as_integer_ratio(), second.as_integer_ratio()
     left, right = fraction(a, b), fraction(c, d)
@@ -106,7 +111,7 @@ def fraction_sum(rng: Random) -> Draft | None:
 @family("percent_of", subject=SUBJECT, level=2, answer="integer")
 def percent_of(rng: Random) -> Draft | None:
     percent = rng.choice([p for p in range(4, 97) if p not in (10, 50)])
-    whole = rng.randint(2, 150) * 5
+    whole = rng.randint(8, 200) * 5
     if percent * whole % 100:
         return None
     value = percent * whole // 100
@@ -154,9 +159,7 @@ def ratio_share(rng: Random) -> Draft:
         text,
         unit * part,
         params=(a, b, c, whole, which),
-        check=lambda: next(
-            k * part for k in range(1, whole) if k * a + k * b + k * c == whole
-        ),
+        check=lambda: next(k * part for k in range(1, whole) if k * a + k * b + k * c == whole),
         slips=(unit * b, unit * (a + c - part), unit, whole // 3),
     )
 
@@ -171,10 +174,10 @@ def missing_score(rng: Random) -> Draft | None:
         return None
     who = rng.choice(NAMES)
     scores = listed([str(score) for score in known])
-    number_word = {4: "four", 5: "five", 6: "six"}[count + 1]
+    before, number_word = (("three", "four"), ("four", "five"), ("five", "six"))[count - 3]
     text = rng.choice(
         (
-            rf"{who} scored {scores} on the first {count} tests. What score on the next test "
+            rf"{who} scored {scores} on the first {before} tests. What score on the next test "
             rf"makes the average of all {number_word} tests equal to {mean}?",
             rf"The mean of {number_word} numbers is {mean}. All but one of the numbers are "
             rf"{scores}. What is the remaining number?",
@@ -193,7 +196,7 @@ def missing_score(rng: Random) -> Draft | None:
 @family("reverse_percent", subject=SUBJECT, level=4, answer="integer")
 def reverse_percent(rng: Random) -> Draft | None:
     up, down = 5 * rng.randint(1, 16), 5 * rng.randint(1, 12)
-    start = 4 * rng.randint(5, 300)
+    start = 4 * rng.randint(25, 400)
     final = Fraction(start * (100 + up) * (100 - down), 10_000)
     if final.denominator != 1:
         return None

@@ -100,8 +100,8 @@ def trig_values(rng: Random) -> Draft | None:
     special = [x for x in range(0, 361, 15) if x % 30 == 0 or x % 45 == 0]
     alpha, beta = rng.choice(special), rng.choice(special)
     a, b = rng.randint(1, 9), nonzero(rng, 9)
-    (k, m), (l, n) = _sine(alpha), _sine(beta + 90)
-    first, second = Fraction(a * k, 2), Fraction(b * l, 2)
+    (k, m), (j, n) = _sine(alpha), _sine(beta + 90)
+    first, second = Fraction(a * k, 2), Fraction(b * j, 2)
     if first == 0 or second == 0 or m == n == 1 or (m == n and first + second == 0):
         return None
 
@@ -111,9 +111,7 @@ def trig_values(rng: Random) -> Draft | None:
         parts = sorted(((m, x), (n, y)))
         return total(*(surd(c, root) for root, c in parts))
 
-    expression = total(
-        term(a, rf"\sin {alpha}^\circ"), term(b, rf"\cos {beta}^\circ")
-    )
+    expression = total(term(a, rf"\sin {alpha}^\circ"), term(b, rf"\cos {beta}^\circ"))
     text = rng.choice(
         (
             rf"Compute ${expression}$.",
@@ -289,8 +287,8 @@ def angle_sum(rng: Random) -> Draft | None:
             rf"${asked}$.",
             rf"If ${first}$ and ${second}$, where ${x}$ and ${y}$ are acute angles, what is "
             rf"${asked}$?",
-            rf"The acute angles ${x}$ and ${y}$ satisfy ${first}$ and ${second}$. What is the value "
-            rf"of ${asked}$?",
+            rf"The acute angles ${x}$ and ${y}$ satisfy ${first}$ and ${second}$. What is the "
+            rf"value of ${asked}$?",
         )
     )
 
@@ -322,9 +320,7 @@ def shifted_sine(rng: Random) -> Draft | None:
         inner = (reference, 360 - reference) if sign == 1 else (180 - reference, 180 + reference)
     roots = sorted((t - shift) % 360 for t in inner)
     level = rf"{'-' if sign < 0 else ''}\frac{half}{{2}}"
-    equation = (
-        rf"\{function} (x^\circ {'+' if shift > 0 else '-'} {abs(shift)}^\circ) = {level}"
-    )
+    equation = rf"\{function} (x^\circ {'+' if shift > 0 else '-'} {abs(shift)}^\circ) = {level}"
     text = rng.choice(
         (
             rf"Find the set of all real numbers $x$ with $0 \le x < 360$ such that ${equation}$.",
@@ -336,9 +332,7 @@ def shifted_sine(rng: Random) -> Draft | None:
     def by_scan() -> frozenset[int]:
         f = sin if function == "sin" else cos
         height = sign * sin(base * pi / 180)
-        return frozenset(
-            x for x in range(360) if abs(f((x + shift) * pi / 180) - height) < 1e-9
-        )
+        return frozenset(x for x in range(360) if abs(f((x + shift) * pi / 180) - height) < 1e-9)
 
     return Draft(
         text,
@@ -361,7 +355,7 @@ def vector_projection(rng: Random) -> Draft | None:
     w = [rng.randint(-5, 5) for _ in range(size)]
     dot = sum(x * y for x, y in zip(v, w, strict=True))
     norm, other = sum(y * y for y in w), sum(x * x for x in v)
-    if dot == 0 or norm < 2 or dot % norm == 0:
+    if dot == 0 or sum(map(bool, w)) < 2 or dot % norm == 0:
         return None
 
     def scaled(vector: list[int], top: int, bottom: int) -> str:
@@ -408,8 +402,8 @@ def matrix_power(rng: Random) -> Draft | None:
         (
             rf"Let $\mathbf{{A}} = {shown}$. Find $\mathbf{{A}}^{n}$.",
             rf"Compute ${shown}^{n}$.",
-            rf"A linear transformation of the plane has the matrix ${shown}$. What is the matrix of "
-            rf"the transformation that applies it {n} times in a row?",
+            rf"A linear transformation of the plane has the matrix ${shown}$. What is the matrix "
+            rf"of the transformation that applies it {n} times in a row?",
         )
     )
     return Draft(
@@ -443,8 +437,8 @@ def plane_distance(rng: Random) -> Draft | None:
         (
             rf"What is the distance from the point ${where}$ to the plane ${plane}$?",
             rf"Find the distance between ${where}$ and the plane with equation ${plane}$.",
-            rf"A sphere with center ${where}$ is tangent to the plane ${plane}$. Find the radius of "
-            r"the sphere.",
+            rf"A sphere with center ${where}$ is tangent to the plane ${plane}$. Find the radius "
+            r"of the sphere.",
         )
     )
 

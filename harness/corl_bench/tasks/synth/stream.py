@@ -88,8 +88,12 @@ def iterate(split: str, seed: int = 0) -> Iterator[Problem]:
 
 
 def split_of(family: str, params: tuple[object, ...]) -> str:
-    """The one split that an instance belongs to: 60 % train, 20 % validation, 20 % test."""
-    place = _digest(family, repr(params))[0]
+    """The one split that an instance belongs to: 60 % train, 20 % validation, 20 % test.
+
+    The order of the parameters does not count, so that no swap of addends, points or sides can
+    carry what is in truth the same instance into another split.
+    """
+    place = _digest(family, *sorted(_flattened(params)))[0]
     return "test" if place < 51 else "validation" if place < 102 else "train"
 
 
@@ -149,6 +153,14 @@ def _problem(name: str, family: Family, draft: Draft) -> Problem:
         level=family.level,
         metadata=metadata,
     )
+
+
+def _flattened(params: tuple[object, ...]) -> Iterator[str]:
+    for value in params:
+        if isinstance(value, tuple):
+            yield from _flattened(value)
+        else:
+            yield str(value)
 
 
 def _digest(*parts: str) -> bytes:

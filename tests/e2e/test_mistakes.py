@@ -1,0 +1,121 @@
+"""What a user gets wrong: one line, exit code 2, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+EXPERT = """
+[experts.a]
+provider = "openai"
+model = "{model}"
+max_output_tokens = 100
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "--task", "mth500"), "math500"),
+        (("run", "--task", "nosuch.jsonl"), "nosuch.jsonl"),
+        (("run", "--task", "math500"), "--data-dir"),
+        (("run", "--task", "synth", "--task", "synth"), "twice"),
+        (("run", "--system", "nosuch"), "nosuch"),
+        (("run", "--pool", "nosuch"), "nosuch"),
+        (("run", "--pool", "unpriced.toml"), "price"),
+        (("run", "--pool", "keyless.toml", "--system", "single:a"), "OPENAI_API_KEY"),
+        (("run", "--pool", "broken.toml"), "broken.toml:2"),
+        (("run", "--task", "math500", "--data-dir", "data"), "digest"),
+        (("run", "--task", "rows.jsonl"), "rows.jsonl:2"),
+        (("run", "--budget", "low=abc"), "low=abc"),
+        (("run", "--budget", "low=0.1,low=0.2"), "name of its own"),
+        (("run", "--max-cost", "-1"), "--max-cost"),
+        (("run", "--price-date", "yesterday"), "2026-11-21"),
+        (("run", "--price-date", "1999-01-01"), "1999"),
+        (("run", "--mode", "replay"), "--recordings"),
+        (("run", "--mode", "replay", "--recordings", "nosuch.sqlite"), "nosuch.sqlite"),
+        (("run", "--mode", "live"), "oracle"),
+        (("run", "--out", "/proc/nosuch"), "/proc/nosuch"),
+        (("run", "--system", "oracle", "--mode", "live"), "oracle"),
+        (("report", "nosuch"), "nosuch"),
+        (("reprice", "nosuch", "--price-date", "2026-01-01"), "nosuch"),
+    ],
+)
+def test_one_line_and_exit_code_two(
+    corl: Any, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    (tmp_path / "unpriced.toml").write_text(EXPERT.format(model="gpt-99"))
+    (tmp_path / "keyless.toml").write_text(EXPERT.format(model="gpt-4.1"))
+    (tmp_path / "broken.toml").write_text("name = 'x'\nexperts = [\n")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "math500.jsonl").write_text('{"problem": "1+1?", "answer": "2"}\n')
+    (tmp_path / "rows.jsonl").write_text('{"problem": "1+1?", "answer": "2"}\n{"problem": 3}\n')
+    assert said in corl.refused(*arguments)
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").rglob("ledger.jsonl"))
+
+
+def test_a_directory_with_another_run_is_refused_and_left_alone(corl: Any, tmp_path: Path) -> None:
+    corl("run", "--limit", "3", "--system", "single:nano", "--out", "a", "--quiet")
+    before = (tmp_path / "a" / "episodes.jsonl").read_bytes()
+    line = corl.refused("run", "--limit", "3", "--system", "single:mini", "--out", "a")
+    assert "systems" in line
+    assert (tmp_path / "a" / "episodes.jsonl").read_bytes() == before
+
+
+def test_two_runs_on_one_directory_do_not_meet(corl: Any, tmp_path: Path) -> None:
+    run = ("run", "--limit", "20", "--system", "single:nano", "--out", "a", "--quiet", "--latency")
+    first = corl.start(*run, stdout=subprocess.DEVNULL)
+    while not (tmp_path / "a" / "episodes.jsonl").exists():
+        time.sleep(0.01)
+    assert "another run" in corl.refused(*run)
+    assert first.wait(60) == 0
+    rows = [json.loads(line) for line in (tmp_path / "a" / "episodes.jsonl").open()]
+    assert len(rows) == len({row["problem_id"] for row in rows}) == 20
+
+
+def test_ctrl_c_keeps_what_was_paid_for_and_the_same_command_goes_on(
+    corl: Any, tmp_path: Path, canonical: Any
+) -> None:
+    run = ("run", "--limit", "40", "--system", "single:reasoner", "--concurrency", "4", "--quiet")
+    process = corl.start(*run, "--out", "a", "--latency", stdout=-3, stderr=subprocess.PIPE)
+    while not (tmp_path / "a" / "journal.jsonl").exists():
+        time.sleep(0.01)
+    time.sleep(0.5)
+    process.terminate()
+    process.terminate()
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "goes on" in error
+    corl(*run, "--out", "a")
+    corl(*run, "--out", "b")
+    assert canonical(tmp_path / "a") == canonical(tmp_path / "b")
+
+
+def test_a_dry_run_sends_nothing_and_says_where_its_figures_come_from(
+    corl: Any, tmp_path: Path
+) -> None:
+    shown = corl("run", "--dry-run", "--max-cost", "0.001").stdout
+    assert "declared simulation" in shown
+    assert "expected" in shown
+    assert "cap" in shown
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_can_be_priced_at_another_day(corl: Any, tmp_path: Path) -> None:
+    corl("run", "--limit", "6", "--system", "single:reasoner", "--out", "a", "--quiet")
+    before = (tmp_path / "a" / "summary.json").read_bytes()
+    old = json.loads(corl("reprice", "a", "--price-date", "2025-06-01", "--json").stdout)
+    same = json.loads(corl("reprice", "a", "--price-date", "2026-11-01", "--json").stdout)
+    now = json.loads(before)
+    assert same["totals"]["list_cost_usd"] == now["totals"]["list_cost_usd"]
+    # o3 cost five times as much until 2025-06-09, input and output alike.
+    assert float(old["totals"]["list_cost_usd"]) == pytest.approx(
+        5 * float(now["totals"]["list_cost_usd"])
+    )
+    assert old["totals"]["billed_cost_usd"] == now["totals"]["billed_cost_usd"]
+    assert (tmp_path / "a" / "summary.json").read_bytes() == before
