@@ -65,7 +65,7 @@ class Episode:
         prompt: the messages of a plain call, problem included.
         experts: the pool.
         sample: index of the sample; repeated systems see other draws.
-        seed: text that seeds `rng`; the same in every process.
+        seed: of the run; with the key it seeds `rng`, alike in every process.
         oracle: whether the system may look at golds and stored replies.
     """
 
@@ -78,14 +78,15 @@ class Episode:
         experts: Sequence[ExpertSpec],
         caller: Caller,
         sample: int,
-        seed: str,
+        seed: int,
         oracle: bool = False,
     ) -> None:
         self.experts = tuple(
             ExpertInfo(e.name, e.model, e.description, e.price, e.role) for e in experts
         )
         self.prompt = tuple(prompt)
-        self.rng = random.Random(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8]))
+        digest = hashlib.sha256(f"{seed}|{key}".encode()).digest()
+        self.rng = random.Random(int.from_bytes(digest[:8], "big"))
         self.aborted: CapReachedError | StoppedError | None = None
         """Why the episode must not be written: the cap, or a stop of the run."""
         self._key = key
@@ -93,6 +94,7 @@ class Episode:
         self._specs = {expert.name: expert for expert in experts}
         self._caller = caller
         self._sample = sample
+        self._seed = seed
         self._oracle = oracle
         self._made: dict[str, int] = {}
         self._calls: list[CallRecord | None] = []
@@ -233,6 +235,7 @@ class Episode:
             sampling=replace(spec.sampling, **sampling) if sampling else spec.sampling,
             problem_text=self._problem.text,
             sample=self._sample,
+            seed=self._seed,
         )
         made = self._made.get(request.key(), 0)
         return replace(request, occurrence=made) if made else request

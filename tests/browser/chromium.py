@@ -109,23 +109,30 @@ class Page:
             await asyncio.sleep(0.02)
 
     async def centre_of(self, selector: str) -> tuple[float, float]:
-        """Middle of the first element that fits, scrolled into view."""
+        """Middle of the first element that fits, scrolled into view and at rest there."""
         x, y = await self.evaluate(
-            f"""(() => {{
+            f"""(async () => {{
               const element = document.querySelector({json.dumps(selector)});
               element.scrollIntoView({{ block: "center", inline: "center", behavior: "instant" }});
-              const box = element.getBoundingClientRect();
-              return [box.x + box.width / 2, box.y + box.height / 2];
+              const frame = () => new Promise((done) => requestAnimationFrame(done));
+              const place = () => {{
+                const box = element.getBoundingClientRect();
+                return [box.x + box.width / 2, box.y + box.height / 2];
+              }};
+              let before = place();
+              for (let still = 0; still < 3; ) {{
+                await frame();
+                const now = place();
+                still = now[0] === before[0] && now[1] === before[1] ? still + 1 : 0;
+                before = now;
+              }}
+              return before;
             }})()"""
         )
         return x, y
 
     async def hover(self, selector: str) -> None:
         x, y = await self.centre_of(selector)
-        # The scrolling must be over before the pointer comes, or its event hides what appears.
-        await self.evaluate(
-            "new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)))"
-        )
         await self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
     async def click(self, selector: str) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,6 +51,12 @@ class Corl:
         assert len(error.splitlines()) == 1, error
         return error
 
+    def start_and_wait(self, made: Path, *arguments: str | Path, **options: Any) -> Any:
+        """Starts a command that goes on working once it has made a file."""
+        process = self.start(*arguments, **options)
+        wait_for(made, process)
+        return process
+
     def start(self, *arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [*COMMAND, *map(str, arguments)],
@@ -58,6 +65,13 @@ class Corl:
             text=True,
             **options,
         )
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    """Waits until a process has made a file."""
+    while not path.exists():
+        assert process.poll() is None, f"exit {process.returncode} without {path}"
+        time.sleep(0.01)
 
 
 @dataclass(frozen=True)
@@ -96,8 +110,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Any]]:
             assert server.stdout is not None
             ready = server.stdout.readline()
             assert "http://127.0.0.1" in ready, ready + server.stdout.read()
-            while not pool.exists():
-                assert server.poll() is None
+            wait_for(pool, server)
             yield Served(pool, log)
         finally:
             server.terminate()

@@ -69,9 +69,8 @@ def test_a_directory_with_another_run_is_refused_and_left_alone(corl: Any, tmp_p
 
 def test_two_runs_on_one_directory_do_not_meet(corl: Any, tmp_path: Path) -> None:
     run = ("run", "--limit", "20", "--system", "single:nano", "--out", "a", "--quiet", "--latency")
-    first = corl.start(*run, stdout=subprocess.DEVNULL)
-    while not (tmp_path / "a" / "episodes.jsonl").exists():
-        time.sleep(0.01)
+    made = tmp_path / "a" / "episodes.jsonl"
+    first = corl.start_and_wait(made, *run, stdout=subprocess.DEVNULL)
     assert "another run" in corl.refused(*run)
     assert first.wait(60) == 0
     rows = [json.loads(line) for line in (tmp_path / "a" / "episodes.jsonl").open()]
@@ -82,9 +81,11 @@ def test_ctrl_c_keeps_what_was_paid_for_and_the_same_command_goes_on(
     corl: Any, tmp_path: Path, canonical: Any
 ) -> None:
     run = ("run", "--limit", "40", "--system", "single:reasoner", "--concurrency", "4", "--quiet")
-    process = corl.start(*run, "--out", "a", "--latency", stdout=-3, stderr=subprocess.PIPE)
-    while not (tmp_path / "a" / "journal.jsonl").exists():
-        time.sleep(0.01)
+    process = corl.start_and_wait(
+        *(tmp_path / "a" / "journal.jsonl", *run, "--out", "a", "--latency"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
     time.sleep(0.5)
     process.terminate()
     process.terminate()

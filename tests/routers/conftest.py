@@ -99,7 +99,7 @@ def episode_with(tmp_path: Path, pool: Pool) -> Iterator[Callable[..., Any]]:
             experts=pool.experts,
             caller=caller,
             sample=0,
-            seed=str(made),
+            seed=0,
             oracle=oracle,
         )
         return episode, provider

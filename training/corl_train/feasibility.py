@@ -18,7 +18,7 @@ from corl_bench.errors import ConfigError
 from corl_bench.experts.base import Pool
 from corl_bench.experts.simulation.draws import outcomes
 from corl_bench.experts.simulation.optimum import declared_cells
-from corl_bench.experts.simulation.planning import outcome_cost_usd
+from corl_bench.experts.simulation.spending import outcome_cost_usd
 from corl_bench.experts.simulation.tables import read_simulation
 from corl_bench.experts.store import RecordingStore
 from corl_bench.types import Budget

@@ -128,6 +128,8 @@ class Request:
     sample: int = 0
     occurrence: int = 0
     """How often this very request was made before in this episode."""
+    seed: int = 0
+    """The run's. It decides what simulated experts reply, and nothing else."""
 
     @property
     def draw_seed(self) -> int:
@@ -142,15 +144,12 @@ class Request:
             "messages": [message.as_dict() for message in self.messages],
             "sampling": self.sampling.as_dict(),
         }
+        if self.expert.provider == "simulated":
+            asked["seed"] = self.seed
         # Fields of the body that the pool adds (an extended-thinking budget, say).
         if body := self.expert.options.get("body"):
             asked["body"] = body
-        return json.dumps(
-            asked,
-            ensure_ascii=False,
-            separators=(",", ":"),
-            sort_keys=True,
-        )
+        return json.dumps(asked, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
     def key(self) -> str:
         """sha256 of the canonical request, in hexadecimal."""

@@ -40,7 +40,7 @@ from corl_bench.types import Usage
 Mode = Literal["live", "record", "replay", "auto"]
 MODES: tuple[Mode, ...] = ("live", "record", "replay", "auto")
 
-RATE_LIMIT_PATIENCE = 6
+RATE_LIMIT_PATIENCE = 3
 """A 429 costs nothing, so it may come this many times as often as other failures."""
 
 LONGEST_WAIT_S = 600.0
@@ -252,8 +252,7 @@ class Caller:
             if final:
                 return recorded
             assert error is not None
-            wait_s = backoff_s(len(attempts) - 1, call_id)
-            await asyncio.sleep(max(wait_s, error.retry_after_s or 0.0))
+            await asyncio.sleep(_wait_s(error, len(attempts), call_id))
         raise AssertionError("unreachable: a reply is final")
 
     async def _attempt(
@@ -352,6 +351,17 @@ def _worth_another(attempts: list[Attempt], error: ProviderError | None, max_att
         return len(attempts) < max_attempts * RATE_LIMIT_PATIENCE
     failures = sum(attempt.status != "rate_limited" for attempt in attempts)
     return failures < max_attempts
+
+
+def _wait_s(error: ProviderError, failures: int, call_id: str) -> float:
+    """Until the next attempt: as long as the provider says, else longer with each failure.
+
+    A little is added to what the provider says, so that those who were refused together do not
+    come back together.
+    """
+    if error.retry_after_s is None:
+        return backoff_s(failures - 1, call_id)
+    return error.retry_after_s + backoff_s(0, call_id)
 
 
 def _cost(price: Price, usage: Usage | None) -> Decimal:

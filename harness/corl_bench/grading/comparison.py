@@ -1,14 +1,14 @@
-r"""Are two answers the same? In tiers, the cheapest first, over what `structure.read` found.
+r"""Are two answers the same? The house rules for structures and relations.
 
-Expressions pass from exact field arithmetic (`identity`) to floats with error bounds, which
-can only tell apart (`approximation`), to a worker with many digits and sympy (`workers`).
-Around them stand the house rules of docs/grading.md: brackets are kept apart, an open list
-has no order, a unit may be left out but not changed. The verdict does not depend on the
-process, the hash seed or the time of day, and `compare` itself is bounded.
+They stand in docs/grading.md: brackets are kept apart, an open list has no order, names give
+one, a definition is its value, an inequality is its solution set. Single expressions and
+quantities are `equality`'s. The verdict does not depend on the process, the hash seed or the
+time of day.
 
+    >>> from corl_bench.grading.structure import read
     >>> compare(read("(1,2)"), read("[1,2]"))
     'unequal'
-    >>> compare(read("x<2"), read("(-\\infty,2)"))
+    >>> compare(read("x<2"), read("(-\infty,2)"))
     'equal'
 """
 
@@ -16,14 +16,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence as Sized
-from fractions import Fraction
-from typing import Final, Literal
+from collections.abc import Sequence as Sized
+from typing import Final
 
-from corl_bench.grading import workers
-from corl_bench.grading.approximation import approximate, letters
+from corl_bench.grading.approximation import approximate
+from corl_bench.grading.equality import compare_expressions, compare_scalars, worst
 from corl_bench.grading.expression import Expression, Step
-from corl_bench.grading.identity import PRIME, Image, Undefined, image
+from corl_bench.grading.identity import PRIME, TooLarge, Undefined, image
 from corl_bench.grading.normalise import spelling
 from corl_bench.grading.structure import (
     Based,
@@ -34,46 +33,18 @@ from corl_bench.grading.structure import (
     Union,
     Value,
     Words,
-    read,
 )
+from corl_bench.grading.workers import Settlement as Outcome
 
-Outcome = Literal["equal", "unequal", "unknown", "timeout"]
-
-STRICT_DIGITS: Final = 10
-"""Significant digits from which a decimal stands for the irrational number it rounds."""
-LENIENT_DIGITS: Final = 3
 _MAX_PAIRS: Final = 400
-_FLIPPED: Final = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!=", "approx": "approx"}
-_SAME_UNIT: Final = {
-    name: names.split()[0]
-    for names in (
-        "cm centimeter centimetre",
-        "mm millimeter millimetre",
-        "km kilometer kilometre",
-        "m meter metre",
-        "in inch inche",
-        "ft foot feet",
-        "yd yard",
-        "mi mile",
-        "g gram",
-        "kg kilogram",
-        "mg milligram",
-        "lb pound",
-        "oz ounce",
-        "s second sec",
-        "min minute",
-        "h hour hr",
-        "day",
-        "week",
-        "month",
-        "year",
-        "$ dollar",
-        "cent",
-        "l liter litre",
-        "ml milliliter",
-        "radian rad",
-    )
-    for name in names.split()
+_FLIPPED: Final = {
+    "<": ">",
+    ">": "<",
+    "<=": ">=",
+    ">=": "<=",
+    "=": "=",
+    "!=": "!=",
+    "approx": "approx",
 }
 _SUBSCRIPT: Final = re.compile(r"_(?:\{[^{}]*\}|\\?\w)")
 _APPLIED: Final = re.compile(r"(?<=[A-Za-z])\(-?\d+\)")
@@ -95,13 +66,16 @@ def compare(gold: Value, answer: Value, *, lenient: bool = False) -> Outcome:
     """
     gold, answer = _simplest(gold), _simplest(answer)
     if isinstance(gold, Scalar) and isinstance(answer, Scalar):
-        return _compare_scalars(gold, answer, lenient)
+        return compare_scalars(gold, answer, lenient)
     if isinstance(gold, Relation) or isinstance(answer, Relation):
         return _compare_relations(gold, answer, lenient)
     if isinstance(gold, Sequence) and isinstance(answer, Sequence):
         return _compare_sequences(gold, answer, lenient)
     if isinstance(gold, Union) and isinstance(answer, Union):
         return _match(gold.parts, answer.parts, lenient)
+    rows, other_rows = _rows(gold), _rows(answer)
+    if isinstance(gold, Matrix) != isinstance(answer, Matrix) and rows and other_rows:
+        return _compare_matrices(rows, other_rows, lenient)
     if isinstance(gold, Matrix) and isinstance(answer, Matrix):
         return _compare_matrices(gold, answer, lenient)
     if isinstance(gold, Based) or isinstance(answer, Based):
@@ -116,176 +90,19 @@ def compare(gold: Value, answer: Value, *, lenient: bool = False) -> Outcome:
 
 
 def _simplest(value: Value) -> Value:
-    """A definition such as `D = (0,1)` or `x \\in S` stays a relation; `x<2 or x>3` is a set."""
+    r"""A definition such as `D = (0,1)` or `x \in S` stays a relation; `x<2 or x>3` is a set."""
     if isinstance(value, Sequence) and not value.opening and len(value.items) > 1:
         solved = [_solution_set(item) for item in value.items]
-        if all(s is not None and isinstance(i, Relation) for s, i in zip(solved, value.items, strict=True)):
+        if all(
+            s is not None and isinstance(i, Relation)
+            for s, i in zip(solved, value.items, strict=True)
+        ):
             return Union(tuple(part for s in solved if s is not None for part in _parts(s)))
     return value
 
 
 def _parts(value: Value) -> tuple[Value, ...]:
     return value.parts if isinstance(value, Union) else (value,)
-
-
-# --- expressions ---------------------------------------------------------------------------
-
-
-def compare_expressions(left: Expression, right: Expression, *, lenient: bool = False) -> Outcome:
-    """Decides whether two expressions are the same number or function."""
-    if left == right:
-        return "equal"
-    one, other = _image(left), _image(right)
-    if one is not None and other is not None:
-        if one.residue == other.residue:
-            return "equal"
-        if one.value is not None and other.value is not None:
-            if _rounds(left, one, right, lenient) or _rounds(right, other, left, lenient):
-                return _close(left, one, right, other, lenient)
-            return "unequal"
-        if one.faithful and other.faithful and not _has_decimal(left, right):
-            return "unequal"
-    if _rounds(left, one, right, lenient) or _rounds(right, other, left, lenient):
-        return _close(left, one, right, other, lenient)
-    if _certainly_differ(left, right):
-        return "unequal"
-    return workers.settle(left, right)
-
-
-def _image(expression: Expression) -> Image | None:
-    try:
-        return image(expression)
-    except Undefined:
-        return None
-
-
-def _decimal(expression: Expression) -> str | None:
-    """The digits of an expression that is a single number with a decimal point."""
-    first = expression[0]
-    plain = len(expression) == 1 or (len(expression) == 2 and expression[1].op == "neg")
-    return first.value if plain and first.op == "num" and "." in first.value else None
-
-
-def _has_decimal(left: Expression, right: Expression) -> bool:
-    return _decimal(left) is not None or _decimal(right) is not None
-
-
-def _rounds(decimal: Expression, value: Image | None, other: Expression, lenient: bool) -> bool:
-    """Whether a rule lets `decimal` stand for the number it may be a rounding of.
-
-    It must be a plain decimal with enough digits, facing something exact that needs more of
-    them: never an integer or a decimal.
-    """
-    text = _decimal(decimal)
-    if text is None or value is None or letters(other) or "e" in text.lower():
-        return False
-    significant = len(text.replace(".", "").lstrip("0"))
-    if significant < (LENIENT_DIGITS if lenient else STRICT_DIGITS):
-        return False
-    if any(step.op == "num" and "." in step.value for step in other):
-        return False
-    exact = _image(other)
-    if exact is None or exact.value is None:
-        return True
-    below = exact.value.denominator
-    for factor in (2, 5):
-        while below % factor == 0:
-            below //= factor
-    return below > 1 or (lenient and exact.value.denominator > 1)
-
-
-def _close(
-    left: Expression, one: Image | None, right: Expression, other: Image | None, lenient: bool
-) -> Outcome:
-    """Compares a decimal with what it rounds, to one unit of its last digit."""
-    text = _decimal(left) or _decimal(right) or ""
-    unit = Fraction(1, 10 ** len(text.partition(".")[2]))
-    if one is not None and other is not None and one.value is not None and other.value is not None:
-        gap = abs(one.value - other.value)
-        slack = unit if not lenient else unit / 2
-        return "equal" if gap <= slack else "unequal"
-    try:
-        a, b = approximate(left, seed=0), approximate(right, seed=0)
-    except Undefined:
-        return "unknown"
-    # Sixteen digits are as many as a program prints; more would be compared with float noise.
-    allowed = max(float(unit), abs(a.centre) * 2.0**-50) + 4 * (a.radius + b.radius)
-    return "equal" if abs(a.centre - b.centre) <= allowed else "unequal"
-
-
-def _certainly_differ(left: Expression, right: Expression) -> bool:
-    """Whether floats with error bounds prove a difference at one of four points."""
-    constant = not (letters(left) or letters(right))
-    for seed in range(1 if constant else 4):
-        try:
-            a, b = approximate(left, seed=seed), approximate(right, seed=seed)
-        except Undefined:
-            continue
-        if (constant or (a.tame and b.tame)) and a.differs_from(b):
-            return True
-    return False
-
-
-# --- scalars with units ----------------------------------------------------------------------
-
-
-def _compare_scalars(gold: Scalar, answer: Scalar, lenient: bool) -> Outcome:
-    if gold.unit and answer.unit and not lenient and _other_unit(gold.unit, answer.unit):
-        return "unequal"
-    outcome = compare_expressions(gold.expression, answer.expression, lenient=lenient)
-    if outcome == "equal":
-        return outcome
-    scaled: Outcome = "unequal"
-    if gold.percent != answer.percent:
-        scaled = compare_expressions(
-            _mark(gold.expression, "percent", gold.percent),
-            _mark(answer.expression, "percent", answer.percent),
-            lenient=lenient,
-        )
-    elif gold.degrees != answer.degrees:
-        scaled = compare_expressions(
-            _mark(gold.expression, "degree", gold.degrees),
-            _mark(answer.expression, "degree", answer.degrees),
-            lenient=lenient,
-        )
-    return scaled if scaled == "equal" else _worst((outcome, scaled))
-
-
-def _mark(expression: Expression, op: str, marked: bool) -> Expression:
-    return (*expression, Step(op, "", 1)) if marked else expression
-
-
-def _other_unit(one: str, other: str) -> bool:
-    """Whether both are units of measure, and not the same one."""
-    known = [_unit(one), _unit(other)]
-    return known[0] is not None and known[1] is not None and known[0] != known[1]
-
-
-def _unit(text: str) -> str | None:
-    """The canonical name of a unit of measure with its power, `cm2`; None for other words."""
-    words = text.replace("squared", "2").replace(".", "").split()
-    power = ""
-    if words and words[0] in ("square", "sq", "cubic", "cu"):
-        power = "2" if words[0].startswith("s") else "3"
-        words = words[1:]
-    if len(words) == 2 and words[1] in "23":
-        power, words = words[1], words[:1]
-    if len(words) != 1:
-        return None
-    name = words[0]
-    if name[-1:] in "23":
-        name, power = name[:-1], name[-1]
-    canonical = _SAME_UNIT.get(name) or _SAME_UNIT.get(name.removesuffix("s"))
-    return canonical + power if canonical else None
-
-
-def _worst(outcomes: Iterable[Outcome]) -> Outcome:
-    """The outcome of several comparisons that must all be equal."""
-    seen = set(outcomes)
-    for outcome in ("unequal", "timeout", "unknown"):
-        if outcome in seen:
-            return outcome
-    return "equal"
 
 
 # --- structures ------------------------------------------------------------------------------
@@ -317,7 +134,7 @@ def _compare_open(gold: tuple[Value, ...], answer: tuple[Value, ...], lenient: b
     if names and other_names and set(names) == set(other_names) and len(set(names)) == len(names):
         by_name = dict(zip(other_names, _bodies(answer), strict=True))
         bodies = zip(names, _bodies(gold), strict=True)
-        return _worst([compare(body, by_name[name], lenient=lenient) for name, body in bodies])
+        return worst([compare(body, by_name[name], lenient=lenient) for name, body in bodies])
     unknowns = {_SUBSCRIPT.sub("", name) for name in names or other_names}
     if len(unknowns) > 1 and not (names and other_names):
         return _in_order(_bodies(gold), _bodies(answer), lenient)
@@ -349,7 +166,7 @@ def _in_order(gold: Sized[Value], answer: Sized[Value], lenient: bool) -> Outcom
         outcomes.append(compare(one, other, lenient=lenient))
         if outcomes[-1] == "unequal":
             return "unequal"
-    return _worst(outcomes)
+    return worst(outcomes)
 
 
 def _distinct(items: tuple[Value, ...], lenient: bool) -> tuple[Value, ...]:
@@ -381,8 +198,16 @@ def _match(gold: Sized[Value], answer: Sized[Value], lenient: bool) -> Outcome:
                 break
             undecided.add(outcome)
         else:
-            return _worst(undecided - {"unequal"}) if undecided - {"unequal"} else "unequal"
+            return worst(undecided - {"unequal"}) if undecided - {"unequal"} else "unequal"
     return "equal"
+
+
+def _rows(value: Value) -> Matrix | None:
+    """A matrix, or a list of lists that is one in plain text, `[[1,2],[3,4]]`."""
+    if isinstance(value, Sequence) and value.opening == "[" and value.items:
+        rows = [i.items for i in value.items if isinstance(i, Sequence) and i.opening == "["]
+        return Matrix(tuple(rows)) if len(rows) == len(value.items) else None
+    return value if isinstance(value, Matrix) else None
 
 
 def _compare_matrices(gold: Matrix, answer: Matrix, lenient: bool) -> Outcome:
@@ -434,7 +259,7 @@ def is_name(text: str, *, sums: bool = False) -> bool:
 
 
 def _body(relation: Relation, *, sums: bool) -> Value | None:
-    """What a definition defines: 7 in `x = 3+4 = 7`, `x \\in 7`, `x \\approx 7`; else None."""
+    r"""What a definition defines: 7 in `x = 3+4 = 7`, `x \in 7`, `x \approx 7`; else None."""
     sides, signs, names = list(relation.sides), list(relation.signs), list(relation.names)
     while signs and signs[-1] == "approx" and (len(signs) > 1 or not is_name(names[0], sums=sums)):
         sides.pop()
@@ -505,18 +330,17 @@ def _turned(relation: Relation) -> Relation:
 
 def _proportional(gold: Relation, answer: Relation) -> Outcome | None:
     """Equations and inequalities that differ by a constant factor; None where unreadable."""
-    sides = [_difference(r) for r in (gold, answer)]
-    if sides[0] is None or sides[1] is None:
+    one, other = _difference(gold), _difference(answer)
+    if one is None or other is None:
         return None
-    one, other = sides
     try:
-        ratios = []
+        ratios: list[int] = []
         for seed in (0, 1, 2):
             above, below = image(one, seed=seed), image(other, seed=seed)
             if above.residue == 0 or below.residue == 0:
                 return None
             ratios.append(above.residue * pow(below.residue, -1, PRIME) % PRIME)
-    except Undefined:
+    except (Undefined, TooLarge):
         return None
     if len(set(ratios)) > 1:
         return None

@@ -14,6 +14,8 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from corl_bench.grading.vocabulary import FUNCTIONS, GREEK
+
 MAX_CHARS: Final = 6000
 """Longest text that is read as an expression."""
 MAX_STEPS: Final = 3000
@@ -43,7 +45,7 @@ class _Token(NamedTuple):
     kind: str
     """`num`, `var`, `const`, `fn`, `call`, `post` or `sym`."""
     value: str
-    inner: tuple["_Token", ...] = ()
+    inner: tuple[_Token, ...] = ()
     """The base of a logarithm, the index of a root."""
 
 
@@ -51,20 +53,7 @@ _LEXEME: Final = re.compile(
     r"\s*(?:((?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3}(?![\d.]))?)|\\([A-Za-z]+)|([A-Za-z]+)|(\*\*|\\[{}]|[-+*/^_(){}\[\],|!%°']))"
 )
 _SHORT_FRACTION: Final = re.compile(r"\\frac\s*(?:\{(\d{1,40})\}|(\d))\s*(?:\{(\d{1,40})\}|(\d))")
-_MIXED_NUMBER: Final = re.compile(
-    r"(?<![\w.^/}])(\d{1,40})\s*\\frac\{(\d{1,40})\}\{(\d{1,40})\}"
-)
-_GREEK: Final = frozenset(
-    "alpha beta gamma delta varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau"
-    " upsilon varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega ell zzz".split()
-)
-_FUNCTIONS: Final = {
-    name: name
-    for name in (
-        "sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos arctan exp log ln sqrt abs"
-        " floor ceil gcd lcm max min"
-    ).split()
-} | {"lg": "log", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "tg": "tan", "ctg": "cot"}
+_MIXED_NUMBER: Final = re.compile(r"(?<![\w.^/}])(\d{1,40})\s*\\frac\{(\d{1,40})\}\{(\d{1,40})\}")
 _INVERSE: Final = {"sin": "arcsin", "cos": "arccos", "tan": "arctan"}
 _CONSTANTS: Final = {"pi": "pi", "infty": "oo", "e": "e", "i": "i"}
 _CALLED: Final = frozenset("fFgGPQW")
@@ -96,7 +85,7 @@ def _brace(match: re.Match[str]) -> str:
 
 
 def _spell_sum(match: re.Match[str]) -> str:
-    """`3\\frac{1}{2}` is a sum where the fraction is a proper one, else a product."""
+    r"""`3\frac{1}{2}` is a sum where the fraction is a proper one, else a product."""
     whole, above, below = match.groups()
     if int(above) >= int(below):
         return match[0]
@@ -127,13 +116,13 @@ def _tokens(text: str) -> list[_Token]:
 
 def _word(word: str) -> list[_Token]:
     """A run of letters: a function, a constant, or letters multiplied (three at the most)."""
-    if word in _FUNCTIONS:
+    if word in FUNCTIONS:
         return [_Token("command", word)]
     if word in ("pi", "sqrt", "cdot"):
         return [_Token("command", word)]
     if len(word) <= 3 or (len(word) <= 6 and word.isupper()):
         return [_Token("command" if c in "ei" else "var", c) for c in word]
-    for prefix in sorted(_FUNCTIONS, key=len, reverse=True):
+    for prefix in sorted(FUNCTIONS, key=len, reverse=True):
         # "sinx", "2xlog": a function's name run together with one letter.
         if word.startswith(prefix) and len(word) == len(prefix) + 1:
             return [_Token("command", prefix), _Token("var", word[-1])]
@@ -167,7 +156,7 @@ class _Reader:
         return self.left[-1].value if self.left else ""
 
     def open_group(self) -> None:
-        """Enters the next argument; `\\frac12` takes one digit a time."""
+        r"""Enters the next argument; `\frac12` takes one digit a time."""
         if not self.left:
             raise ParseError("an argument is missing")
         token = self.left.pop()
@@ -178,7 +167,7 @@ class _Reader:
             if not token.value.isdigit():
                 raise ParseError("an argument is missing")
             self.left += [_Token("num", token.value[1:]), close, _Token("num", token.value[0])]
-        elif token.kind in ("num", "var") or token.value in _CONSTANTS or token.value in _GREEK:
+        elif token.kind in ("num", "var") or token.value in _CONSTANTS or token.value in GREEK:
             self.left += [close, token]
         else:
             raise ParseError("an argument is missing")
@@ -211,14 +200,14 @@ class _Reader:
             self.left.pop()
             base = _Reader(self.group()).read()
             self.out.append(_Token("fn", "log", tuple(base)))
-        elif name in _FUNCTIONS:
-            self.out.append(_Token("fn", _FUNCTIONS[name]))
+        elif name in FUNCTIONS:
+            self.out.append(_Token("fn", FUNCTIONS[name]))
         elif name in _CONSTANTS:
             if self.peek() == "_":
                 self.variable(name)
             else:
                 self.out.append(_Token("const", _CONSTANTS[name]))
-        elif name in _GREEK:
+        elif name in GREEK:
             self.variable(name)
         elif name == "cdot":
             self.out.append(_Token("sym", "*"))
@@ -303,7 +292,7 @@ class _Reader:
 
 
 def _brackets(tokens: list[_Token]) -> list[_Token]:
-    """Gives every function its argument in brackets: `\\sin^2 2x y` is `(sin(2xy))^2`.
+    r"""Gives every function its argument in brackets: `\sin^2 2x y` is `(sin(2xy))^2`.
 
     It works from the right, so that an inner function is closed before the outer one looks.
     """

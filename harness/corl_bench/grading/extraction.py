@@ -50,11 +50,12 @@ _ARRAY: Final = re.compile(r"\[[^\n]*\]")
 _ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _PHRASE: Final = re.compile(
     r"(?:final answer|correct answer|answer|correct (?:option|choice))\b\**\s{0,4}"
-    r"(?:(?:is|should be|must be|would be|will be|was|therefore)\b\s{0,4}(?:for sure\b|therefore\b)?"
+    r"(?:(?:is|should be|must be|would be|will be|was|therefore)\b\s{0,4}"
+    r"(?:for sure\b|therefore\b)?"
     r"\s{0,4}:?|[:=]|(?=\$|\\\(|\\\[|\*\*|\\boxed))\s{0,4}",
     re.IGNORECASE,
 )
-_HASH: Final = re.compile(r"^\s{0,8}####\s*(\S.*)$", re.MULTILINE)
+_HASH: Final = re.compile(r"(?:^|\s)####\s*(\S.*)$", re.MULTILINE)
 _BOLD: Final = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 _MATHS: Final = re.compile(
     r"\$\$(.{1,2000}?)\$\$|(?<![\\\w])\$(?! ?\d[\d,.]* [a-z])((?:[^$\\]|\\.){1,2000})\$"
@@ -62,7 +63,8 @@ _MATHS: Final = re.compile(
     re.DOTALL,
 )
 _AFTER: Final = re.compile(
-    r"(?:\.|!)(?:\s|$)|,? (?:because|since|as|which|not|where|so|for|when|if|it|but)\b|\s\(|;\s|\n|\s[—–]\s"
+    r"(?:\.|!)(?:\s|$)|,? (?:because|since|as|which|not|where|so|for|when|if|it|but)\b"
+    r"|\s\(|;\s|\n|\s[—–]\s"
 )
 _CHOICE: Final = re.compile(r"\(?\b([A-J])\b\)?(?=$|[\s.,:;)\\}*$])")
 _CHOICE_HEAD: Final = re.compile(
@@ -70,7 +72,9 @@ _CHOICE_HEAD: Final = re.compile(
 )
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z$\\*])")
 _STATES: Final = re.compile(r"\b(?:is|are|equals?|it's|by)\b|[=:≈]")
-_NUMBER: Final = re.compile(r"(?<![\w.$\\])-?\\?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:\\?%|€|°)?(?![\w$])")
+_NUMBER: Final = re.compile(
+    r"(?<![\w.$\\])-?\\?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:\\?%|€|°)?(?![\w$])"
+)
 _CONCLUDES: Final = re.compile(
     r"^\W*(?:therefore|thus|hence|so|final answer|finally|in conclusion|the|this|we|consequently"
     r"|since|it|there|that|solution|here|not|special|now|factoring)\b",
@@ -81,8 +85,11 @@ _QUANTITY: Final = re.compile(
     r"(?:approximately |about |exactly |a total of |only )?"
     r"(-?\\?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:%|€|°)?|[A-J])((?: ?[a-zA-Z²³]+){0,6})[.!]?"
 )
-_TEXT_COMMAND: Final = re.compile(r"\\[a-z]*text[a-z]*\s*\{[^{}]*\}|\\mbox\s*\{[^{}]*\}|\\[A-Za-z]+")
+_TEXT_COMMAND: Final = re.compile(
+    r"\\[a-z]*text[a-z]*\s*\{[^{}]*\}|\\mbox\s*\{[^{}]*\}|\\[A-Za-z]+"
+)
 _VERB: Final = re.compile(r"\b(?:is|are|be|we|you|it|find|let|get)\b", re.IGNORECASE)
+_UNFINISHED: Final = re.compile(r"(?:\b(?:and|or|the|of|to|then)|[,=+])\s*$")
 _PROSE_WORD: Final = re.compile(r"[A-Za-z]{2,}")
 
 
@@ -100,8 +107,11 @@ def extract(response: str | None, *, kind: AnswerKind = "math") -> Extraction | 
     boxes = _boxes(text)
     if boxes and (field is None or boxes[-1][1] > field[1]):
         return _box_answer(text, boxes)
-    if field is not None:
+    if field is not None and field[0]:
         return _answer_in_field(field[0])
+    if field is not None:
+        # A form left empty: only what stands behind it can still be an answer.
+        text = text[field[1] :].partition("}")[2].strip(" \n`")
     if kind == "choice":
         return _choice(text)
     for find in (_cut_box, _phrase, _hash, _bold, _bare, _ending):
@@ -122,7 +132,7 @@ def strip_thinking(text: str) -> str:
 
 
 def choice_letter(text: str) -> str | None:
-    """The letter that a choice such as `(C)`, `\\textbf{(C) } 12` or `C. 12` begins with."""
+    r"""The letter that a choice such as `(C)`, `\textbf{(C) } 12` or `C. 12` begins with."""
     match = _CHOICE_HEAD.match(text)
     return match[1] if match else None
 
@@ -177,7 +187,10 @@ def _cut_box(text: str) -> Extraction | None:
 
 
 def _json_field(text: str) -> tuple[str, int] | None:
-    """The last `"answer"` field as (text, position); broken JSON is read as far as it goes."""
+    """The last `"answer"` field as (text, position); broken JSON is read as far as it goes.
+
+    The text is empty where all fields are.
+    """
     if "nswer" not in text:
         return None
     matches = list(_FIELD.finditer(text))
@@ -190,7 +203,7 @@ def _json_field(text: str) -> tuple[str, int] | None:
             value = plain[0].strip().rstrip("`").strip() if plain else ""
         if value.strip("_ ") and value != "null":
             return value, match.start()
-    return None
+    return ("", matches[-1].start()) if matches else None
 
 
 def _unescape(text: str) -> str:
@@ -283,7 +296,7 @@ def _is_short(text: str) -> bool:
     """Whether text is an answer rather than a sentence: few words outside the maths."""
     plain = _TEXT_COMMAND.sub(" ", _MATHS.sub(" 1 ", text))
     words = [w for w in _PROSE_WORD.findall(plain) if w.lower() not in ("and", "or")]
-    if len(words) > 4 or _VERB.search(plain):
+    if len(words) > 4 or _VERB.search(plain) or _UNFINISHED.search(text):
         return False
     first = _MATHS.search(text)
     # Words, a colon and then maths: the maths is the answer, and the words announce it.
@@ -319,8 +332,9 @@ def _bare(text: str) -> Extraction | None:
         maths = _MATHS.fullmatch(line.rstrip("."))
         if maths or re.fullmatch(r"-?[\d,]*\.?\d+|[A-J]", line.rstrip(".")):
             return Extraction(line, "bare")
-    if re.fullmatch(r".*\\[\])]|.*\$\$", line) and (display := list(_MATHS.finditer(text))):
-        if display[-1].end() == len(text) and len(text) <= MAX_BARE_CHARS:
+    if len(text) <= MAX_BARE_CHARS and line.endswith(("\\]", "\\)", "$$")):
+        display = list(_MATHS.finditer(text))
+        if display and display[-1].end() == len(text):
             return Extraction(display[-1][0], "ending")
     return None
 
@@ -338,8 +352,10 @@ def _last_sentence(text: str) -> str:
 
 
 def _ending(text: str) -> Extraction | None:
-    """What a closing sentence says: its last maths, the quantity after its last "is", or the
-    only number in it."""
+    """What a closing sentence says.
+
+    That is its last maths, else the quantity after its last "is", else its only number.
+    """
     if not re.search(r'[.!$\])°%€*}²³\d]["\s]*$', text):
         return None  # cut off in the middle of a sentence
     sentence = _last_sentence(text)

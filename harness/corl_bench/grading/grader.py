@@ -17,10 +17,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal
 
-from corl_bench.grading.comparison import Outcome, compare
+from corl_bench.grading.comparison import compare
 from corl_bench.grading.extraction import Extraction, choice_letter, extract
 from corl_bench.grading.normalise import fold, spelling
 from corl_bench.grading.structure import Scalar, Sequence, Value, Words, read, unwrap
+from corl_bench.grading.workers import Settlement as Outcome
 from corl_bench.types import AnswerKind, Verdict, VerdictStatus
 
 GRADER_VERSION: Final = "1"
@@ -28,6 +29,8 @@ GRADER_VERSION: Final = "1"
 
 Policy = Literal["strict", "lenient"]
 
+_CACHED_CHARS: Final = 500
+"""Longer texts are read anew each time, so that the caches stay small."""
 _PLAIN: Final = re.compile(r"-?\d{1,18}")
 _INTEGER: Final = re.compile(r"([-+]?)0*(\d+?)(?:\.0*)?")
 _LETTER_GOLD: Final = re.compile(
@@ -138,8 +141,7 @@ def _judge(gold: str, answer: str, kind: AnswerKind, lenient: bool) -> Outcome:
         return "equal" if _flat(gold) == _flat(answer) else "unequal"
     if _PLAIN.fullmatch(gold) and _PLAIN.fullmatch(answer):
         return "equal" if int(gold) == int(answer) else "unequal"
-    folded = _gold_text(gold)
-    other = unwrap(fold(answer))
+    folded, other = _bare(gold), _bare(answer)
     if spelling(folded) == spelling(other):
         return "equal" if folded else "unequal"
     whole, same = _INTEGER.fullmatch(folded), _INTEGER.fullmatch(other)
@@ -149,7 +151,7 @@ def _judge(gold: str, answer: str, kind: AnswerKind, lenient: bool) -> Outcome:
     letter = _judge_letters(folded, other, lenient)
     if letter is not None:
         return letter
-    return compare(_gold_value(folded), read(other), lenient=lenient)
+    return compare(_value(folded), _value(other), lenient=lenient)
 
 
 def _judge_letters(gold: str, answer: str, lenient: bool) -> Outcome | None:
@@ -162,7 +164,7 @@ def _judge_letters(gold: str, answer: str, lenient: bool) -> Outcome | None:
     if gold_letter and letter:
         return "equal" if gold_letter == letter else "unequal"
     if gold_value and value:
-        return compare(read(gold_value), read(value), lenient=lenient)
+        return compare(_value(gold_value), _value(value), lenient=lenient)
     return None
 
 
@@ -184,7 +186,7 @@ def _judge_choice(gold: str, answer: str, lenient: bool) -> Outcome:
     one, other = _gold_letter(gold), choice_letter(fold(answer))
     if one and other:
         return "equal" if one == other else "unequal"
-    letters = _judge_letters(_gold_text(gold), unwrap(fold(answer)), lenient)
+    letters = _judge_letters(_bare(gold), _bare(answer), lenient)
     return letters if letters is not None else _judge(gold, answer, "math", lenient)
 
 
@@ -197,30 +199,38 @@ def _flat(text: str) -> str:
     return " ".join(unwrap(fold(text)).casefold().split())
 
 
-@lru_cache(maxsize=1024)
-def _gold_text(gold: str) -> str:
-    """The folded gold; a gold given as a whole solution is its boxes or its stated answer."""
-    if "boxed" in gold or len(gold) > 150 or "\n" in gold:
-        found = extract(gold)
+def _bare(text: str) -> str:
+    """The folded answer; one given as a whole solution is its boxes or its stated answer."""
+    return _fold_bare(text) if len(text) <= _CACHED_CHARS else _fold_bare.__wrapped__(text)
+
+
+@lru_cache(maxsize=2048)
+def _fold_bare(text: str) -> str:
+    if "boxed" in text or len(text) > 150 or "\n" in text:
+        found = extract(text)
         if found is not None:
-            gold = ", ".join(found.boxes) if found.boxes else found.answer
-    return unwrap(fold(gold))
+            text = ", ".join(found.boxes) if found.boxes else found.answer
+    return unwrap(fold(text))
 
 
-@lru_cache(maxsize=1024)
-def _gold_value(folded: str) -> Value:
+def _value(folded: str) -> Value:
+    return _read(folded) if len(folded) <= _CACHED_CHARS else read(folded)
+
+
+@lru_cache(maxsize=2048)
+def _read(folded: str) -> Value:
     return read(folded)
 
 
 def _is_list(gold: str) -> bool:
-    value = _gold_value(_gold_text(gold.strip()))
+    value = _value(_bare(gold.strip()))
     return isinstance(value, Sequence) and value.opening in ("", "{") and len(value.items) > 1
 
 
 def _is_prose(gold: str, answer: str) -> bool:
     """Whether the answer cannot be read where the gold can."""
-    value = read(unwrap(fold(answer)))
+    value = _value(_bare(answer.strip()))
     if not isinstance(value, Words) or not value.text:
         return False
-    reference = _gold_value(_gold_text(gold.strip()))
+    reference = _value(_bare(gold.strip()))
     return isinstance(reference, Scalar) or not isinstance(reference, Words)

@@ -31,12 +31,18 @@ reciprocity -1 and each prime below 100 is a square modulo it."""
 MAX_BITS: Final = 60_000
 """Largest exact integer that is worked out."""
 MAX_FACTORIAL: Final = 5_000
+MAX_EXPONENT: Final = 1 << 63
+"""Largest exponent of a number; a larger one could be a multiple of the group's order."""
 MAX_DEGREE: Final = 1_000_000
 """Largest exponent of anything but a plain number; keeps the chance of a coincidence nil."""
 
 
 class Undefined(ArithmeticError):
-    """Division by zero, an infinite value, or a size beyond the caps."""
+    """There is no value: a division by zero, an infinite or a meaningless operation."""
+
+
+class TooLarge(ArithmeticError):
+    """There is a value, beyond the caps on size."""
 
 
 class Image(NamedTuple):
@@ -57,7 +63,8 @@ def image(expression: Expression, *, seed: int = 0) -> Image:
         seed: which values the letters take; another seed is another homomorphism.
 
     Raises:
-        Undefined: it has no value, or its size is beyond the caps.
+        Undefined: it has no value.
+        TooLarge: its size is beyond the caps.
     """
     stack: list[Image] = []
     for step in expression:
@@ -72,7 +79,7 @@ def image(expression: Expression, *, seed: int = 0) -> Image:
 
 def _rational(value: Fraction) -> Image:
     if value.numerator.bit_length() + value.denominator.bit_length() > 2 * MAX_BITS:
-        raise Undefined("too large")
+        raise TooLarge
     if value.denominator == 1:
         return Image(value.numerator % PRIME, True, value)
     return Image(value.numerator * _inverse(value.denominator % PRIME) % PRIME, True, value)
@@ -97,8 +104,10 @@ def _leaf(step: Step, seed: int = 0) -> Image:
         return _rational(Fraction(step.value))
     if step.value == "i":
         return Image(_root_of_residue(PRIME - 1), True, None)
+    if step.value == "oo":
+        raise Undefined("infinity is no number")
     name = f"var {seed} {step.value}" if step.op == "var" else f"const {step.value}"
-    return _opaque(name, [], faithful=step.value != "oo")
+    return _opaque(name, [], faithful=True)
 
 
 def _apply(step: Step, operands: list[Image]) -> Image:
@@ -158,7 +167,7 @@ def _power(base: Image, exponent: Image) -> Image:
             bits = max(base.value.numerator.bit_length(), base.value.denominator.bit_length())
             if bits * abs(n) <= MAX_BITS:
                 return _rational(base.value**n)
-        elif abs(n) > MAX_DEGREE:
+        if abs(n) > (MAX_EXPONENT if base.value is not None else MAX_DEGREE):
             return _opaque("pow", [base, exponent])
         residue = base.residue if n >= 0 else _inverse(base.residue)
         return Image(pow(residue, abs(n), PRIME), base.faithful, None)
@@ -254,7 +263,9 @@ def _function(name: str, operands: list[Image], rational: bool) -> Image:
             if name in ("max", "min"):
                 return _rational(max(numbers) if name == "max" else min(numbers))
             if len(numbers) == 1:
-                whole = {"abs": abs, "floor": math.floor, "ceil": math.ceil}[name](numbers[0])
+                if name == "abs":
+                    return _rational(abs(numbers[0]))
+                whole = math.floor(numbers[0]) if name == "floor" else math.ceil(numbers[0])
                 return _rational(Fraction(whole))
     if rational and name in ("gcd", "lcm", "binom"):
         whole_numbers = [v.numerator for v in values if v is not None and v.denominator == 1]
@@ -263,6 +274,6 @@ def _function(name: str, operands: list[Image], rational: bool) -> Image:
                 return _rational(Fraction(math.gcd(*whole_numbers)))
             if name == "lcm":
                 return _rational(Fraction(math.lcm(*whole_numbers)))
-            if len(values) == 2 and 0 <= min(whole_numbers) and whole_numbers[0] <= MAX_FACTORIAL:
+            if len(values) == 2 and min(whole_numbers) >= 0 and whole_numbers[0] <= MAX_FACTORIAL:
                 return _rational(Fraction(math.comb(*whole_numbers)))
     return _opaque(f"fn {name}", operands)

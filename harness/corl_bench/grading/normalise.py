@@ -1,11 +1,11 @@
 r"""Brings the many ways of typing one formula to a single spelling, without reading it.
 
 `fold` works on characters and LaTeX commands only: Unicode signs become LaTeX or ASCII, fonts,
-sizes and thin spaces go, digit groups close up. It never changes what an answer says, every
-pattern is linear in the length of the text, and folding twice changes nothing more.
+sizes and thin spaces go, digit groups close up. It never changes what an answer says, and
+every pattern is linear in the length of the text.
 
-    >>> fold(r"\left(3,\,\dfrac{π}{2}\right)")
-    '(3, \\frac{\\pi}{2})'
+    >>> fold(r"\left(3,\,\dfrac{1}{2}\right)")
+    '(3, \\frac{1}{2})'
     >>> fold("−1 234²")
     '-1234^{2}'
 """
@@ -16,18 +16,55 @@ import re
 import unicodedata
 from typing import Final
 
+from corl_bench.grading.vocabulary import DROPPED_COMMANDS, SPACE_COMMANDS, TEXT_COMMANDS
+
 _SIGNS: Final = {
     **dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2014\ufe63", "-"),
     **dict.fromkeys("\u00b7\u22c5\u2219\u2022\u00d7\u2217", r"\cdot "),
-    **{"÷": "/", "∕": "/", "⁄": "/", "π": r"\pi ", "θ": r"\theta ", "α": r"\alpha "},
-    **{"β": r"\beta ", "γ": r"\gamma ", "λ": r"\lambda ", "μ": r"\mu ", "φ": r"\varphi "},
-    **{"ω": r"\omega ", "∞": r"\infty ", "±": r"\pm "},
-    **{"∓": r"\mp ", "°": "°", "º": "°", "˚": "°", "∪": r"\cup ", "∩": r"\cap "},
-    **{"∈": r"\in ", "∅": r"\emptyset ", "≤": "<=", "≥": ">=", "⩽": "<=", "⩾": ">="},
-    **{"≠": "!=", "≈": r"\approx ", "ℝ": r"\mathbb{R}", "…": r"\ldots ", "′": "'", "’": "'"},
-    **{"∠": r"\angle ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil "},
-    **{"\u00a0": " ", "\u2009": r"\,", "\u202f": r"\,", "\u2007": r"\,"},
-    **{"€": r"\$", "£": r"\$", "¥": r"\$"},
+    "÷": "/",
+    "∕": "/",
+    "⁄": "/",
+    "π": r"\pi ",
+    "θ": r"\theta ",
+    "α": r"\alpha ",
+    "β": r"\beta ",
+    "γ": r"\gamma ",
+    "λ": r"\lambda ",
+    "μ": r"\mu ",
+    "φ": r"\varphi ",
+    "ω": r"\omega ",
+    "∞": r"\infty ",
+    "±": r"\pm ",
+    "∓": r"\mp ",
+    "°": "°",
+    "º": "°",
+    "˚": "°",
+    "∪": r"\cup ",
+    "∩": r"\cap ",
+    "∈": r"\in ",
+    "∅": r"\emptyset ",
+    "≤": "<=",
+    "≥": ">=",
+    "⩽": "<=",
+    "⩾": ">=",
+    "≠": "!=",
+    "≈": r"\approx ",
+    "ℝ": r"\mathbb{R}",
+    "…": r"\ldots ",
+    "′": "'",
+    "’": "'",
+    "∠": r"\angle ",
+    "⌊": r"\lfloor ",
+    "⌋": r"\rfloor ",
+    "⌈": r"\lceil ",
+    "⌉": r"\rceil ",
+    "\u00a0": " ",
+    "\u2009": r"\,",
+    "\u202f": r"\,",
+    "\u2007": r"\,",
+    "€": r"\$",
+    "£": r"\$",
+    "¥": r"\$",
 }
 _SUPERSCRIPTS: Final = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))
 _SUBSCRIPTS: Final = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
@@ -40,7 +77,9 @@ _TRANSLATION: Final = str.maketrans(_SIGNS)
 # JSON decoding turns \frac into a form feed and "rac"; a control sign before letters is
 # therefore the backslash and letter that it replaced.
 _DAMAGED: Final = re.compile("[\f\b](?=[a-z])|\t(?=ext|imes|heta|frac|an\\b)")
-_INVISIBLE: Final = re.compile("[\x00-\x08\x0e-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+_INVISIBLE: Final = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]"
+)
 _DOUBLED: Final = re.compile(
     r"(?<!\\)\\\\(?=(?:[dtc]?frac|sqrt|text|math|left|right|boxed|pi|infty|cdot|times|le|ge|pm|cup"
     r"|begin|end|in|circ|ldots)(?![a-z]))"
@@ -50,32 +89,40 @@ _NAMES: Final = {
     **dict.fromkeys(("dbinom", "tbinom"), r"\binom"),
     **dict.fromkeys(("le", "leq", "leqslant"), "<="),
     **dict.fromkeys(("ge", "geq", "geqslant"), ">="),
-    **{"lt": "<", "gt": ">", "ne": "!=", "neq": "!=", "lbrace": r"\{", "rbrace": r"\}"},
+    "lt": "<",
+    "gt": ">",
+    "ne": "!=",
+    "neq": "!=",
+    "lbrace": r"\{",
+    "rbrace": r"\}",
     **dict.fromkeys(("times", "ast", "cdotp"), r"\cdot"),
-    **{"div": "/", "degree": "°", "varnothing": r"\emptyset", "dotsc": r"\ldots"},
-    **{"dots": r"\ldots", "cdots": r"\ldots", "phi": r"\varphi", "colon": ":", "mid": "|"},
-    **{"dotsm": r"\ldots", "dotsb": r"\ldots", "epsilon": r"\varepsilon"},
+    "div": "/",
+    "degree": "°",
+    "varnothing": r"\emptyset",
+    "dotsc": r"\ldots",
+    "dots": r"\ldots",
+    "cdots": r"\ldots",
+    "phi": r"\varphi",
+    "colon": ":",
+    "mid": "|",
+    "dotsm": r"\ldots",
+    "dotsb": r"\ldots",
+    "epsilon": r"\varepsilon",
     **dict.fromkeys(("lvert", "rvert", "vert"), "|"),
-    **dict.fromkeys(("lbrack",), "["),
-    **dict.fromkeys(("rbrack",), "]"),
-    **dict.fromkeys(("quad", "qquad", "enspace", "thinspace", "space", "hfill", "newline"), " "),
-    **dict.fromkeys(
-        ("left", "right", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "biggl")
-        + ("biggr", "Biggl", "Biggr", "displaystyle", "textstyle", "limits", "nolimits")
-        + ("boldsymbol", "mathbf", "mathit", "bf", "it", "rm", "mathsf", "bm", "pmb", "strut")
-        + ("mathstrut", "mathcal", "mathord", "mathrel", "middle", "overline", "vec", "left."),
-        "",
-    ),
-    **dict.fromkeys(
-        ("textbf", "textrm", "textnormal", "mbox", "hbox", "mathrm", "operatorname", "textit")
-        + ("texttt", "textsf", "emph"),
-        r"\text",
-    ),
+    "lbrack": "[",
+    "rbrack": "]",
+    **dict.fromkeys(SPACE_COMMANDS, " "),
+    **dict.fromkeys(DROPPED_COMMANDS, ""),
+    **dict.fromkeys(TEXT_COMMANDS, r"\text"),
 }
 _COMMAND: Final = re.compile(r"\\\\|\\(q?quad(?=[a-z]_)|[A-Za-z]+)\*?")
 _SPACING: Final = re.compile(r"(?<!\\)\\[,;:> !]|~|&nbsp;")
 _LONG_DIGITS: Final = r"(?=\d{3}(?!\d))"
-_GROUPED: Final = re.compile(rf"(?<=\d)(?:\{{,\}}|,\\!|\\,|,(?=\\!)|\{{,\\!\}})\s*(?:\\!)?\s*{_LONG_DIGITS}")
+_GROUPED: Final = re.compile(
+    rf"(?<=\d)(?:\{{,\}}|,\\!|\\,|,(?=\\!)|\{{,\\!\}})\s*(?:\\!)?\s*{_LONG_DIGITS}"
+)
+_PLAIN_MIXED: Final = re.compile(r"(?<![\d.,)}\]])(\d{1,9}) (\d{1,9}) ?/ ?(\d{1,9})(?![\d.])")
+_BLACKBOARD: Final = re.compile(r"\\mathbb\s*\{?\s*([A-Z])\s*\}?")
 _SPACED_GROUPS: Final = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d])")
 _DEGREE: Final = re.compile(r"\^\s*(?:\\circ(?![a-z])|\{\s*\\circ\s*\}|°)")
 _WORD: Final = re.compile(r"\\text\s*\{\s*(and|or|percent|pct|percentage)\s*\}")
@@ -85,16 +132,20 @@ _LOOSE_SPACE: Final = re.compile(r" (?![0-9A-Za-z])|(?<![0-9A-Za-z]) ")
 
 
 def fold(text: str) -> str:
-    """Returns `text` in the one spelling that the rest of grading reads.
+    r"""Returns `text` in the one spelling that the rest of grading reads.
 
-    Spaces are single, `\\left…\\right`, fonts and delimiter sizes are gone, all text commands
-    are `\\text`, relations are `<= >= != < > =`, degrees are `°`, digit groups are closed up
+    Spaces are single, `\left…\right`, fonts and delimiter sizes are gone, all text commands
+    are `\text`, relations are `<= >= != < > =`, degrees are `°`, digit groups are closed up
     where a thin space, `{,}` or a space in every group of three says so. Commas are left to
     the reader, for whom `1,000` may be a number or a pair.
     """
     if not text.isascii():
-        text = _SUPER_RUN.sub(lambda m: "^{" + "".join(map(_SUPERSCRIPTS.__getitem__, m[0])) + "}", text)
-        text = _SUB_RUN.sub(lambda m: "_{" + "".join(map(_SUBSCRIPTS.__getitem__, m[0])) + "}", text)
+        text = _SUPER_RUN.sub(
+            lambda m: "^{" + "".join(map(_SUPERSCRIPTS.__getitem__, m[0])) + "}", text
+        )
+        text = _SUB_RUN.sub(
+            lambda m: "_{" + "".join(map(_SUBSCRIPTS.__getitem__, m[0])) + "}", text
+        )
         text = _ROOT.sub(_spell_root, text)
         text = _FRACTIONS.sub(_spell_fraction, text.translate(_TRANSLATION))
         text = unicodedata.normalize("NFKC", text).translate(_TRANSLATION)
@@ -107,9 +158,10 @@ def fold(text: str) -> str:
         text = _COMMAND.sub(lambda m: _NAMES.get(m[1] or "", m[0]), text)
         text = _GROUPED.sub("", text)
         text = _SPACING.sub(" ", text)
-        text = _WORD.sub(r" \1 ", text)
+        text = _BLACKBOARD.sub(r"\\mathbb{\1}", _WORD.sub(r" \1 ", text))
     text = _PERCENT.sub("%", _DEGREE.sub("°", text))
     text = _SPACES.sub(" ", text).strip()
+    text = _PLAIN_MIXED.sub(r"\1\\frac{\2}{\3}", text)
     return _SPACED_GROUPS.sub(lambda m: m[0].replace(" ", ""), text)
 
 
@@ -122,12 +174,12 @@ def spelling(folded: str) -> str:
 
 
 def _spell_fraction(match: re.Match[str]) -> str:
-    """`½` becomes `\\frac{1}{2}`."""
+    r"""`½` becomes `\frac{1}{2}`."""
     above, _, below = unicodedata.normalize("NFKC", match[0]).partition("\u2044")
     return rf"\frac{{{above}}}{{{below}}}"
 
 
 def _spell_root(match: re.Match[str]) -> str:
-    """`√12` becomes `\\sqrt{12}`; before a bracket the command alone is enough."""
+    r"""`√12` becomes `\sqrt{12}`; before a bracket the command alone is enough."""
     command = r"\sqrt" if match[1] == "√" else r"\sqrt[3]"
     return f"{command}{{{match[2]}}}" if match[2] else command

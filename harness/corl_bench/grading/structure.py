@@ -5,9 +5,10 @@ r"""What kind of thing an answer is: a number, a pair, an interval, a set, an eq
 differences matter is `comparison`'s business. What cannot be read as mathematics becomes
 `Words`, so reading never fails on any text.
 
-    >>> read("(1,2)")
-    Sequence(opening='(', closing=')', items=(...))
-    >>> read("12\\text{ cm}").unit
+    >>> pair = read("(1,2]")
+    >>> pair.opening, pair.closing, len(pair.items)
+    ('(', ']', 2)
+    >>> read(r"12\text{ cm}").unit
     'cm'
 """
 
@@ -19,6 +20,7 @@ from typing import Final
 
 from corl_bench.grading.expression import Expression, ParseError, Step, parse
 from corl_bench.grading.normalise import spelling
+from corl_bench.grading.vocabulary import BASE_WORDS, COUNTED, NUMBER_WORDS, SCALES, UNITS
 
 MAX_DEPTH: Final = 12
 MAX_ITEMS: Final = 10_000
@@ -89,13 +91,14 @@ _DECIMAL: Final = re.compile(r"([-+]?)(\d{0,2000}(?:\.\d{1,2000})?)\.?")
 _THOUSANDS: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
 _DIGIT_GROUPS: Final = re.compile(r"(?<![\d,.])[1-9]\d{0,2}(?:,\d{3})+(?!\d|,\d)")
 _BASED: Final = re.compile(r"(-?[0-9A-Za-z]{1,200})_(?:\{(?:\\text\{)?(\d{1,2}|[a-z]+)\}?\}|(\d))")
-_BASE_WORDS: Final = {"two": 2, "three": 3, "five": 5, "eight": 8, "ten": 10}
 _MATRIX: Final = re.compile(
     r"(?:\[|\(|\\\{)?\s*\\begin\{([pbvBV]?matrix|smallmatrix|array)\}(?:\{[lcr| ]*\})?(.*?)"
     r"\\end\{\1\}\s*(?:\]|\)|\\\})?",
     re.DOTALL,
 )
-_RELATION: Final = re.compile(r"<=|>=|!=|<|>|=|\\in(?![a-z])|\\approx(?![a-z])|\\sim(?![a-z])|\\equiv(?![a-z])")
+_RELATION: Final = re.compile(
+    r"<=|>=|!=|<|>|=|\\in(?![a-z])|\\approx(?![a-z])|\\sim(?![a-z])|\\equiv(?![a-z])"
+)
 _RELATION_NAMES: Final = {"\\in": "in", "\\approx": "approx", "\\sim": "approx", "\\equiv": "="}
 _CONJUNCTION: Final = re.compile(r"(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])")
 _TEXT_UNIT: Final = re.compile(
@@ -105,20 +108,14 @@ _PLAIN_UNIT: Final = re.compile(
     r"(-?(?:\\\$)?[\d,]*\.?\d+(?:/\d+)?|\S.*?[\d})])\s*"
     r"([A-Za-z][A-Za-z/ ]*[A-Za-z]|[A-Za-z]|\")(\^\s*\{?([23])\}?)?\.?"
 )
-_KNOWN_UNITS: Final = frozenset(
-    "cm mm km m in ft yd mi inch inches foot feet yard yards mile miles meter meters metre metres"
-    " centimeters centimeter millimeters kilometers kilometer g kg mg gram grams kilogram"
-    " kilograms lb lbs pound pounds ounce ounces oz s sec second seconds min minute minutes h hr"
-    " hrs hour hours day days week weeks month months year years unit units dollar dollars cent"
-    " cents euro euros degree degrees radian radians liter liters litre litres ml l gallon"
-    " gallons mph kph people students ways points times percent square cubic sq cu".split()
-)
-_SCALES: Final = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 _MONEY: Final = re.compile(r"\\?\$")
-_INTERVAL_ENDS: Final = {"(": ")]", "[": ")]"}
+_DOLLAR: Final = re.compile(r"(?<!\\)\$")
 _PLUS_MINUS: Final = re.compile(r"\\(pm|mp)(?![a-z])")
-_WORD: Final = re.compile(r"[A-Za-z]{3,}")
-_SET_BUILDER: Final = re.compile(r"\\\{.*(?:\||:).*\\\}", re.DOTALL)
+_ANGLE_FUNCTION: Final = re.compile(r"sin|cos|tan|cot|sec|csc")
+_WORD: Final = re.compile(r"[A-Za-z]{3,}|[Nn]o|NO")
+_SET_BUILDER: Final = re.compile(
+    r"\\\{\s*[a-z](?:\s*\\in\s*\\mathbb\{R\})?\s*[|:]\s*([^|]+)\\\}", re.DOTALL
+)
 
 
 def read(text: str, depth: int = 0) -> Value:
@@ -151,7 +148,7 @@ def plain_number(text: str) -> Expression | None:
 
 
 def unwrap(text: str) -> str:
-    """Takes off what only frames an answer: `$…$`, `\\boxed{…}`, `\\text{…}`, `**…**`, a full stop."""
+    r"""Takes off what only frames an answer: `$…$`, `\boxed{…}`, `\text{…}`, `**…**`."""
     for _ in range(8):
         text = text.strip()
         before = text
@@ -172,6 +169,9 @@ def unwrap(text: str) -> str:
                 inner = text[len(left) : -len(right)].strip()
                 text = inner[1:-1] if _is_group(inner, 0) and "," in inner else inner
                 break
+        dollars = text.count("$") - text.count("\\$")
+        if 0 < dollars < 20 and dollars % 2 == 0:
+            text = _DOLLAR.sub("", text)
         for command in ("\\boxed", "\\fbox", "\\text", "\\mathbb"):
             if text.startswith(command) and _is_group(text, len(command)):
                 text = text[text.index("{") + 1 : -1]
@@ -252,7 +252,10 @@ def _name_list(items: list[Value]) -> Value:
             and isinstance(item.sides[1], Sequence)
             and not item.sides[1].opening
         ):
-            flat += [Relation((item.sides[0], v), ("=",), (item.names[0], "")) for v in item.sides[1].items]
+            flat += [
+                Relation((item.sides[0], v), ("=",), (item.names[0], ""))
+                for v in item.sides[1].items
+            ]
         else:
             flat.append(item)
     return Sequence("", "", tuple(flat))
@@ -321,8 +324,10 @@ def _read_brackets(text: str, depth: int) -> Value | None:
         return Sequence("{", "}", ())
     if text.startswith("\\{") and text.endswith("\\}"):
         opening, inner, closing = "{", text[2:-2], "}"
-        if not _closes_at_end(text) or _SET_BUILDER.fullmatch(text):
+        if not _closes_at_end(text):
             return None
+        if (builder := _SET_BUILDER.fullmatch(text)) is not None:
+            return read(builder[1], depth + 1)
     elif text[0] in "([{" and text[-1] in ")]}" and _closes_at_end(text):
         opening, inner, closing = text[0], text[1:-1], text[-1]
     elif ":" in text:
@@ -383,7 +388,7 @@ def _read_scalar(text: str, depth: int) -> Value:
     match = _BASED.fullmatch(text)
     if match and any(c.isdigit() for c in match[1]):
         name = match[2] or match[3]
-        base = int(name) if name.isdigit() else _BASE_WORDS.get(name, 0)
+        base = int(name) if name.isdigit() else BASE_WORDS.get(name, 0)
         if 2 <= base <= 36 and (match[1].lstrip("-").isdigit() or base > 10):
             return Based(match[1].upper().lstrip("0") or "0", base)
     money = _MONEY.sub("", text) if text.count("$") == 1 else text
@@ -395,7 +400,7 @@ def _read_scalar(text: str, depth: int) -> Value:
     if text.endswith("%"):
         value = read(text[:-1], depth + 1)
         return Scalar(value.expression, "", True) if isinstance(value, Scalar) else Words(text)
-    if text.endswith("°"):
+    if text.endswith("°") and not _ANGLE_FUNCTION.search(text):
         value = read(text[:-1], depth + 1)
         if isinstance(value, Scalar):
             return Scalar(value.expression, "", False, True)
@@ -403,11 +408,17 @@ def _read_scalar(text: str, depth: int) -> Value:
     if united is not None:
         return united
     if _WORD.fullmatch(text):
-        return Words(text)
+        number = NUMBER_WORDS.get(text.lower())
+        return Scalar((Step("num", number),)) if number else Words(text)
     try:
         return Scalar(parse(text))
     except ParseError:
         return Words(text)
+
+
+def is_unit(word: str) -> bool:
+    """Whether a word is a unit of measure, singular or plural, or is counted like one."""
+    return word in UNITS or word.removesuffix("s") in UNITS or word in COUNTED
 
 
 def _read_unit(text: str, depth: int) -> Scalar | None:
@@ -426,15 +437,13 @@ def _read_unit(text: str, depth: int) -> Scalar | None:
         words = unit.replace("/", " ").split()
         number = plain_number(match[1].replace("\\$", ""))
         spaced = len(words[0]) > 1 or match[1] + " " in text or bool(power)
-        known = words[0] in _KNOWN_UNITS and spaced
+        known = is_unit(words[0]) and spaced
         if number is None and not known:
             return None
-        if not known and (
-            len(words) > 5 or any(len(w) < 2 and w not in _KNOWN_UNITS for w in words)
-        ):
+        if not known and (len(words) > 5 or any(len(w) < 2 and not is_unit(w) for w in words)):
             return None
-        if words[0] in _SCALES and number is not None:
-            scale = (Step("num", str(_SCALES[words[0]])), Step("mul", "", 2))
+        if words[0] in SCALES and number is not None:
+            scale = (Step("num", str(SCALES[words[0]])), Step("mul", "", 2))
             return Scalar((*number, *scale), " ".join(words[1:]))
         value = read(match[1], depth + 1)
     if not isinstance(value, Scalar):

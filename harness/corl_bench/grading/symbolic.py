@@ -17,7 +17,8 @@ from typing import Any, Final, Literal
 
 from corl_bench.grading.approximation import letters, sample
 from corl_bench.grading.expression import MAX_STEPS, Expression, Step
-from corl_bench.grading.identity import Undefined
+from corl_bench.grading.identity import TooLarge, Undefined
+from corl_bench.grading.vocabulary import FUNCTIONS
 
 Outcome = Literal["equal", "unequal", "unknown"]
 
@@ -26,10 +27,7 @@ _POINTS: Final = 6
 _MAX_MAGNITUDE: Final = 1e12
 """Largest log2 of a number that is worked out, in bits; the number itself is never stored."""
 _MAX_SYMBOLIC: Final = 400
-
-
-class TooLarge(Exception):
-    """No float of any precision holds the value; sympy could only try to write it out."""
+_MAX_WHOLE: Final = 2000
 
 
 def settle(left: Expression, right: Expression) -> Outcome:
@@ -38,7 +36,7 @@ def settle(left: Expression, right: Expression) -> Outcome:
         return "unknown"
     try:
         outcome = _by_digits(left, right)
-    except TooLarge:
+    except TooLarge:  # sympy could only try to write it out
         return "unknown"
     if outcome == "unknown" and len(left) + len(right) <= _MAX_SYMBOLIC:
         outcome = _by_algebra(left, right)
@@ -46,38 +44,51 @@ def settle(left: Expression, right: Expression) -> Outcome:
 
 
 def _by_digits(left: Expression, right: Expression) -> Outcome:
-    """Compares to many digits at up to six points; branches are left to the tame ones."""
-    extra = sum(len(s.value) for s in (*left, *right) if s.op == "num" and len(s.value) > 4)
-    constant = not (letters(left) | letters(right))
-    verdicts: list[tuple[bool, bool]] = []
-    for seed in range(1 if constant else _POINTS):
-        try:
-            coarse, fine = (_difference(left, right, seed, d + extra) for d in _DIGITS)
-        except (Undefined, ArithmeticError, ValueError, TypeError):
-            continue
-        verdicts.append((coarse[0] and fine[0], fine[1] or constant))
-        if not verdicts[-1][0] and verdicts[-1][1]:
-            return "unequal"
-    tame = [same for same, is_tame in verdicts if is_tame] or [same for same, _ in verdicts]
-    if not tame:
-        return "unknown"
-    if not all(tame):
-        return "unequal"
-    return "equal" if constant or len(verdicts) >= 2 else "unknown"
+    """Compares to many digits at up to six points.
 
-
-def _difference(left: Expression, right: Expression, seed: int, digits: int) -> tuple[bool, bool]:
-    """Whether both sides agree to all but the last 20 digits, and whether no branch was met."""
-    import mpmath
+    A point at which a branch was chosen counts only where there is no other. Two values agree
+    where their distance shrinks with the precision, for then it is rounding, and differ where
+    it stays.
+    """
+    import mpmath  # type: ignore[import-untyped]  # a part of sympy, as untyped as it
 
     context = mpmath.mp.clone()
-    context.dps = digits
+    extra = sum(len(s.value) for s in (*left, *right) if s.op == "num" and len(s.value) > 4)
+    constant = not (letters(left) | letters(right))
+    plain: list[bool] = []
+    branched: list[bool] = []
+    for seed in range(1 if constant else _POINTS):
+        try:
+            context.dps = _DIGITS[0] + extra
+            coarse, _, _ = _distance(context, left, right, seed)
+            context.dps = _DIGITS[1] + extra
+            fine, size, tame = _distance(context, left, right, seed)
+        except TooLarge:
+            raise
+        except (ArithmeticError, ValueError, TypeError):
+            continue
+        found = plain if tame or constant else branched
+        if fine <= size * context.mpf(10) ** (20 - context.dps) or fine <= coarse * 1e-30:
+            found.append(True)
+        elif abs(fine - coarse) <= fine / 10:
+            found.append(False)
+            if found is plain:
+                return "unequal"
+    decided = plain or branched
+    if not decided:
+        return "unknown"
+    if not all(decided):
+        return "unequal"
+    return "equal" if constant or len(decided) >= 2 else "unknown"
+
+
+def _distance(
+    context: Any, left: Expression, right: Expression, seed: int
+) -> tuple[Any, Any, bool]:
+    """How far apart both sides are, how large they are, and whether no branch was chosen."""
     one, tame_one = _evaluate(context, left, seed)
     other, tame_other = _evaluate(context, right, seed)
-    size = max(abs(one), abs(other))
-    gap = abs(one - other)
-    scale = size if min(abs(one), abs(other)) > context.mpf(10) ** -20 else max(size, 1)
-    return bool(gap <= scale * context.mpf(10) ** (20 - digits)), tame_one and tame_other
+    return abs(one - other), max(abs(one), abs(other)), tame_one and tame_other
 
 
 def _evaluate(context: Any, expression: Expression, seed: int) -> tuple[Any, bool]:
@@ -135,7 +146,7 @@ def _numeric_step(context: Any, step: Step, operands: list[Any]) -> tuple[Any, b
 
 
 def _sum(context: Any, a: Any, b: Any) -> Any:
-    """a + b, unless one is so small beside the other that no digit of it would be left."""
+    """Adds, unless one is so small beside the other that no digit would be left of it."""
     if a != 0 and b != 0:
         ratio = abs(a) / abs(b)
         limit = context.mpf(10) ** (context.dps - 25)
@@ -168,7 +179,9 @@ def _numeric_power(context: Any, base: Any, exponent: Any) -> tuple[Any, bool]:
             if abs(exponent * below - above) < context.mpf(10) ** (5 - context.dps):
                 root = abs(base) ** exponent
                 return (-root if int(above) % 2 else root), True
-    return context.power(base, exponent), whole or (_is_real(context, base) and context.re(base) > 0)
+    return context.power(base, exponent), whole or (
+        _is_real(context, base) and context.re(base) > 0
+    )
 
 
 def _numeric_function(context: Any, name: str, operands: list[Any]) -> tuple[Any, bool]:
@@ -205,9 +218,10 @@ def _numeric_function(context: Any, name: str, operands: list[Any]) -> tuple[Any
     return getattr(context, plain)(x), name not in ("arcsin", "arccos") or abs(x) <= 1
 
 
-_NUMERIC: Final = frozenset(
-    "sin cos tan sec csc cot sinh cosh tanh coth asin acos atan exp".split()
-)
+_NUMERIC: Final = {
+    *("sin", "cos", "tan", "sec", "csc", "cot", "sinh", "cosh", "tanh", "coth"),
+    *("asin", "acos", "atan", "exp"),
+}
 
 
 def _by_algebra(left: Expression, right: Expression) -> Outcome:
@@ -219,7 +233,7 @@ def _by_algebra(left: Expression, right: Expression) -> Outcome:
         if difference.has(sympy.nan, sympy.zoo, sympy.oo):
             return "unknown"
         simplified = sympy.simplify(difference)
-    except (Undefined, ArithmeticError, ValueError, TypeError, AttributeError, RecursionError):
+    except (ArithmeticError, ValueError, TypeError, AttributeError, RecursionError):
         return "unknown"
     if simplified == 0:
         return "equal"
@@ -227,10 +241,16 @@ def _by_algebra(left: Expression, right: Expression) -> Outcome:
 
 
 _SYMPY_NAMES: Final = {
-    **{name: name for name in "sin cos tan sec csc cot sinh cosh tanh coth exp sqrt".split()},
-    **{"arcsin": "asin", "arccos": "acos", "arctan": "atan", "log": "log", "ln": "log"},
-    **{"abs": "Abs", "floor": "floor", "ceil": "ceiling", "binom": "binomial"},
-    **{"max": "Max", "min": "Min", "fact": "factorial"},
+    **{name: name for name in FUNCTIONS.values() if name not in ("lcm", "gcd")},
+    "arcsin": "asin",
+    "arccos": "acos",
+    "arctan": "atan",
+    "ln": "log",
+    "abs": "Abs",
+    "ceil": "ceiling",
+    "binom": "binomial",
+    "max": "Max",
+    "min": "Min",
 }
 
 
@@ -251,7 +271,9 @@ def _sympy_leaf(sympy: Any, step: Step) -> Any:
         return sympy.Rational(step.value)
     if step.op == "var":
         return sympy.Symbol(step.value, positive=True)
-    return {"pi": sympy.pi, "e": sympy.E, "i": sympy.I, "oo": sympy.oo}[step.value]
+    if step.value == "oo":
+        raise Undefined("infinity")
+    return {"pi": sympy.pi, "e": sympy.E, "i": sympy.I}[step.value]
 
 
 def _sympy_step(sympy: Any, step: Step, operands: list[Any]) -> Any:
@@ -271,9 +293,11 @@ def _sympy_step(sympy: Any, step: Step, operands: list[Any]) -> Any:
     if op == "degree":
         return sympy.Mul(a, sympy.pi, sympy.Rational(1, 180))
     if op == "pow":
-        return sympy.Pow(a, b, evaluate=_small_power(a, b))
+        _check_power(a, b)
+        return sympy.Pow(a, b)
     if op == "fact":
-        return sympy.factorial(a, evaluate=not (a.is_Integer and abs(a) > 2000))
+        _check_whole(a)
+        return sympy.factorial(a)
     if op == "call":
         return sympy.Function(f"call {step.value}")(*operands)
     name = step.value
@@ -283,14 +307,24 @@ def _sympy_step(sympy: Any, step: Step, operands: list[Any]) -> Any:
         return sympy.Pow(b, 1 / a)
     if name not in _SYMPY_NAMES:
         raise Undefined("an unknown function")
-    if name == "binom" and any(v.is_Integer and abs(v) > 2000 for v in operands):
-        raise Undefined("too large")
+    if name == "binom":
+        for value in operands:
+            _check_whole(value)
     return getattr(sympy, _SYMPY_NAMES[name])(*operands)
 
 
-def _small_power(base: Any, exponent: Any) -> bool:
-    """Whether a power is worked out; a larger one stays as it is written."""
-    if not (base.is_Rational and exponent.is_Rational):
-        return bool(not exponent.is_Rational or abs(exponent) <= 1000)
-    bits = max(int(base.p).bit_length(), int(base.q).bit_length())
-    return bool(bits * abs(exponent) <= 20_000)
+def _check_whole(value: Any) -> None:
+    """Keeps factorials and binomials of large numbers from being written out."""
+    if value.is_number and abs(value) > _MAX_WHOLE:
+        raise TooLarge
+
+
+def _check_power(base: Any, exponent: Any) -> None:
+    """Keeps powers from being written out whose digits would fill the memory."""
+    if not exponent.is_number:
+        return
+    size = abs(exponent)
+    if base.is_Rational:
+        size = size * max(int(base.p).bit_length(), int(base.q).bit_length(), 1) / 20
+    if not size <= 1000:
+        raise TooLarge

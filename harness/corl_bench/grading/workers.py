@@ -26,13 +26,20 @@ from corl_bench.grading.expression import Expression
 Settlement = Literal["equal", "unequal", "unknown", "timeout"]
 
 MAX_WORKERS: Final = max(1, min(4, os.cpu_count() or 1))
-CPU_LIMIT_S: Final = 1.2
+CPU_LIMIT_S: Final = 1.5
 """CPU seconds of one comparison, imports of sympy included."""
 WALL_LIMIT_S: Final = 20.0
 """Wall seconds after which a comparison that uses no CPU is given up."""
 MEMORY_LIMIT_BYTES: Final = 512 * 1024 * 1024
 JOBS_PER_WORKER: Final = 300
 """A worker is replaced after so many jobs, so that sympy's caches do not grow for ever."""
+
+
+_ANSWERS: Final[dict[str, Settlement]] = {
+    "equal": "equal",
+    "unequal": "unequal",
+    "unknown": "unknown",
+}
 
 
 class WorkerDied(Exception):
@@ -115,57 +122,70 @@ class Worker:
 
 
 class Pool:
-    """Idle workers, and how many more may run."""
+    """The workers that run, those of them that wait for a job, and room for a few more."""
 
     def __init__(self) -> None:
         self._slots = threading.BoundedSemaphore(MAX_WORKERS)
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
+        self._running: list[Worker] = []
 
     def settle(self, line: bytes) -> Settlement:
         """Has one job answered, by at most two workers."""
         with self._slots:
             for _ in range(2):
-                worker = self._take()
+                try:
+                    worker = self._take()
+                except OSError:
+                    continue  # no process could be started
                 try:
                     answer = worker.ask(line)
                 except WorkerDied as death:
+                    self._forget(worker)
                     if death.overran:
                         return "timeout"
                     continue
                 except BaseException:
-                    worker.close()  # interrupted half-way: its next answer would be this job's
+                    self._forget(worker)  # interrupted half-way: its next answer is this job's
                     raise
                 self._give_back(worker)
-                if answer == "equal" or answer == "unequal" or answer == "unknown":
-                    return answer
-                return "timeout"
+                return _ANSWERS.get(answer, "timeout")
             return "timeout"
 
     def _take(self) -> Worker:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        return Worker()
+        worker = Worker()
+        with self._lock:
+            self._running.append(worker)
+        return worker
+
+    def _forget(self, worker: Worker) -> None:
+        with self._lock:
+            if worker in self._running:
+                self._running.remove(worker)
+        worker.close()
 
     def _give_back(self, worker: Worker) -> None:
         if worker.jobs >= JOBS_PER_WORKER:
-            worker.close()
+            self._forget(worker)
             return
         with self._lock:
             self._idle.append(worker)
 
     def close(self) -> None:
-        """Ends all idle workers."""
+        """Kills all workers, busy ones too; whoever waits for one is served by a new one."""
         with self._lock:
-            idle, self._idle = self._idle, []
-        for worker in idle:
-            worker.close()
+            running, self._running, self._idle = self._running, [], []
+        for worker in running:
+            worker.process.kill()
+            worker.process.wait()
 
     def process_ids(self) -> list[int]:
-        """The workers that now wait for a job."""
+        """The workers that run now."""
         with self._lock:
-            return [worker.process.pid for worker in self._idle]
+            return [worker.process.pid for worker in self._running]
 
 
 _pool = Pool()
@@ -176,13 +196,13 @@ def settle(left: Expression, right: Expression) -> Settlement:
     return _pool.settle(json.dumps([left, right]).encode("ascii") + b"\n")
 
 
-def idle_process_ids() -> list[int]:
-    """Process ids of the workers that now wait for a job."""
+def process_ids() -> list[int]:
+    """Process ids of the workers that run now, busy or idle."""
     return _pool.process_ids()
 
 
 def close() -> None:
-    """Ends all idle workers; the next comparison that needs one starts it again."""
+    """Ends all workers; the next comparison that needs one starts it again."""
     _pool.close()
 
 

@@ -95,9 +95,12 @@ def interval(bounds: tuple[float, float]) -> str:
 
 
 def seconds(value: float) -> str:
-    """Seconds with the digits that matter: 0.012 s, 1.4 s, 87 s."""
+    """Seconds with the digits that matter: 0.012 s, 1.4 s, 87 s.
+
+    Nothing takes no time: recordings that came without times have zeros, shown as a dash.
+    """
     if value == 0:
-        return "0 s"
+        return "–"
     if value < 0.0995:
         return f"{value:.3f} s"
     return f"{value:.1f} s" if value < 9.95 else f"{value:,.0f} s"

@@ -1,8 +1,8 @@
 """The report of a run: one HTML file that needs nothing else.
 
 It makes no request: style, script and data stand in the file, and its content security policy
-allows nothing but that style and that script (by its digest). Whatever models, users and files
-said is text: escaped by the template, or put in place as text by the script.
+allows inline style and that one script, by its digest, and nothing else. Whatever models, users
+and files said is text: escaped by the template, or put in place as text by the script.
 
     path = write_report(Path("runs/demo"))       # runs/demo/report.html
 """
@@ -342,7 +342,8 @@ def _facts(manifest: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts: list[tuple[str, str]] = []
 
     def walk(path: tuple[str, ...], value: Any) -> None:
-        if path in (("command",), ("pool", "experts")):
+        # Shown elsewhere, or (the run's identity) a repetition of the rest.
+        if path in (("command",), ("pool", "experts"), ("identity",)):
             return
         if isinstance(value, Mapping):
             for name, inner in value.items():

@@ -147,9 +147,11 @@ def _facts(summary: Summary) -> list[str]:
 
 
 def _totals(summary: Summary) -> list[str]:
+    stored = summary.billed_cost_usd < summary.list_cost_usd
     totals = [
-        f"List cost {display_usd(summary.list_cost_usd)} · billed by this run"
-        f" {display_usd(summary.billed_cost_usd)} · {counted(summary.attempts, 'attempt')}"
+        f"{counted(summary.attempts, 'attempt')} · list cost {display_usd(summary.list_cost_usd)}"
+        f" · billed {display_usd(summary.billed_cost_usd)}"
+        f"{' (stored replies bill nothing again)' if stored else ''}"
     ]
     if summary.unsettled_attempts:
         totals.append(

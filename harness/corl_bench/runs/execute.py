@@ -173,7 +173,7 @@ async def _make(
         experts=plan.pool.experts,
         caller=caller,
         sample=job.sample,
-        seed=f"{plan.seed}|{job.key}",
+        seed=plan.seed,
         oracle=job.system.is_oracle,
     )
     response: str | None = None

@@ -26,6 +26,9 @@ Row: TypeAlias = tuple[Scalar, ...]
 
 _SAMPLES = 3
 _LARGEST_EXPONENT = 400
+_LARGEST_BASE = 1e40
+"""Beyond these a power is left unread rather than computed: golds hold none, and it could take
+for ever."""
 _TOLERANCE = 1e-9
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|\d+\.\d+|\.\d+|\d+|[A-Za-z]|\S")
 _NOISE = re.compile(
@@ -56,7 +59,7 @@ def read(latex: str) -> Value | None:
         text = text.replace(",", "")
     try:
         return _read(text.strip())
-    except (_UnreadableError, ZeroDivisionError, OverflowError, ValueError):
+    except (_UnreadableError, ZeroDivisionError, OverflowError, ValueError, RecursionError):
         return None
 
 
@@ -66,14 +69,10 @@ def same(first: Value | None, second: Value | None) -> bool:
         return False
     if len(first.rows) != len(second.rows):
         return False
-    ours, theirs = first.rows, second.rows
-    if first.shape in ("{}", "list"):
-        ours, theirs = sorted(ours, key=_by_size), sorted(theirs, key=_by_size)  # type: ignore[assignment]
+    unordered = first.shape in ("{}", "list")
+    ours = sorted(first.rows) if unordered else first.rows
+    theirs = sorted(second.rows) if unordered else second.rows
     return all(_equal(a, b) for a, b in zip(ours, theirs, strict=True))
-
-
-def _by_size(row: Row) -> tuple[float, ...]:
-    return tuple(map(float, row))
 
 
 def _equal(first: Row, second: Row) -> bool:
@@ -138,6 +137,8 @@ class _Parser:
         value = self._sum()
         if self._at < len(self._tokens):
             raise _UnreadableError
+        for quantity in value:
+            float(quantity)  # overflows here, where it is caught, rather than in a comparison
         return value
 
     def _peek(self) -> str:
@@ -247,10 +248,10 @@ def _apply(operation: Callable[..., Scalar], *rows: Row) -> Row:
 
 
 def _raise(base: Scalar, exponent: Scalar) -> Scalar:
-    if abs(exponent) > _LARGEST_EXPONENT or abs(base) > 10**60:
+    if abs(float(exponent)) > _LARGEST_EXPONENT or abs(float(base)) > _LARGEST_BASE:
         raise _UnreadableError
     if isinstance(exponent, Fraction) and exponent.denominator == 1:
         return base ** int(exponent)
     if base < 0:
         raise _UnreadableError
-    return float(base) ** float(exponent)
+    return math.pow(base, exponent)

@@ -28,10 +28,12 @@ MOST = 8
 """Distractors of a problem, where it is not multiple choice."""
 
 _LETTERS = "ABCDE"
-_LARGEST_CONTEST_ANSWER = 999
+_LONGEST = 1000
+"""Golds of more characters are no answers that a slip could vary."""
 _TRIES = 400
 """Candidates looked at before a gold is given up as too rigid to vary in its own form."""
 
+_CONTEST = re.compile(r"0|[1-9]\d{0,2}")
 _INTEGER = re.compile(r"-?\d+|-?\d{1,3}(?:,\d{3})+")
 _NUMBER = re.compile(r"(?<![_\d.])(?<!_\{)\d+(?:\.\d+)?")
 _SIGN = re.compile(r" [+-] |(?<![\w})\]])-(?=[\d\\A-Za-z])(?!\\infty)")
@@ -62,7 +64,8 @@ def distractors(problem: Problem) -> tuple[str, ...]:
     if problem.kind == "choice" and gold in _LETTERS and len(gold) == 1:
         return tuple(letter for letter in _LETTERS if letter != gold)
     kept = _Kept(problem)
-    for candidate in islice(chain(_slips(problem), _variants(gold)), _TRIES):
+    variants = _variants(gold) if len(gold) <= _LONGEST else iter(())
+    for candidate in islice(chain(_slips(problem), variants), _TRIES):
         kept.offer(candidate)
         if len(kept.answers) == MOST:
             return tuple(kept.answers)
@@ -80,22 +83,19 @@ class _Kept:
         gold = problem.answer.strip()
         self.answers: list[str] = []
         self._integer = _INTEGER.fullmatch(gold) is not None
-        self._signed = "-" in gold
-        self._contest = (
-            problem.kind == "integer" and gold.isdigit() and int(gold) <= _LARGEST_CONTEST_ANSWER
-        )
+        self._contest = problem.kind == "integer" and _CONTEST.fullmatch(gold) is not None
         value = read(gold)
         self._gold = value
         self._known = [] if value is None else [value]
         self._texts = {_squeezed(gold)}
         self._interval = problem.metadata.get("answer_type") == "interval" or (
-            value is not None and len(value.rows) == 2 and "[" in value.shape + value.shape[::-1]
+            value is not None and len(value.rows) == 2 and not {"[", "]"}.isdisjoint(value.shape)
         )
 
     def offer(self, candidate: str, *, strictly: bool = True) -> None:
         """Keeps the candidate if it is new; `strictly`, only if it has the form of the gold."""
         text = _squeezed(candidate)
-        if text in self._texts or (strictly or self._contest) and not self._fits(candidate):
+        if text in self._texts or ((strictly or self._contest) and not self._fits(candidate)):
             return
         value = read(candidate)
         if self._gold is not None and value is None:
@@ -111,7 +111,7 @@ class _Kept:
 
     def _fits(self, candidate: str) -> bool:
         if self._contest:
-            return candidate.isdigit() and int(candidate) <= _LARGEST_CONTEST_ANSWER
+            return _CONTEST.fullmatch(candidate) is not None
         if self._integer:
             return _INTEGER.fullmatch(candidate) is not None
         roots = (int(found[1]) for found in _ROOT.finditer(candidate))
@@ -136,7 +136,12 @@ def _squeezed(answer: str) -> str:
 
 
 def _slips(problem: Problem) -> list[str]:
-    return [str(slip) for slip in json.loads(problem.metadata.get("slips", "[]"))]
+    """What the generator left; a file of the user's may call something else by that name."""
+    try:
+        slips = json.loads(problem.metadata.get("slips", "[]"))
+    except ValueError:
+        return []
+    return [slip for slip in slips if isinstance(slip, str)] if isinstance(slips, list) else []
 
 
 def _variants(gold: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ def joint(experts: list[SimulatedExpert], cell: Cell, said: list[tuple[int, int]
         steady = expert.consistency
         probability *= sum(
             share[opinion]
-            * np.prod(
+            * math.prod(
                 [steady * (answer == opinion) + (1 - steady) * share[answer] for answer in own]
             )
             for opinion in range(cell.wrong_answers + 1)

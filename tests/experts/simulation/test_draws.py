@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import subprocess
 import sys
@@ -44,7 +45,7 @@ def _draws(
 
 def _near(count: int, total: int, probability: float) -> bool:
     """Within four and a half standard errors: wrong once in 150,000 comparisons."""
-    return abs(count - total * probability) <= 4.5 * (total * probability) ** 0.5 + 1
+    return abs(count - total * probability) <= 4.5 * math.sqrt(total * probability) + 1
 
 
 @pytest.mark.parametrize(

@@ -290,9 +290,11 @@ def test_the_report_says_simulated_and_writes_dollars_as_strings(report: Optimum
 
 def test_weights_of_cells_are_relative(sim_pool: Pool) -> None:
     cells = {Cell("Algebra", 1, 6): 1.0, Cell("AIME", 1, 6): 3.0}
-    budgets = [Budget("b", Decimal("0.001"))]
+    budgets = [Budget("b", Decimal("0.001"))] * 2  # one that is given twice counts once
     apart = [optimum(sim_pool, {c: 1.0}, budgets).budgets[0].optimum.reward for c in cells]
-    both = optimum(sim_pool, cells, budgets).budgets[0].optimum.reward
+    results = optimum(sim_pool, cells, budgets).budgets
+    assert len(results) == 1
+    both = results[0].optimum.reward
     assert both == pytest.approx((apart[0] + 3 * apart[1]) / 4, abs=1e-12)
 
 

@@ -10,6 +10,7 @@ from corl_bench.experts.base import Pool, Request, Sampling
 from corl_bench.experts.simulation.book import ProblemBook
 from corl_bench.experts.simulation.provider import SimulatedProvider
 from corl_bench.experts.simulation.tables import WRONG_ANSWERS, WRONG_LETTERS
+from corl_bench.grading import grade
 from corl_bench.types import Message, Problem
 
 
@@ -53,8 +54,13 @@ async def test_replies_hold_a_boxed_answer_or_visibly_fail(
                 assert boxed(reply.text) is None
             if reply.finish == "length":
                 assert reply.usage.output_tokens == limit
-            if boxed(reply.text) is None:
-                assert not any(character.isdigit() for character in reply.text)
+            verdict = grade(problem.answer, reply.text, kind=problem.kind)
+            answer = boxed(reply.text)
+            if answer is None:
+                assert verdict.status == "no_answer"
+                assert re.search(r"\d|\b[A-Za-z]\b", reply.text) is None
+            else:
+                assert verdict.correct == (answer == problem.answer)
     assert finishes == {"stop", "length", "refusal"}
     assert silent > 0
 
@@ -62,7 +68,8 @@ async def test_replies_hold_a_boxed_answer_or_visibly_fail(
 async def test_the_words_do_not_tell_right_from_wrong(
     sim_pool: Pool, problems: list[Problem], provider: SimulatedProvider
 ) -> None:
-    right, wrong = set(), set()
+    right: set[str] = set()
+    wrong: set[str] = set()
     for problem in problems:
         text = (await provider.send(request(sim_pool, "mini", problem))).text
         answer = boxed(text)
@@ -114,7 +121,7 @@ async def test_an_unknown_problem_is_answered_and_counted(
 ) -> None:
     stranger = Problem(id="?", text="Who wrote this?", answer="nobody")
     reply = await provider.send(request(sim_pool, "large", stranger))
-    assert boxed(reply.text) is None and "do not know" in reply.text
+    assert boxed(reply.text) is None and "not known" in reply.text
     assert reply.usage.output_tokens > 0
 
 

@@ -188,14 +188,14 @@ class _Sum:
     """Adds up one policy's expectations at one budget over chunks of cells."""
 
     def __init__(self, n_experts: int) -> None:
-        self.reward = self.accuracy = self.within = self.ticks = 0.0
+        self.reward = self.accuracy = self.over = self.ticks = 0.0
         self.calls = np.zeros(n_experts)
 
     def add(self, outlook: Outlook, weights: Floats, budget: int | None) -> None:
-        inside = slice(None) if budget is None else slice(0, budget + 1)
-        self.reward += float(weights @ outlook.right[:, inside].sum(axis=1))
+        beyond = outlook.right.shape[1] if budget is None else budget + 1
+        self.reward += float(weights @ outlook.right[:, :beyond].sum(axis=1))
         self.accuracy += float(weights @ outlook.right.sum(axis=1))
-        self.within += float(weights @ outlook.stopped[:, inside].sum(axis=1))
+        self.over += float(weights @ outlook.stopped[:, beyond:].sum(axis=1))
         self.ticks += float(weights @ outlook.mean_ticks)
         self.calls += weights @ outlook.calls
 
@@ -210,7 +210,7 @@ class _Yardstick:
         max_calls: int,
     ) -> None:
         self.simulation = simulation
-        self.budgets = tuple(budgets)
+        self.budgets = tuple(dict.fromkeys(budgets))
         self.max_calls = max_calls
         self.grid = make_grid(simulation, pool_name, budgets, max_calls)
         self._cells = sorted(weights, key=lambda cell: (cell.level, cell))
@@ -242,7 +242,7 @@ class _Yardstick:
             ticks = self.grid.ticks(budget)
             column = -1 if ticks is None else ticks
             self._by_max_calls[budget] += [
-                float(weights @ plan.best_reward[:, column]) for plan in (*bounded, full)
+                float(weights @ best.best_reward[:, column]) for best in (*bounded, full)
             ]
             self._sum("optimum", budget).add(outlooks[budget], weights, ticks)
             for name, outlook in singles.items():
@@ -299,7 +299,7 @@ class _Yardstick:
             reward=found.reward,
             accuracy=found.accuracy,
             mean_cost_usd=(Decimal(found.ticks) * self.grid.tick_usd).quantize(_MONEY_DIGITS),
-            violation_rate=0.0 if budget is None else max(0.0, 1 - found.within),
+            violation_rate=found.over,
             calls_by_expert={x.name: n for x, n in zip(experts, calls, strict=True)},
             calls=to_experts,
             strong_share=strong / to_experts if to_experts > 0 else 0.0,

@@ -1,7 +1,8 @@
 r"""The words of simulated replies.
 
 Invariant: the words depend on a number that knows nothing of right and wrong, and the only
-part of a reply that tells anything about the problem is the answer in the box.
+part of a reply that tells anything about the problem is the answer in the box. No letter stands
+alone outside the box: a reply without an answer must not read like the choice (A) or (I).
 
     >>> answer_text("42", 0).splitlines()[-1]
     'The final answer is $\\boxed{42}$.'
@@ -11,18 +12,18 @@ from __future__ import annotations
 
 _OPENINGS = (
     "Let me work through this step by step.",
-    "I start by writing down what is given and what is asked.",
+    "We start by writing down what is given and what is asked.",
     "We first restate the problem in symbols.",
-    "Let us look at the conditions one at a time.",
+    "Let us look at the conditions one by one.",
 )
 _MIDDLES = (
     "Each condition gives one relation between the quantities. Putting the relations together"
-    " leaves a single unknown, and solving for it gives the value.",
+    " leaves one unknown, and solving for it gives the value.",
     "Substituting the given values and simplifying removes everything but the quantity that we"
-    " want. Checking it against the conditions raises no contradiction.",
-    "The first step reduces the question to a standard one. Carrying the computation through"
-    " and collecting terms gives the result.",
-    "I consider the possible cases in turn. All but one are ruled out by the conditions, and the"
+    " want. Checking it against the conditions brings up no contradiction.",
+    "The first step reduces the question to one that is well known. Carrying the computation"
+    " through and collecting terms gives the result.",
+    "We consider the possible cases in turn. All but one are ruled out by the conditions, and the"
     " one that remains gives the result.",
 )
 _ENDINGS = (
@@ -31,12 +32,12 @@ _ENDINGS = (
     "So we get $\\boxed{%s}$.",
 )
 _DEAD_ENDS = (
-    "At this point the relations no longer determine the value, and I do not see how to finish.",
-    "The remaining case does not lead anywhere, so I cannot give a final answer.",
+    "At this point the relations no longer determine the value, and no way to finish is in sight.",
+    "The remaining case does not lead anywhere, so this attempt ends without any result.",
 )
 
-REFUSAL = "I'm sorry, but I can't help with this request."
-UNKNOWN = "I do not know this problem, so I cannot answer it."
+REFUSAL = "Sorry, but helping with this request is not possible."
+UNKNOWN = "This problem is not known here, so there is no result to give."
 
 
 def answer_text(answer: str, wording: int) -> str:
@@ -54,7 +55,8 @@ def no_answer_text(wording: int) -> str:
 def truncated_text(wording: int) -> str:
     """A worked reply that breaks off at the output limit."""
     middle = _pick(_MIDDLES, wording // 4)
-    return f"{_start(wording)}\n\n{middle[: len(middle) // 2]}"
+    half = middle[: len(middle) // 2].rpartition(" ")[0]
+    return f"{_start(wording)}\n\n{half}"
 
 
 def _start(wording: int) -> str:

@@ -61,7 +61,13 @@
         ...lines.map((line) => node("div", {}, ...line.split("\t").map((cell) => node("span", {}, cell)))),
       );
       tip.hidden = false;
-      const point = mark.getBoundingClientRect();
+      place();
+    }
+
+    // A point that the keyboard reaches may scroll into view after it is focused.
+    function place() {
+      if (!shown) return;
+      const point = shown.getBoundingClientRect();
       const box = tip.getBoundingClientRect();
       const left = point.left + point.width / 2 - box.width / 2;
       const above = point.top - box.height - 6;
@@ -71,15 +77,18 @@
 
     for (const mark of document.querySelectorAll(".mark")) {
       mark.addEventListener("pointerenter", () => show(mark));
-      mark.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") hide(); });
+      mark.addEventListener("pointerleave", (event) => {
+        if (event.pointerType !== "touch" && shown === mark && document.activeElement !== mark) hide();
+      });
       mark.addEventListener("focus", () => show(mark));
-      mark.addEventListener("blur", hide);
+      mark.addEventListener("blur", () => { if (shown === mark) hide(); });
     }
     for (const row of document.querySelectorAll("tr[data-row]")) {
       row.addEventListener("pointerenter", () => light(row.dataset.row, true));
       row.addEventListener("pointerleave", () => light(row.dataset.row, false));
     }
-    addEventListener("scroll", hide, { passive: true });
+    addEventListener("scroll", place, { passive: true });
+    addEventListener("resize", place);
     addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
   })();
 
@@ -215,6 +224,8 @@
       : `${found.length.toLocaleString("en")} ${found.length === 1 ? "problem" : "problems"}`
         + (pages > 1 ? `, ${from + 1} to ${from + visible.length} shown` : "")
         + ". Open one to read what was asked and answered.";
+    const room = scroller.clientWidth - 47 * used.length - 24;
+    area.style.setProperty("--opener-width", `${Math.max(220, Math.min(room, 620))}px`);
     head.replaceChildren(node("tr", {},
       node("th", { class: "problem", scope: "col" }, "Problem"),
       ...used.map((column) => node("th", { scope: "col" }, node("span", { title: columnName(column) },
@@ -238,7 +249,7 @@
     return node("tr", { class: "entry", "data-problem": problem },
       node("th", { class: "problem", scope: "row" },
         node("button", { type: "button", class: "opener", "aria-expanded": String(open) },
-          node("code", {}, id), node("span", {}, hint.slice(0, 90)))),
+          node("code", {}, id), node("span", {}, hint.slice(0, 160)))),
       ...used.map((column) => {
         const list = cells[problem].get(column);
         if (!list) return node("td");
@@ -285,7 +296,7 @@
     view.append(node("p", { class: "figures" }, [
       `$${record.cost} list cost`,
       record.over.length ? `above ${record.over.join(", ")}` : null,
-      seconds(record.latency),
+      record.latency ? seconds(record.latency) : null,
       record.calls.length === 1 ? "1 call" : `${record.calls.length} calls`,
     ].filter(Boolean).join(" · ")));
     record.calls.forEach((call, number) => view.append(callView(call, number, record, shown)));
@@ -315,10 +326,10 @@
       usage ? node("span", {}, counts) : null,
       node("span", {}, `$${call.cost}`),
       call.unsettled ? node("span", { class: "tag bad" }, `unsettled ≤ $${call.unsettled}`) : null,
-      node("span", {}, seconds(call.latency)),
+      call.latency ? node("span", {}, seconds(call.latency)) : null,
       call.attempts ? node("span", {}, `${call.attempts} attempts`) : null,
       call.recorded === undefined ? null : node("span", {}, `recorded as ${call.recorded ? "correct" : "wrong"}`),
-      graded ? node("span", { class: "tag good" }, "graded reply") : null);
+      graded ? node("span", { class: "tag" }, "graded reply") : null);
     return node("div", { class: "call" }, header,
       call.detail ? node("p", { class: "figures" }, call.detail) : null,
       call.text !== null ? node("pre", { tabindex: "0" }, record.texts[call.text])

@@ -5,8 +5,8 @@ platform, and no two splits share an instance, however it is worded. Text alone 
 the family, and with it the subject and the level.
 
     >>> problem = generate("test", count=1)[0]
-    >>> problem.subject in SUBJECTS and problem.metadata["answer_type"]
-    'integer'
+    >>> problem.id, problem.subject in SUBJECTS
+    ('synth/test/00000', True)
 
 Adding a family takes one function in the module of its subject:
 

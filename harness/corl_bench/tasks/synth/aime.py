@@ -175,8 +175,8 @@ def aime_divisors(rng: Random) -> Draft | None:
 
 @family("aime_tangent_segment", subject=SUBJECT, level=4, answer="integer")
 def aime_tangent_segment(rng: Random) -> Draft | None:
-    r, s = sorted(rng.sample(range(2, 25), 2))
-    d = r + s + rng.randint(0, 12)
+    r, s = sorted(rng.sample(range(2, 31), 2))
+    d = r + s + rng.randint(0, 20)
     value = d * d - (s - r) ** 2
     if value > LARGEST:
         return None
@@ -249,7 +249,7 @@ def aime_power_tower(rng: Random) -> Draft | None:
 
 @family("aime_lattice_triangle", subject=SUBJECT, level=5, answer="integer")
 def aime_lattice_triangle(rng: Random) -> Draft | None:
-    a, b = sorted(rng.sample(range(7, 100), 2))
+    a, b = sorted(rng.sample(range(6, 250), 2))
     value = ((a - 1) * (b - 1) - (gcd(a, b) - 1)) // 2
     if value > LARGEST:
         return None
@@ -318,8 +318,9 @@ def aime_recurrence(rng: Random) -> Draft:
 
 @family("aime_telescoping_product", subject=SUBJECT, level=4, answer="integer")
 def aime_telescoping_product(rng: Random) -> Draft | None:
-    d, low = rng.randint(1, 3), rng.randint(4, 30)
-    high = low + rng.randint(5, 60)
+    d = rng.randint(1, 4)
+    low = d + rng.randint(2, 45)
+    high = low + rng.randint(5, 99)
     # The product of (k - d)(k + d) / k^2 over low..high telescopes from both sides.
     value = prod(
         (Fraction(low - d + j, high - d + 1 + j) * Fraction(high + 1 + j, low + j))

@@ -43,12 +43,9 @@ def multiple_choice(
     else:
         step = Fraction(1, value.denominator * (1 + 12 // value.denominator))
     spread = [value + k * step for k in (1, -1, 2, -2, 3, -3, 4, -4)]
+    candidates: list[Number] = [*slips, *spread]
     # An answer below 1 is a probability, and so must every choice be.
-    wrong = [
-        w
-        for w in dict.fromkeys([*slips, *spread])
-        if w > 0 and w != value and (w < 1 or value >= 1)
-    ]
+    wrong = [w for w in dict.fromkeys(candidates) if w > 0 and w != value and (w < 1 or value >= 1)]
     below, above = ([w for w in wrong if w < value], [w for w in wrong if w > value])
     rank = max(min(rng.randint(0, 4), len(below)), 4 - len(above))
     options = sorted([*below[:rank], value, *above[: 4 - rank]])
@@ -60,13 +57,13 @@ def multiple_choice(
         f"{stem}\n${listing}$",
         LETTERS[options.index(value)],
         params=params,
-        check=lambda: LETTERS[[abs(o - check()) < 1e-6 for o in options].index(True)],
+        check=lambda: LETTERS[options.index(check())],
     )
 
 
 @family("amc_round_trip", subject=SUBJECT, level=3, answer="letter")
 def amc_round_trip(rng: Random) -> Draft:
-    u, v = sorted(rng.sample(range(3, 76), 2))
+    u, v = sorted(rng.sample(range(3, 91), 2))
     who = rng.choice(NAMES)
     stem = rng.choice(
         (
@@ -149,7 +146,7 @@ def amc_changed_mean(rng: Random) -> Draft | None:
 
 @family("amc_painted_block", subject=SUBJECT, level=4, answer="letter")
 def amc_painted_block(rng: Random) -> Draft:
-    a, b, c = sorted(rng.randint(3, 16) for _ in range(3))
+    a, b, c = sorted(rng.randint(3, 20) for _ in range(3))
     x, y, z = a - 2, b - 2, c - 2
     counts = (x * y * z, 2 * (x * y + y * z + z * x), 4 * (x + y + z))
     painted = rng.randint(0, 2)
@@ -189,7 +186,7 @@ def amc_painted_block(rng: Random) -> Draft:
 
 @family("amc_symmetric_values", subject=SUBJECT, level=4, answer="letter")
 def amc_symmetric_values(rng: Random) -> Draft | None:
-    s, p = rng.randint(3, 20), nonzero(rng, 30)
+    s, p = rng.randint(3, 25), nonzero(rng, 40)
     squares = s * s - 2 * p
     asked, value = rng.choice(
         (
@@ -228,7 +225,7 @@ def amc_symmetric_values(rng: Random) -> Draft | None:
 
 @family("amc_third_side", subject=SUBJECT, level=4, answer="letter")
 def amc_third_side(rng: Random) -> Draft | None:
-    a, b = sorted(rng.sample(range(4, 61), 2))
+    a, b = sorted(rng.sample(range(4, 81), 2))
     acute = isqrt(a * a + b * b - 1) - isqrt(b * b - a * a)
     right = sum(isqrt(s) ** 2 == s for s in (a * a + b * b, b * b - a * a))
     every = 2 * a - 1
@@ -266,7 +263,7 @@ def amc_third_side(rng: Random) -> Draft | None:
 
 @family("amc_floor_sum", subject=SUBJECT, level=5, answer="letter")
 def amc_floor_sum(rng: Random) -> Draft:
-    m = rng.randint(3, 17)
+    m = rng.randint(3, 24)
     n = rng.randint(4 * m, 12 * m)
     q, r = divmod(n, m)
     value = m * q * (q - 1) // 2 + q * (r + 1)

@@ -80,7 +80,7 @@ def single_draw(rng: Random) -> Draft | None:
 
 @family("mixed_committee", subject=SUBJECT, level=2, answer="integer")
 def mixed_committee(rng: Random) -> Draft:
-    m, n = rng.randint(4, 22), rng.randint(4, 22)
+    m, n = rng.randint(4, 30), rng.randint(4, 30)
     i, j = rng.randint(1, 3), rng.randint(1, 3)
     value = comb(m, i) * comb(n, j)
     text = rng.choice(
@@ -240,7 +240,7 @@ def access_codes(rng: Random) -> Draft | None:
 
 @family("lattice_paths", subject=SUBJECT, level=4, answer="integer")
 def lattice_paths(rng: Random) -> Draft | None:
-    m, n = rng.randint(4, 10), rng.randint(4, 10)
+    m, n = rng.randint(4, 12), rng.randint(4, 12)
     i, j = rng.randint(1, m - 1), rng.randint(1, n - 1)
     avoid = rng.random() < 0.5
     through = comb(i + j, i) * comb(m + n - i - j, m - i)
@@ -378,7 +378,7 @@ def distributions(rng: Random) -> Draft | None:
 
 @family("biased_coin", subject=SUBJECT, level=5, answer="fraction")
 def biased_coin(rng: Random) -> Draft | None:
-    q = rng.randint(3, 12)
+    q = rng.randint(3, 25)
     p = rng.randint(1, q - 1)
     n = rng.randint(3, 7)
     k = rng.randint(1, n - 1)

@@ -46,8 +46,8 @@ def triangle_angle(rng: Random) -> Draft | None:
         (
             rf"Two angles of a triangle measure ${a}^\circ$ and ${b}^\circ$. How many degrees are "
             r"in the third angle?",
-            rf"In triangle ${x}{y}{z}$, $\angle {x} = {a}^\circ$ and $\angle {y} = {b}^\circ$. What "
-            rf"is the measure of $\angle {z}$, in degrees?",
+            rf"In triangle ${x}{y}{z}$, $\angle {x} = {a}^\circ$ and $\angle {y} = {b}^\circ$. "
+            rf"What is the measure of $\angle {z}$, in degrees?",
             rf"The angles at two corners of a triangular sail are ${a}^\circ$ and ${b}^\circ$. "
             r"Find the angle at the remaining corner, in degrees.",
         )
@@ -404,6 +404,7 @@ def circular_segment(rng: Random) -> Draft | None:
     # The segment is the sector less a triangle of area (a^2 / 2) sin(angle).
     radicand = {30: 1, 45: 2, 60: 3, 90: 4}[min(angle, 180 - angle)]
     triangle = surd(Fraction(-a * a, 4), radicand)
+    form = ", in simplest radical form" if radicand in (2, 3) else ""
     text = rng.choice(
         (
             rf"A chord of a circle of radius {a} subtends a central angle of ${angle}^\circ$. What "
@@ -424,7 +425,7 @@ def circular_segment(rng: Random) -> Draft | None:
         return sum(2 * (a * sin((k + 0.5) * dt)) ** 2 * dt for k in range(steps))
 
     return Draft(
-        text + r" Express your answer in terms of $\pi$, in simplest radical form.",
+        text + rf" Express your answer in terms of $\pi${form}.",
         total(pi_times(sector), triangle),
         params=(a, angle),
         check=by_integration,

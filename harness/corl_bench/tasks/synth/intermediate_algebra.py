@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import isqrt
+from math import gcd, isqrt
 from random import Random
 
 from corl_bench.tasks.synth.families import Draft, family, nonzero, sympy
@@ -327,7 +327,7 @@ def reciprocal_minimum(rng: Random) -> Draft | None:
 def telescoping_series(rng: Random) -> Draft | None:
     d, e, n = rng.randint(1, 7), rng.randint(-3, 9), rng.randint(8, 120)
     first, last = d + e, d * (n + 1) + e
-    if first < 1:
+    if first < 1 or gcd(d, e) > 1:
         return None
     value = (Fraction(1, first) - Fraction(1, last)) / d
     left, right = binomial(d, e, "k"), binomial(d, d + e, "k")

@@ -120,7 +120,8 @@ def percent_of(rng: Random) -> Draft | None:
             rf"What is ${percent}\%$ of ${whole}$?",
             rf"A school has {whole} students, and ${percent}\%$ of them walk to school. "
             r"How many students walk to school?",
-            rf"Of the {whole} seats in a theater, ${percent}\%$ are taken. How many seats are taken?",
+            rf"Of the {whole} seats in a theater, ${percent}\%$ are taken. How many seats are "
+            r"taken?",
             rf"A farmer planted {whole} trees, and ${percent}\%$ of them bear fruit this year. "
             r"How many of the trees bear fruit?",
         )
@@ -174,6 +175,7 @@ def missing_score(rng: Random) -> Draft | None:
         return None
     who = rng.choice(NAMES)
     scores = listed([str(score) for score in known])
+    with_unknown = listed([*map(str, known), "$n$"])
     before, number_word = (("three", "four"), ("four", "five"), ("five", "six"))[count - 3]
     text = rng.choice(
         (
@@ -181,7 +183,7 @@ def missing_score(rng: Random) -> Draft | None:
             rf"makes the average of all {number_word} tests equal to {mean}?",
             rf"The mean of {number_word} numbers is {mean}. All but one of the numbers are "
             rf"{scores}. What is the remaining number?",
-            rf"The average of {scores}, and $n$ is {mean}. What is the value of $n$?",
+            rf"The average of {with_unknown} is {mean}. What is the value of $n$?",
         )
     )
     return Draft(

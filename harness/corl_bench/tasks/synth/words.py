@@ -2,8 +2,8 @@
 
 No template uses a pronoun for a named person, so that names need no gender.
 
-    >>> counted(1, "marble"), counted(3, "marble"), an(8), an(12)
-    ('1 marble', '3 marbles', 'an 8', 'a 12')
+    >>> counted(1, "head"), counted(3, "head"), ordinal(12), listed(["Ada", "Chen", "Mei"])
+    ('1 head', '3 heads', '12th', 'Ada, Chen, and Mei')
 """
 
 from __future__ import annotations
@@ -25,12 +25,6 @@ GOODS = (
 def counted(n: int, singular: str, plural: str | None = None) -> str:
     """The number with its noun, which agrees with it."""
     return f"{n} {singular if n == 1 else plural or singular + 's'}"
-
-
-def an(n: int) -> str:
-    """The number with its indefinite article, as it is read aloud."""
-    spoken_with_vowel = str(n).startswith("8") or n in (11, 18)
-    return f"{'an' if spoken_with_vowel else 'a'} {n}"
 
 
 def ordinal(n: int) -> str:

@@ -1,0 +1,203 @@
+r"""Are two expressions, or two quantities with units, the same?
+
+Exact field arithmetic first (`identity`), then floats with error bounds, which can only tell
+apart (`approximation`), then a worker with many digits and sympy (`workers`). A decimal may
+stand for an irrational number only where the rule in `_rounds` says so.
+
+    >>> from corl_bench.grading.expression import parse
+    >>> compare_expressions(parse("(x+1)^2"), parse("x^2+2x+1"))
+    'equal'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Final
+
+from corl_bench.grading import workers
+from corl_bench.grading.approximation import approximate, letters
+from corl_bench.grading.expression import Expression, Step
+from corl_bench.grading.identity import Image, TooLarge, Undefined, image
+from corl_bench.grading.structure import Scalar
+from corl_bench.grading.vocabulary import UNITS
+from corl_bench.grading.workers import Settlement as Outcome
+
+STRICT_DIGITS: Final = 10
+"""Significant digits from which a decimal stands for the number that it rounds."""
+LENIENT_DIGITS: Final = 3
+
+
+def compare_expressions(left: Expression, right: Expression, *, lenient: bool = False) -> Outcome:
+    """Decides whether two expressions are the same number or function."""
+    if left == right:
+        return "equal"
+    try:
+        one, other = _image(left), _image(right)
+    except Undefined:
+        return "unequal"  # what has no value equals nothing but its own spelling
+    if one is not None and other is not None:
+        if one.value is not None and other.value is not None:
+            if one.value == other.value:
+                return "equal"
+            if _rounds(left, one, right, lenient) or _rounds(right, other, left, lenient):
+                return _close(left, one, right, other, lenient)
+            return "unequal"
+        if one.residue == other.residue:
+            # An answer could be built against the modulus (73 + px); floats see through it.
+            return "unequal" if _certainly_differ(left, right) else "equal"
+        if one.faithful and other.faithful and not _has_decimal(left, right):
+            return "unequal"
+    if _rounds(left, one, right, lenient) or _rounds(right, other, left, lenient):
+        return _close(left, one, right, other, lenient)
+    if _certainly_differ(left, right):
+        return "unequal"
+    return workers.settle(left, right)
+
+
+def _image(expression: Expression) -> Image | None:
+    """The image, or None for one that is too large to work out.
+
+    Raises:
+        Undefined: the expression has no value.
+    """
+    try:
+        return image(expression)
+    except TooLarge:
+        return None
+
+
+def _decimal(expression: Expression) -> str | None:
+    """The digits of an expression that is a single number with a decimal point."""
+    first = expression[0]
+    plain = len(expression) == 1 or (len(expression) == 2 and expression[1].op == "neg")
+    return first.value if plain and first.op == "num" and "." in first.value else None
+
+
+def _has_decimal(left: Expression, right: Expression) -> bool:
+    return _decimal(left) is not None or _decimal(right) is not None
+
+
+def _rounds(decimal: Expression, value: Image | None, other: Expression, lenient: bool) -> bool:
+    """Whether a rule lets `decimal` stand for the number it may be a rounding of.
+
+    It must be a plain decimal with enough digits, facing something exact that needs more of
+    them: never an integer or a decimal.
+    """
+    text = _decimal(decimal)
+    if text is None or value is None or letters(other) or "e" in text.lower():
+        return False
+    significant = len(text.replace(".", "").lstrip("0"))
+    if significant < (LENIENT_DIGITS if lenient else STRICT_DIGITS):
+        return False
+    if any(step.op == "num" and "." in step.value for step in other):
+        return False
+    exact = _image(other)
+    if exact is None or exact.value is None:
+        return True
+    below = exact.value.denominator
+    for factor in (2, 5):
+        while below % factor == 0:
+            below //= factor
+    return below > 1 or (lenient and exact.value.denominator > 1)
+
+
+def _close(
+    left: Expression, one: Image | None, right: Expression, other: Image | None, lenient: bool
+) -> Outcome:
+    """Compares a decimal with the number that it rounds or, by the strict rule, cuts off."""
+    text = _decimal(left) or _decimal(right) or ""
+    unit = Fraction(1, 10 ** len(text.partition(".")[2]))
+    if one is not None and other is not None and one.value is not None and other.value is not None:
+        exact, decimal = (other, one) if _decimal(left) is not None else (one, other)
+        assert exact.value is not None and decimal.value is not None
+        above = abs(exact.value) - abs(decimal.value)
+        cut = 0 <= above < unit and not lenient
+        return "equal" if abs(exact.value - decimal.value) <= unit / 2 or cut else "unequal"
+    try:
+        a, b = approximate(left, seed=0), approximate(right, seed=0)
+    except Undefined:
+        return "unknown"
+    # Sixteen digits are as many as a program prints; more would be compared with float noise.
+    allowed = max(float(unit), abs(a.centre) * 2.0**-50) + 4 * (a.radius + b.radius)
+    return "equal" if abs(a.centre - b.centre) <= allowed else "unequal"
+
+
+def _certainly_differ(left: Expression, right: Expression) -> bool:
+    """Whether floats with error bounds prove a difference at one of four points."""
+    constant = not (letters(left) or letters(right))
+    for seed in range(1 if constant else 4):
+        try:
+            a, b = approximate(left, seed=seed), approximate(right, seed=seed)
+        except Undefined:
+            continue
+        if (constant or (a.tame and b.tame)) and a.differs_from(b):
+            return True
+    return False
+
+
+def compare_scalars(gold: Scalar, answer: Scalar, lenient: bool) -> Outcome:
+    if gold.unit and answer.unit and not lenient and _other_unit(gold.unit, answer.unit):
+        return "unequal"
+    outcome = compare_expressions(gold.expression, answer.expression, lenient=lenient)
+    if outcome == "equal" and not (gold.percent != answer.percent and _below_one(gold)):
+        return outcome
+    if gold.percent != answer.percent:
+        return compare_expressions(
+            _mark(gold.expression, "percent", gold.percent),
+            _mark(answer.expression, "percent", answer.percent),
+            lenient=lenient,
+        )
+    if gold.degrees != answer.degrees:
+        return compare_expressions(
+            _mark(gold.expression, "degree", gold.degrees),
+            _mark(answer.expression, "degree", answer.degrees),
+            lenient=lenient,
+        )
+    return outcome
+
+
+def _below_one(scalar: Scalar) -> bool:
+    """Whether 0.5 beside 0.5 % is a share rather than a percentage without its sign."""
+    try:
+        value = _image(scalar.expression)
+    except Undefined:
+        return False
+    return value is not None and value.value is not None and abs(value.value) < 1
+
+
+def _mark(expression: Expression, op: str, marked: bool) -> Expression:
+    return (*expression, Step(op, "", 1)) if marked else expression
+
+
+def _other_unit(one: str, other: str) -> bool:
+    """Whether both are units of measure, and not the same one."""
+    known = [_unit(one), _unit(other)]
+    return known[0] is not None and known[1] is not None and known[0] != known[1]
+
+
+def _unit(text: str) -> str | None:
+    """The canonical name of a unit of measure with its power, `cm2`; None for other words."""
+    words = text.replace("squared", "2").replace(".", "").split()
+    power = ""
+    if words and words[0] in ("square", "sq", "cubic", "cu"):
+        power = "2" if words[0].startswith("s") else "3"
+        words = words[1:]
+    if len(words) == 2 and words[1] in "23":
+        power, words = words[1], words[:1]
+    if len(words) != 1:
+        return None
+    name = words[0]
+    if name[-1:] in "23":
+        name, power = name[:-1], name[-1]
+    canonical = UNITS.get(name) or UNITS.get(name.removesuffix("s"))
+    return canonical + power if canonical else None
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """The outcome of several comparisons that must all be equal."""
+    seen = set(outcomes)
+    for outcome in ("unequal", "timeout", "unknown"):
+        if outcome in seen:
+            return outcome
+    return "equal"

@@ -1,0 +1,106 @@
+"""Word lists that grading knows: LaTeX commands, functions, units, number words.
+
+Data only; how each list is used stands in the module that imports it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+GREEK: Final = frozenset(
+    _words(
+        """alpha beta gamma delta varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho
+        sigma tau upsilon varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega ell
+        zzz"""
+    )
+)
+"""Commands that are a letter, after `normalise.fold`."""
+
+FUNCTIONS: Final = {
+    **{
+        name: name
+        for name in _words(
+            """sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos arctan exp log ln sqrt
+            abs floor ceil gcd lcm max min"""
+        )
+    },
+    "lg": "log",
+    "asin": "arcsin",
+    "acos": "arccos",
+    "atan": "arctan",
+    "tg": "tan",
+    "ctg": "cot",
+}
+"""Names of functions, and what each means."""
+
+DROPPED_COMMANDS: Final = _words(
+    """left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle
+    textstyle limits nolimits boldsymbol mathbf mathit bf it rm mathsf bm pmb strut mathstrut
+    mathcal mathord mathrel middle overline vec"""
+)
+"""Sizes, fonts and marks that do not change what a formula says."""
+
+SPACE_COMMANDS: Final = _words("quad qquad enspace thinspace space hfill newline")
+TEXT_COMMANDS: Final = _words(
+    "textbf textrm textnormal mbox hbox mathrm operatorname textit texttt textsf emph"
+)
+
+UNITS: Final = {
+    name: line.split()[0]
+    for line in (
+        "cm centimeter centimetre",
+        "mm millimeter millimetre",
+        "km kilometer kilometre",
+        "m meter metre",
+        "in inch inche",
+        "ft foot feet",
+        "yd yard",
+        "mi mile",
+        "g gram",
+        "kg kilogram",
+        "mg milligram",
+        "lb pound",
+        "oz ounce",
+        "s second sec",
+        "min minute",
+        "h hour hr",
+        "day",
+        "week",
+        "month",
+        "year",
+        "$ dollar",
+        "cent",
+        "l liter litre",
+        "ml milliliter",
+        "gallon",
+        "radian rad",
+        "degree",
+        "mph",
+        "kph",
+    )
+    for name in line.split()
+}
+"""Units of measure in the singular, each with the name that stands for all its spellings."""
+
+COUNTED: Final = frozenset(
+    _words("unit units people students ways points times square cubic sq cu euro euros inches")
+)
+"""Words that may follow an expression as its unit, without being a measure."""
+
+SCALES: Final = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9}
+
+NUMBER_WORDS: Final = {
+    word: str(number)
+    for number, word in enumerate(
+        _words(
+            """zero one two three four five six seven eight nine ten eleven twelve thirteen
+            fourteen fifteen sixteen seventeen eighteen nineteen twenty"""
+        )
+    )
+}
+BASE_WORDS: Final = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "eight": 8, "ten": 10}
