@@ -50,11 +50,14 @@ def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_one_line() -> None:
-    if not os.path.exists("/dev/full"):
+    full = Path("/dev/full")
+    if not full.exists():
         pytest.skip("needs /dev/full")
-    with LineFile(Path("/dev/full"), os.open("/dev/full", os.O_WRONLY)) as lines:
-        with pytest.raises(StorageError, match="No space left"):
-            lines.append([{"a": 1}])
+    with (
+        LineFile(full, os.open(full, os.O_WRONLY)) as lines,
+        pytest.raises(StorageError, match="No space left"),
+    ):
+        lines.append([{"a": 1}])
 
 
 def test_what_append_returned_from_survives_a_kill(tmp_path: Path) -> None:

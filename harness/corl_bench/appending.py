@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +22,25 @@ from typing import Any, Self
 from corl_bench.errors import StorageError
 
 
-class LineFile:
+class Closing(ABC):
+    """Something with a `close` that `with` calls."""
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class LineFile(Closing):
     """One such file, open for appending."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -63,17 +82,6 @@ class LineFile:
 
     def close(self) -> None:
         os.close(self._descriptor)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -192,8 +192,7 @@ class Episode:
         # Comparing may wait for a worker process, which must not hold up other episodes.
         groups = await asyncio.to_thread(grading.agreement_classes, answers)
         return [
-            None if answer is None else group
-            for answer, group in zip(answers, groups, strict=True)
+            None if answer is None else group for answer, group in zip(answers, groups, strict=True)
         ]
 
     def stored_reply(self, expert: str) -> ExpertReply | None:

@@ -141,6 +141,13 @@ class Page:
             await self.call(
                 "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1
             )
+        await self._painted()
+
+    async def _painted(self) -> None:
+        """Waits until the page has drawn what an input has caused."""
+        await self.evaluate(
+            "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        )
 
     async def press(self, key: str) -> None:
         """Presses and releases one of `KEYS`."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ARGUMENTS = (
-    *("run", "--task", "synth", "--limit", "24", "--out", "run", "--concurrency", "16"),
+    *("run", "--task", "synth", "--limit", "16", "--out", "run", "--concurrency", "16"),
     *("--system", "single:*", "--system", "vote:nano,mini,large", "--system", "oracle"),
     "--quiet",
 )
@@ -28,7 +28,7 @@ def test_killed_at_twenty_random_moments(
     tmp_path: Path,
 ) -> None:
     moments = random.Random(20)
-    with serve("--task", "synth", "--latency", "0.05") as served:
+    with serve("--task", "synth", "--latency", "0.02") as served:
         run = (*ARGUMENTS, "--pool", served.pool)
         whole = tmp_path / "whole"
         started_s = time.monotonic()

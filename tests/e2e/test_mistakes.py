@@ -51,7 +51,7 @@ def test_one_line_and_exit_code_two(
 ) -> None:
     (tmp_path / "unpriced.toml").write_text(EXPERT.format(model="gpt-99"))
     (tmp_path / "keyless.toml").write_text(EXPERT.format(model="gpt-4.1"))
-    (tmp_path / "broken.toml").write_text("name = 'x'\nexperts = [\n")
+    (tmp_path / "broken.toml").write_text("name = 'x'\nexperts = = 3\n")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "math500.jsonl").write_text('{"problem": "1+1?", "answer": "2"}\n')
     (tmp_path / "rows.jsonl").write_text('{"problem": "1+1?", "answer": "2"}\n{"problem": 3}\n')
@@ -88,6 +88,7 @@ def test_ctrl_c_keeps_what_was_paid_for_and_the_same_command_goes_on(
     )
     time.sleep(0.5)
     process.terminate()
+    time.sleep(0.2)
     process.terminate()
     _, error = process.communicate(timeout=30)
     assert process.returncode == 130

@@ -10,18 +10,7 @@ from typing import Any
 
 import pytest
 
-PRICE_IDS = {
-    "Meta-Llama-3.1-8B-Instruct": "openrouter/meta-llama/llama-3.1-8b-instruct",
-    "Qwen2.5-7B-Instruct": "openrouter/qwen/qwen-2.5-7b-instruct",
-    "Qwen2.5-72B-Instruct": "openrouter/qwen/qwen-2.5-72b-instruct",
-    "gemini-1.5-flash": "google/gemini-1.5-flash",
-    "gemini-1.5-pro": "google/gemini-1.5-pro",
-    "gpt-4o-mini-2024-07-18": "openai/gpt-4o-mini-2024-07-18",
-    "gpt-4o-2024-08-06": "openai/gpt-4o-2024-08-06",
-    "claude-3-haiku-20240307": "anthropic/claude-3-haiku-20240307",
-    "claude-3-5-haiku-20241022": "anthropic/claude-3-5-haiku-20241022",
-    "claude-3-5-sonnet-20241022": "anthropic/claude-3-5-sonnet-20241022",
-}
+from recorded_models import RECORDED_MODELS
 
 
 def published(readme: str, dataset: str) -> dict[str, tuple[str, str]]:
@@ -48,7 +37,11 @@ def test_every_expert_as_published(
 
     pool = ['name = "recorded"', "price_date = 2026-08-21"]
     for name in expected:
-        pool += [f'[experts."{name}"]', 'provider = "recorded"', f'price = "{PRICE_IDS[name]}"']
+        pool += [
+            f'[experts."{name}"]',
+            'provider = "recorded"',
+            f'price = "{RECORDED_MODELS[name]}"',
+        ]
     (tmp_path / "pool.toml").write_text("\n".join(pool) + "\n")
     corl(
         *("run", "--task", problems, "--pool", "pool.toml", "--mode", "replay", "--quiet"),

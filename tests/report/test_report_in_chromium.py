@@ -150,6 +150,7 @@ async def test_it_can_be_read_and_used_without_a_request_or_a_complaint(
     )
     assert await page.evaluate(count) == 12
     await page.click("tr.entry .opener")
+    await page.wait_for("document.querySelector('.detail')")
     detail = await page.evaluate("document.querySelector('.detail').innerText")
     assert "not shown" in detail
     assert "merchant" not in detail

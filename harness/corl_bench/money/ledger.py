@@ -14,10 +14,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
-from corl_bench.appending import LineFile, read_lines
+from corl_bench.appending import Closing, LineFile, read_lines
 from corl_bench.errors import ConfigError
 from corl_bench.money.amounts import format_usd
 from corl_bench.types import Usage
@@ -153,7 +152,7 @@ class _CallHistory:
     lines: list[LedgerLine] = field(default_factory=list)
 
 
-class Ledger:
+class Ledger(Closing):
     """Ledger and journal of one run directory, open for appending."""
 
     def __init__(self, ledger: LineFile, journal: LineFile) -> None:
@@ -226,17 +225,6 @@ class Ledger:
     def close(self) -> None:
         self._ledger.close()
         self._journal.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def read_ledger(run_dir: Path) -> Iterable[LedgerLine]:

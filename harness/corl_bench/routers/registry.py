@@ -78,7 +78,8 @@ def _factory(family: str, text: str) -> Factory:
 def _single(rest: str, pool: Pool) -> list[Router]:
     if rest == "*":
         return [Single(expert.name) for expert in pool.experts]
-    return [Single(*_experts(rest, ",", pool, f"single:{rest}", least=1, most=1))]
+    (expert,) = _experts(rest, ",", pool, f"single:{rest}", least=1, most=1)
+    return [Single(expert)]
 
 
 def _random(rest: str, pool: Pool) -> list[Router]:

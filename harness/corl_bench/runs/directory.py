@@ -16,11 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from corl_bench import __version__, grading
-from corl_bench.appending import LineFile, read_lines
+from corl_bench.appending import Closing, LineFile, read_lines
 from corl_bench.errors import ConfigError, StorageError
 from corl_bench.money.amounts import format_usd
 from corl_bench.money.price_library import library_digest
@@ -30,8 +29,8 @@ from corl_bench.runs.plan import Plan
 MANIFEST_SCHEMA = 1
 
 
-@dataclass(slots=True)
-class RunDirectory:
+@dataclass
+class RunDirectory(Closing):
     """A locked run directory that fits its plan."""
 
     path: Path
@@ -75,17 +74,6 @@ class RunDirectory:
     def close(self) -> None:
         self.episodes.close()
         os.close(self._lock)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -85,9 +85,13 @@ def run(
         raise ConfigError(
             "--mode live keeps its replies to itself: drop --recordings, or use --mode record"
         )
+    store_path = recordings or path / OWN_STORE
+    if not store_path.exists():
+        # Nothing is stored, so keys decide before anything is made.
+        _require_keys(plan, None, set())
     with (
         RunDirectory.open(path, plan, command) as directory,
-        _open_store(plan, recordings or path / OWN_STORE) as store,
+        _open_store(plan, store_path) as store,
         Ledger.open(path) as ledger,
     ):
         done = directory.finished_keys(retry_errors=retry_errors)
@@ -183,7 +187,7 @@ def _open_store(plan: Plan, path: Path) -> RecordingStore:
     return RecordingStore.open(path)
 
 
-def _require_keys(plan: Plan, store: RecordingStore, done: set[str]) -> None:
+def _require_keys(plan: Plan, store: RecordingStore | None, done: set[str]) -> None:
     """Refuses a run that would fail at its first request.
 
     In mode auto a key is needed only where something is missing from the store, which shows
@@ -192,9 +196,14 @@ def _require_keys(plan: Plan, store: RecordingStore, done: set[str]) -> None:
     if plan.mode == "replay" or all(job.key in done for job in plan.jobs()):
         return
     missing = missing_keys(plan.pool)
-    if plan.mode == "auto":
-        stored = {stats.expert for stats in store.stats().experts}
-        missing = [(expert, key) for expert, key in missing if expert not in stored]
+    if missing and store is not None and plan.mode == "auto":
+        experts = store.stats().experts
+        stored = {stats.expert for stats in experts} | {stats.model for stats in experts}
+        missing = [
+            (name, key)
+            for name, key in missing
+            if name not in stored and plan.pool[name].model not in stored
+        ]
     if missing:
         named = ", ".join(f"{key} (expert {expert})" for expert, key in missing)
         raise ConfigError(f"no key for {named}: set the variable, or use --mode replay")

@@ -11,14 +11,21 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from corl_bench.errors import ConfigError
 from corl_bench.extras import require
 from corl_bench.tasks.golds import gold_of_solution
 from corl_bench.tasks.spec import Source
+
+REACH_S = 5.0
+"""How long to wait for the hub before it counts as out of reach."""
 
 
 def read_source(source: Source, *, name: str) -> Iterator[dict[str, Any]]:
@@ -33,6 +40,8 @@ def read_source(source: Source, *, name: str) -> Iterator[dict[str, Any]]:
         ConfigError: it cannot get at the dataset, or a row is not as declared.
     """
     datasets = require("datasets", extra="datasets", why=f"Loading {name} without --data-dir")
+    if not Path(source.dataset).exists():
+        _stay_offline_without_network(datasets)
     number = 0
     for configuration in source.configurations or (None,):
         for split in source.splits:
@@ -55,6 +64,25 @@ def read_source(source: Source, *, name: str) -> Iterator[dict[str, Any]]:
                     reason = f"no column {error}" if isinstance(error, KeyError) else str(error)
                     raise ConfigError(f"{source.dataset}, row {number}: {reason}") from error
                 number += 1
+
+
+def _stay_offline_without_network(datasets: Any) -> None:
+    """Lets the libraries look into their cache alone where the hub cannot be reached.
+
+    Left to themselves they try a dead network again and again for half a minute. Behind a
+    proxy nothing can be said beforehand, so there they are left to themselves.
+    """
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE or getproxies():
+        return
+    host = urlsplit(constants.ENDPOINT)
+    try:
+        port = host.port or (80 if host.scheme == "http" else 443)
+        socket.create_connection((host.hostname, port), timeout=REACH_S).close()
+    except OSError:
+        constants.HF_HUB_OFFLINE = True
+        datasets.config.HF_HUB_OFFLINE = True
 
 
 @contextmanager

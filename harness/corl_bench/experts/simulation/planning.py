@@ -23,9 +23,6 @@ from numpy.typing import NDArray
 from corl_bench.experts.simulation.beliefs import Floats, View, children
 from corl_bench.experts.simulation.spending import CallCosts
 
-# Re-exported: `corl_train.feasibility` knows it by this address.
-from corl_bench.experts.simulation.spending import outcome_cost_usd as outcome_cost_usd
-
 Actions = NDArray[np.int8]
 STOP = -1
 _TIE = 1e-12
