@@ -200,7 +200,9 @@ class Page:
             entry = parameters["entry"]
             self.console.append(f"{entry['level']}: {entry['text']}")
         elif method == "Runtime.exceptionThrown":
-            self.errors.append(json.dumps(parameters["exceptionDetails"])[:500])
+            details = parameters["exceptionDetails"]
+            thrown = details.get("exception", {}).get("description", "")
+            self.errors.append(f"{details['text']}: {thrown}")
         elif method == "Page.loadEventFired":
             self._loaded.set()
 

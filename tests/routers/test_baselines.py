@@ -10,11 +10,8 @@ from corl_bench.errors import ConfigError
 from corl_bench.experts.base import Pool, ProviderError
 from corl_bench.routers.registry import baselines, parse_systems
 
-FORTY_TWO, FORTY_THREE, NOTHING = (
-    r"So \boxed{42}.",
-    r"Hence \boxed{43}.",
-    NO_ANSWER,
-)
+FORTY_TWO, FORTY_THREE = r"So \boxed{42}.", r"Hence \boxed{43}."
+NOTHING = "There are too many cases here for me to look at every one of them, sorry."
 
 
 def system(text: str, pool: Pool) -> Any:
