@@ -21,8 +21,9 @@ from typing import Any
 
 from corl_bench import grading
 from corl_bench.errors import CapReachedError, ConfigError
+from corl_bench.experts.attempts import StoppedError, worst_case_usd
 from corl_bench.experts.base import ExpertSpec, Request, Sampling
-from corl_bench.experts.caller import Caller, CallOutcome, StoppedError, worst_case_usd
+from corl_bench.experts.caller import Caller, CallOutcome
 from corl_bench.money.ledger import INTERRUPTED
 from corl_bench.money.prices import Price
 from corl_bench.results import CallRecord

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from corl_bench.episode import Episode
+from corl_bench.experts.attempts import Asker
 from corl_bench.experts.base import (
     CheckResult,
     ExpertSpec,
@@ -84,14 +85,14 @@ def episode_with(tmp_path: Path, pool: Pool) -> Iterator[Callable[..., Any]]:
         nonlocal made
         made += 1
         provider = Scripted(answers)
-        caller = Caller(
+        asker = Asker(
             providers={expert.name: provider for expert in pool.experts},
             store=store,
             ledger=ledger,
             cap=SpendingCap(None),
-            mode=mode,
             run_id="test",
         )
+        caller = Caller(asker, store, ledger, mode=mode, run_id="test")
         episode = Episode(
             key=f"episode-{made}",
             problem=Problem("1", "What is 6 × 7?", gold),

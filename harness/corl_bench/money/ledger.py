@@ -10,7 +10,7 @@ off as `unsettled` at its worst case, apart from both totals.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -210,6 +210,21 @@ class Ledger(Closing):
         for line in lines:
             self._open.pop((line.call, line.attempt), None)
             self._count(line)
+
+    def resume(self, *, written: Container[str], again: Container[str]) -> None:
+        """Keeps of the calls before only what matters to the episodes that are still owed.
+
+        Args:
+            written: keys of episodes that are finished; their calls are forgotten.
+            again: keys of episodes that ended in error and are made once more; their calls
+                begin anew, but for the numbers of their attempts.
+        """
+        for call in list(self._history):
+            episode = call.rpartition("#")[0]
+            if episode in again:
+                self._history[call].lines.clear()
+            elif episode in written:
+                del self._history[call]
 
     def forget(self, calls: Iterable[str]) -> None:
         """Drops the history of calls whose episode is written, to keep memory flat."""

@@ -59,16 +59,13 @@ class RunDirectory(Closing):
             os.close(lock)
             raise
 
-    def finished_keys(self, *, retry_errors: bool = False) -> set[str]:
-        """Keys of episodes that are written; those in error left out where they are wanted."""
-        verdicts = {
+    def verdicts(self) -> dict[str, str]:
+        """Verdicts of the episodes that are written, by key; the last line of a key counts."""
+        return {
             episode_key(
                 row["task"], row["problem_id"], row["system"], row["budget"], row["sample"]
             ): row["verdict"]
             for row in read_lines(self.path / "episodes.jsonl")
-        }
-        return {
-            key for key, verdict in verdicts.items() if not (retry_errors and verdict == "error")
         }
 
     def close(self) -> None:

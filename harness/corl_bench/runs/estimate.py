@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from corl_bench.experts.attempts import worst_case_usd
 from corl_bench.experts.base import ExpertSpec, Request
-from corl_bench.experts.caller import worst_case_usd
 from corl_bench.experts.simulation.draws import outcomes
 from corl_bench.experts.simulation.optimum import cells_of
 from corl_bench.experts.simulation.tables import read_simulation

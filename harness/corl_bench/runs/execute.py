@@ -19,7 +19,8 @@ from functools import lru_cache
 from corl_bench import grading
 from corl_bench.episode import Episode
 from corl_bench.errors import CapReachedError, StorageError
-from corl_bench.experts.caller import Caller, StoppedError
+from corl_bench.experts.attempts import Asker, StoppedError
+from corl_bench.experts.caller import Caller
 from corl_bench.money.ledger import Ledger
 from corl_bench.results import EpisodeRecord, encode_episode
 from corl_bench.runs.directory import RunDirectory
@@ -44,15 +45,15 @@ class Stop:
 
     def __init__(self, progress: Progress) -> None:
         self.wanted = False
-        self._caller: Caller | None = None
+        self._asker: Asker | None = None
         self._progress = progress
         self._workers: list[asyncio.Task[None]] = []
         self._drain: asyncio.Task[None] | None = None
 
-    def watch(self, workers: list[asyncio.Task[None]], caller: Caller) -> None:
+    def watch(self, workers: list[asyncio.Task[None]], asker: Asker) -> None:
         """Takes over Ctrl-C and SIGTERM, where this thread may."""
         self._workers = workers
-        self._caller = caller
+        self._asker = asker
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):
@@ -69,15 +70,15 @@ class Stop:
             self._cancel()
             return
         self.wanted = True
-        assert self._caller is not None
+        assert self._asker is not None
         self._progress.say(
-            f"stopping: {self._caller.in_flight} calls in flight are let finish;"
+            f"stopping: {self._asker.in_flight} calls in flight are let finish;"
             " Ctrl-C again drops them (their bill stays unknown)"
         )
-        self._drain = asyncio.ensure_future(self._cancel_when_idle(self._caller))
+        self._drain = asyncio.ensure_future(self._cancel_when_idle(self._asker))
 
-    async def _cancel_when_idle(self, caller: Caller) -> None:
-        await caller.drained()
+    async def _cancel_when_idle(self, asker: Asker) -> None:
+        await asker.drained()
         self._cancel()
 
     def _cancel(self) -> None:
@@ -89,6 +90,7 @@ async def execute(
     plan: Plan,
     directory: RunDirectory,
     ledger: Ledger,
+    asker: Asker,
     caller: Caller,
     stop: Stop,
     progress: Progress,
@@ -102,7 +104,8 @@ async def execute(
         plan: what the run is.
         directory: where episodes are appended.
         ledger: forgets the calls of episodes that are written.
-        caller: asks the experts.
+        asker: what a stop lets finish.
+        caller: answers the calls of episodes.
         stop: ends the work early.
         progress: is told of each episode.
         done: keys of finished episodes.
@@ -129,7 +132,7 @@ async def execute(
                     progress.advance(record.verdict)
 
             workers = [asyncio.create_task(work()) for _ in range(min(concurrency, len(jobs)))]
-            stop.watch(workers, caller)
+            stop.watch(workers, asker)
             try:
                 await _join(workers)
             except asyncio.CancelledError:

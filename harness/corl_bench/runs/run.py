@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from corl_bench.errors import CapReachedError, ConfigError
+from corl_bench.experts.attempts import Asker
 from corl_bench.experts.base import Pool, Provider
 from corl_bench.experts.caller import Caller
 from corl_bench.experts.providers import ProviderContext, make_provider, missing_keys
@@ -94,8 +95,11 @@ def run(
         _open_store(plan, store_path) as store,
         Ledger.open(path) as ledger,
     ):
-        done = directory.finished_keys(retry_errors=retry_errors)
+        verdicts = directory.verdicts()
+        again = {key for key, verdict in verdicts.items() if retry_errors and verdict == "error"}
+        done = verdicts.keys() - again
         _require_keys(plan, store, done)
+        ledger.resume(written=done, again=again)
         ending = asyncio.run(
             _work(
                 plan,
@@ -105,6 +109,7 @@ def run(
                 done=done,
                 concurrency=concurrency,
                 cap=SpendingCap(max_cost_usd, ledger.totals.committed_usd),
+                retry_errors=retry_errors,
                 latency=latency,
                 quiet=quiet,
             )
@@ -123,6 +128,7 @@ async def _work(
     done: set[str],
     concurrency: int,
     cap: SpendingCap,
+    retry_errors: bool,
     latency: bool,
     quiet: bool,
 ) -> Ending:
@@ -141,16 +147,23 @@ async def _work(
         if plan.mode != "replay":
             for expert in plan.pool.experts:
                 providers[expert.name] = make_provider(expert, context)
-        caller = Caller(
+        asker = Asker(
             providers=providers,
             store=store,
             ledger=ledger,
             cap=cap,
-            mode=plan.mode,
             run_id=plan.run_id,
             stopping=lambda: stop.wanted,
         )
-        unsettled = caller.settle_unaccounted(
+        caller = Caller(
+            asker,
+            store,
+            ledger,
+            mode=plan.mode,
+            run_id=plan.run_id,
+            reuse_failures=not retry_errors,
+        )
+        unsettled = asker.settle_unaccounted(
             {expert.name: expert.price for expert in plan.pool.experts}
         )
         if unsettled:
@@ -162,6 +175,7 @@ async def _work(
             plan,
             directory,
             ledger,
+            asker,
             caller,
             stop,
             progress,

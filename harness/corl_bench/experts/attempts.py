@@ -1,0 +1,291 @@
+"""Asking a provider until there is a reply: retries, cap, journal and ledger.
+
+Every attempt on the wire passes through `Asker.ask`: reserved at its worst case, journalled,
+sent, stored, and accounted for, in this order. Nothing is awaited between a reply and the two
+files that hold it, so neither a cancelled task nor a killed process loses what was paid for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+from corl_bench.experts.base import Provider, ProviderError, Reply, Request
+from corl_bench.experts.limits import Limiters, backoff_s
+from corl_bench.experts.recording import Attempt, RecordedCall, problem_key
+from corl_bench.experts.store import RecordingStore
+from corl_bench.money.cap import SpendingCap
+from corl_bench.money.ledger import INTERRUPTED, Intent, Ledger, LedgerLine
+from corl_bench.money.prices import Price
+from corl_bench.types import Usage
+
+RATE_LIMIT_PATIENCE = 3
+"""A 429 costs nothing, so it may come this many times as often as other failures."""
+
+LONGEST_WAIT_S = 600.0
+"""A provider that wants to be left alone for longer is given up on; `--retry-errors` comes back."""
+
+REPEATS_AFTER_UNKNOWN_BILL = 1
+"""An attempt that may have been billed is repeated once and no more."""
+
+
+class StoppedError(Exception):
+    """The run is being stopped; the episode is left for the next one."""
+
+
+class Asker:
+    """Asks providers, one call at a time for each task that calls it.
+
+    Args:
+        providers: by alias of the expert.
+        store: where finished calls are kept.
+        ledger: where attempts are announced and accounted for.
+        cap: what the run may spend.
+        run_id: identifies this run's own recordings in the store.
+        stopping: asked before each attempt; true after a first Ctrl-C.
+    """
+
+    def __init__(
+        self,
+        *,
+        providers: Mapping[str, Provider],
+        store: RecordingStore,
+        ledger: Ledger,
+        cap: SpendingCap,
+        run_id: str,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._providers = providers
+        self._limiters = Limiters()
+        self._store = store
+        self._ledger = ledger
+        self._cap = cap
+        self._run_id = run_id
+        self._stopping = stopping
+        self.in_flight = 0
+        """Attempts that are on the wire now."""
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def drained(self) -> None:
+        """Waits until nothing is on the wire and what came back is stored."""
+        await self._idle.wait()
+
+    def settle_unaccounted(self, price_of: Mapping[str, Price]) -> int:
+        """Accounts for attempts that an earlier process left in flight.
+
+        One whose reply reached the store is settled by it; any other is written off at its
+        worst case as `unsettled`, and the call is asked again when its episode is resumed.
+
+        Args:
+            price_of: prices by alias of the expert.
+
+        Returns:
+            The number of attempts that stay unsettled.
+        """
+        unsettled = 0
+        for intent in self._ledger.unaccounted():
+            recorded = self._store.find(
+                intent.request_key,
+                intent.sample,
+                intent.occurrence,
+                episode=intent.scope,
+                run_id=self._run_id,
+            )
+            if recorded is not None:
+                attempt = recorded.attempts[-1]
+                line = _line(intent, attempt, price_of[intent.expert], intent.worst_usd)
+            else:
+                unsettled += 1
+                line = _interrupted(intent)
+            self._ledger.account([line])
+        return unsettled
+
+    async def ask(self, request: Request, key: str, scope: str, call_id: str) -> RecordedCall:
+        """Asks until there is a reply or no sense in another attempt; stores what came of it.
+
+        Args:
+            request: what to ask.
+            key: its `Request.key()`.
+            scope: the episode that the draw belongs to, or empty where any may use it.
+            call_id: the call's name in the ledger.
+
+        Raises:
+            CapReachedError: the cap leaves no room; nothing was sent.
+            StoppedError: the run is being stopped; nothing was sent.
+        """
+        expert = request.expert
+        worst_usd = worst_case_usd(request)
+        limiter = self._limiters.for_expert(expert)
+        attempts = [_attempt_of(line) for line in self._ledger.lines_of(call_id)]
+        reply: Reply | None = None
+        while reply is None:
+            spent_usd = Decimal(0)
+            await self._cap.reserve(worst_usd)
+            try:
+                async with limiter.slot():
+                    if self._stopping():
+                        raise StoppedError
+                    intent = Intent(
+                        call=call_id,
+                        attempt=self._ledger.next_attempt(call_id),
+                        expert=expert.name,
+                        model=expert.model,
+                        price=expert.price.row_id,
+                        worst_usd=worst_usd,
+                        request_key=key,
+                        sample=request.sample,
+                        occurrence=request.occurrence,
+                        scope=scope,
+                    )
+                    spent_usd = worst_usd
+                    attempt, reply, error = await self._attempt(request, intent)
+                    # No await from here to the end of the block: a cancelled task must not
+                    # lose a reply that has been paid for.
+                    attempts.append(attempt)
+                    final = reply is not None or not _worth_another(
+                        attempts, error, expert.max_attempts
+                    )
+                    if final:
+                        recorded = RecordedCall(
+                            request_key=key,
+                            sample=request.sample,
+                            occurrence=request.occurrence,
+                            expert=expert.name,
+                            model=expert.model,
+                            problem_key=problem_key(request.problem_text),
+                            attempts=tuple(attempts),
+                            reply=reply,
+                            episode=scope,
+                            run_id=self._run_id,
+                            request=request.canonical(),
+                        )
+                        self._store.add(recorded)
+                    line = _line(intent, attempt, expert.price, worst_usd)
+                    self._ledger.account([line])
+                    spent_usd = line.billed_cost_usd + line.unsettled_usd
+            finally:
+                self._cap.settle(worst_usd, spent_usd)
+            if final:
+                return recorded
+            assert error is not None
+            await asyncio.sleep(_wait_s(error, len(attempts), call_id))
+        raise AssertionError("unreachable: a reply is final")
+
+    async def _attempt(
+        self, request: Request, intent: Intent
+    ) -> tuple[Attempt, Reply | None, ProviderError | None]:
+        """One journalled attempt; one that is cancelled is accounted for here."""
+        expert = request.expert
+        limiter = self._limiters.for_expert(expert)
+        loop = asyncio.get_running_loop()
+        self._ledger.announce(intent)
+        started_s = loop.time()
+        self.in_flight += 1
+        self._idle.clear()
+        try:
+            reply = _well_formed(await self._providers[expert.name].send(request))
+        except ProviderError as error:
+            if error.status == "rate_limited":
+                wait_s = error.retry_after_s or 0.0
+                limiter.report("rate_limited", wait_s if wait_s <= LONGEST_WAIT_S else None)
+            attempt = Attempt(
+                status=error.status,
+                settled=error.billing == "none",
+                latency_s=loop.time() - started_s,
+                detail=error.detail,
+            )
+            return attempt, None, error
+        except BaseException:
+            self._ledger.account([_interrupted(intent)])
+            raise
+        finally:
+            self.in_flight -= 1
+            if not self.in_flight:
+                self._idle.set()
+        limiter.report("ok")
+        return Attempt("ok", reply.usage, latency_s=reply.latency_s), reply, None
+
+
+def worst_case_usd(request: Request) -> Decimal:
+    """What one attempt can cost at the most, by the expert's output limit.
+
+    Without a limit only the input is counted: experts that can be billed are refused without
+    one before a run begins.
+    """
+    limit = request.sampling.max_output_tokens or 0
+    return request.expert.price.worst_case_usd(request.max_input_tokens(), limit)
+
+
+def _worth_another(attempts: list[Attempt], error: ProviderError | None, max_attempts: int) -> bool:
+    assert error is not None
+    if not error.retryable or (error.retry_after_s or 0.0) > LONGEST_WAIT_S:
+        return False
+    if sum(not attempt.settled for attempt in attempts) > REPEATS_AFTER_UNKNOWN_BILL:
+        return False
+    if error.status == "rate_limited":
+        return len(attempts) < max_attempts * RATE_LIMIT_PATIENCE
+    failures = sum(attempt.status != "rate_limited" for attempt in attempts)
+    return failures < max_attempts
+
+
+def _wait_s(error: ProviderError, failures: int, call_id: str) -> float:
+    """Until the next attempt: as long as the provider says, else longer with each failure.
+
+    A little is added to what the provider says, so that those who were refused together do not
+    come back together.
+    """
+    if error.retry_after_s is None:
+        return backoff_s(failures - 1, call_id)
+    return error.retry_after_s + backoff_s(0, call_id)
+
+
+def cost_usd(price: Price, usage: Usage | None) -> Decimal:
+    """List cost of a usage; nothing where none is known."""
+    return Decimal(0) if usage is None else price.cost_usd(usage)
+
+
+def _line(intent: Intent, attempt: Attempt, price: Price, worst_usd: Decimal) -> LedgerLine:
+    """The ledger line of an attempt that this run made."""
+    cost = cost_usd(price, attempt.usage)
+    return LedgerLine(
+        call=intent.call,
+        attempt=intent.attempt,
+        expert=intent.expert,
+        model=intent.model,
+        price=intent.price,
+        status=attempt.status,
+        usage=attempt.usage,
+        list_cost_usd=cost,
+        billed_cost_usd=cost,
+        settled=attempt.settled,
+        unsettled_usd=Decimal(0) if attempt.settled else worst_usd,
+    )
+
+
+def _interrupted(intent: Intent) -> LedgerLine:
+    return LedgerLine(
+        call=intent.call,
+        attempt=intent.attempt,
+        expert=intent.expert,
+        model=intent.model,
+        price=intent.price,
+        status=INTERRUPTED,
+        settled=False,
+        unsettled_usd=intent.worst_usd,
+    )
+
+
+def _attempt_of(line: LedgerLine) -> Attempt:
+    return Attempt(status=line.status, usage=line.usage, settled=line.settled)
+
+
+def _well_formed(reply: Reply) -> Reply:
+    """The reply with text that every file can hold: lone surrogates become `?`."""
+    try:
+        reply.text.encode()
+    except UnicodeEncodeError:
+        text = reply.text.encode("utf-8", "replace").decode()
+        return Reply(text, reply.usage, reply.finish, reply.model, reply.latency_s)
+    return reply
