@@ -41,6 +41,8 @@ def served_pool_toml(pool: Pool, base_url: str) -> str:
         "# Simulated experts behind HTTP, written by `corl-bench pool serve`.",
         f"name = {_text(pool.name + '-served')}",
     ]
+    if pool.price_date is not None:
+        lines.append(f"price_date = {pool.price_date.isoformat()}")
     if pool.budgets:
         lines += ["", "[budgets]"]
         lines += [f"{_text(name)} = {_text(usd)}" for name, usd in pool.budgets.items()]
@@ -73,6 +75,8 @@ def _expert(spec: ExpertSpec, base_url: str) -> Iterator[str]:
 
 
 def _price(price: Price) -> str:
+    if price.from_library:
+        return _text(price.model)
     amounts = [
         f"{key} = {_text(format_usd(value))}"
         for key in _PRICE_KEYS
