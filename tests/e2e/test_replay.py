@@ -51,7 +51,7 @@ def test_replay_equals_the_original(
     corl(
         *common,
         *("--pool", served.pool, "--mode", "replay", "--out", "replayed"),
-        *("--recordings", "original/recordings.sqlite"),
+        *("--recordings", "original"),
     )
     original, replayed = tmp_path / "original", tmp_path / "replayed"
     assert canonical(original) == canonical(replayed)

@@ -52,7 +52,7 @@ def list_() -> None:
 
 
 @command.command()
-@click.argument("pool")
+@click.argument("pool", default="sim")
 @_date_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def show(pool: str, date: str | None, as_json: bool) -> None:
@@ -65,7 +65,7 @@ def show(pool: str, date: str | None, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("pool")
+@click.argument("pool", default="sim")
 @_date_option
 @click.pass_context
 def check(context: click.Context, pool: str, date: str | None) -> None:
@@ -99,7 +99,7 @@ def check(context: click.Context, pool: str, date: str | None) -> None:
 
 
 @command.command()
-@click.argument("pool")
+@click.argument("pool", default="sim")
 @click.option(
     "--task",
     "-t",
@@ -173,7 +173,7 @@ def serve(
 
 
 @command.command()
-@click.argument("pool")
+@click.argument("pool", default="sim")
 @click.option(
     "--task",
     "-t",

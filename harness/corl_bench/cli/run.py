@@ -65,9 +65,10 @@ import click
 )
 @click.option(
     "--recordings",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path),
     default=None,
-    help="Store of recorded replies. [default: one in the run's directory]",
+    metavar="FILE|RUN",
+    help="Store of recorded replies, or the run that has one. [default: the run's own]",
 )
 @click.option(
     "--out",
@@ -149,7 +150,7 @@ def command(
     from corl_bench.report.terminal import write_table
     from corl_bench.results import encode_summary
     from corl_bench.runs.plan import make_plan
-    from corl_bench.runs.run import run
+    from corl_bench.runs.run import OWN_STORE, run
 
     day = None if price_date is None else read_day(price_date, "--price-date")
     plan = make_plan(
@@ -164,6 +165,8 @@ def command(
         data_dir=data_dir,
         allow_digest_mismatch=allow_digest_mismatch,
     )
+    if recordings is not None and recordings.is_dir():
+        recordings /= OWN_STORE
     cap = None if max_cost is None else parse_usd(max_cost, what="--max-cost")
     if dry_run:
         from corl_bench.runs.estimate import estimate, render_estimate
