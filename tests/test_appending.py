@@ -60,6 +60,22 @@ def test_a_full_disk_is_one_line() -> None:
         lines.append([{"a": 1}])
 
 
+def test_half_a_line_of_a_full_disk_is_taken_back(tmp_path: Path) -> None:
+    path = tmp_path / "lines.jsonl"
+    program = (
+        "import resource, signal; from pathlib import Path\n"
+        "from corl_bench.appending import LineFile; from corl_bench.errors import StorageError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        f"lines = LineFile.open(Path({str(path)!r})); lines.append([{{'a': 1}}])\n"
+        "most = resource.RLIM_INFINITY; resource.setrlimit(resource.RLIMIT_FSIZE, (20, most))\n"
+        "try: lines.append([{'a': 2, 'pad': 'x' * 50}]); raise SystemExit('fits')\n"
+        "except StorageError: pass\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)); lines.append([{'a': 3}])\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+    assert [row["a"] for row in read_lines(path)] == [1, 3]
+
+
 def test_what_append_returned_from_survives_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
     program = (

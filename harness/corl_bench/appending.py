@@ -11,6 +11,7 @@ to disk a line at a time: a power cut may lose the last seconds, a killed proces
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from abc import ABC, abstractmethod
@@ -70,11 +71,16 @@ class LineFile(Closing):
         data = "".join(
             json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows
         ).encode("utf-8", "replace")
+        start = os.lseek(self._descriptor, 0, os.SEEK_END)
         try:
             written = os.write(self._descriptor, data)
             while written < len(data):
                 written += os.write(self._descriptor, data[written:])
         except OSError as error:
+            # What is appended next (the lines of calls that are dropped now) must not land
+            # behind half a line: that could never be read again.
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._descriptor, start)
             raise StorageError(
                 f"cannot write {self.path}: {error.strerror}; make room and run the same"
                 " command again, it goes on where it stopped"

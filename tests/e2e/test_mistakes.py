@@ -42,6 +42,9 @@ max_output_tokens = 100
         (("run", "--mode", "live"), "oracle"),
         (("run", "--out", "/proc/nosuch"), "/proc/nosuch"),
         (("run", "--system", "oracle", "--mode", "live"), "oracle"),
+        (("run", "--system", "oracle", "--limit", "2"), "single:*"),
+        (("run", "--system", "python:broken:Router"), "NameError"),
+        (("run", "--task", "half.jsonl"), "half.jsonl:1"),
         (("report", "nosuch"), "nosuch"),
         (("reprice", "nosuch", "--price-date", "2026-01-01"), "nosuch"),
     ],
@@ -55,6 +58,8 @@ def test_one_line_and_exit_code_two(
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "math500.jsonl").write_text('{"problem": "1+1?", "answer": "2"}\n')
     (tmp_path / "rows.jsonl").write_text('{"problem": "1+1?", "answer": "2"}\n{"problem": 3}\n')
+    (tmp_path / "broken.py").write_text("Router = nothing_of_that_name\n")
+    (tmp_path / "half.jsonl").write_text('{"problem": "1+1? \\ud800", "answer": "2"}\n')
     assert said in corl.refused(*arguments)
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").rglob("ledger.jsonl"))
 

@@ -62,6 +62,17 @@ def test_replay_equals_the_original(
     assert sum(not json.loads(line)["stored"] for line in ledger) == asked
 
 
+def test_an_exported_run_replays_after_an_import(
+    corl: Any, canonical: Callable[[Path], list[str]], tmp_path: Path
+) -> None:
+    common = ("run", "--limit", "4", "--quiet", "--system", "vote:nano,nano,mini")
+    corl(*common, "--out", "a")
+    corl("recordings", "export", "a/recordings.sqlite", "--out", "calls.jsonl.zst")
+    corl("recordings", "import", "copy.sqlite", "calls.jsonl.zst")
+    corl(*common, "--mode", "replay", "--recordings", "copy.sqlite", "--out", "b")
+    assert canonical(tmp_path / "a") == canonical(tmp_path / "b")
+
+
 def test_live_asks_each_system_anew_and_auto_shares(
     corl: Any, serve: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -76,6 +76,13 @@ async def test_the_same_expert_may_vote_twice_with_fresh_draws(
     assert Counter(provider.asked) == {"cheap": 2, "dear": 1}
 
 
+@pytest.mark.parametrize("text", ["cascade:cheap>cheap>dear", "vote:cheap,cheap,dear"])
+def test_an_expert_that_is_named_twice_is_counted_twice(pool: Pool, text: str) -> None:
+    counts = system(text, pool).call_counts()
+    assert counts["cheap"] == (2, 2.0, 2)
+    assert sum(most for _, _, most in counts.values()) == 3
+
+
 async def test_the_oracle_bills_the_cheapest_that_is_right(
     pool: Pool, episode_with: Callable[..., Any]
 ) -> None:

@@ -115,6 +115,10 @@ class Pool:
         raise KeyError(name)
 
 
+CANONICAL_PARTS = frozenset({"provider", "model", "messages", "sampling", "seed", "body"})
+"""Keys that `Request.canonical` can hold; an imported request has no others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One question to one expert: what is sent, and which draw of the reply is wanted."""

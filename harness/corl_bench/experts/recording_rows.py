@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from corl_bench.experts.base import FinishReason, Reply
+from corl_bench.experts.base import CANONICAL_PARTS, FinishReason, Reply
 from corl_bench.experts.recording import Attempt, RecordedCall, problem_key
 from corl_bench.experts.recording_columns import (
     Row,
@@ -57,7 +57,6 @@ _FINISHES: Mapping[str, FinishReason] = {
     "refusal": "refusal",
     "content_filter": "refusal",
 }
-_CANONICAL_PARTS = frozenset({"provider", "model", "messages", "sampling"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +316,7 @@ def _request(row: Row) -> tuple[str, str]:
         return key, ""
     if not isinstance(value, dict):
         raise RowError(f"request must be an object, not {quoted(value)}")
-    foreign = sorted(set(value) - _CANONICAL_PARTS)
+    foreign = sorted(set(value) - CANONICAL_PARTS)
     if foreign:
         raise RowError(f"request holds {quoted(foreign[0])}, which is no part of a canonical one")
     canonical = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

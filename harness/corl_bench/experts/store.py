@@ -15,14 +15,15 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from corl_bench.appending import Closing
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import Reply
 from corl_bench.experts.recording import Attempt, RecordedCall
@@ -130,16 +131,18 @@ class StoreStats:
         return sum(expert.calls for expert in self.experts)
 
 
-class RecordingStore:
+class RecordingStore(Closing):
     """One open store; `RecordingStore.open` is the way in.
 
-    Looking up and adding are one SQLite statement each on one connection, which SQLite itself
-    serialises, so any thread may do it. Only `transaction` belongs to a single thread.
+    Any thread may look things up and add. The lock is ours: Python shares prepared statements
+    between the threads of one connection, and from 3.12 on a statement that two of them step
+    through at a time loses rows (`SQLITE_MISUSE`). A `transaction` holds it to its end.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
+        self._lock = threading.RLock()
 
     @classmethod
     def open(cls, path: Path, *, create: bool = True, read_only: bool = False) -> RecordingStore:
@@ -233,25 +236,25 @@ class RecordingStore:
         """
         statement = _ADD_IMPORTED if call.origin == "imported" else _ADD_RECORDED
         try:
-            return self._connection.execute(statement, _row_of(call)).rowcount > 0
+            with self._lock:
+                return self._connection.execute(statement, _row_of(call)).rowcount > 0
         except sqlite3.Error as error:
             raise explain(self.path, error) from error
 
     def add_problem(self, problem_key: str, text: str) -> None:
         """Keeps the statement of an imported call for export; a known one stays as it is."""
         try:
-            self._connection.execute(
-                "INSERT OR IGNORE INTO problems VALUES (?, ?)", (problem_key, _deflate(text))
-            )
+            with self._lock:
+                self._connection.execute(
+                    "INSERT OR IGNORE INTO problems VALUES (?, ?)", (problem_key, _deflate(text))
+                )
         except sqlite3.Error as error:
             raise explain(self.path, error) from error
 
     def problem_text(self, problem_key: str) -> str | None:
         """The statement that an import named by `problem_key`; None: unknown."""
         try:
-            row = self._connection.execute(
-                "SELECT text FROM problems WHERE problem_key = ?", (problem_key,)
-            ).fetchone()
+            row = self._fetch("SELECT text FROM problems WHERE problem_key = ?", problem_key)
             return None if row is None else _inflate(row[0])
         except (sqlite3.Error, zlib.error) as error:
             raise explain(self.path, error) from error
@@ -262,14 +265,15 @@ class RecordingStore:
         Reads in pages, so a long export holds no lock and no growing log under a writer.
         """
         try:
-            (last,) = self._connection.execute("SELECT max(id) FROM calls").fetchone()
+            (last,) = self._fetch("SELECT max(id) FROM calls")
             position = 0
             while last is not None and position < last:
-                page = self._connection.execute(
-                    f"SELECT id, {_COLUMNS} FROM calls WHERE id > ? AND id <= ?"
-                    f" ORDER BY id LIMIT {_PAGE_ROWS}",
-                    (position, last),
-                ).fetchall()
+                with self._lock:
+                    page = self._connection.execute(
+                        f"SELECT id, {_COLUMNS} FROM calls WHERE id > ? AND id <= ?"
+                        f" ORDER BY id LIMIT {_PAGE_ROWS}",
+                        (position, last),
+                    ).fetchall()
                 if not page:
                     return
                 position = page[-1][0]
@@ -281,8 +285,9 @@ class RecordingStore:
     def stats(self) -> StoreStats:
         """Counts calls and tokens; reads the whole store."""
         try:
-            rows = self._connection.execute(_STATS).fetchall()
-            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+            with self._lock:
+                rows = self._connection.execute(_STATS).fetchall()
+                (version,) = self._fetch("PRAGMA user_version")
         except sqlite3.Error as error:
             raise explain(self.path, error) from error
         experts = tuple(
@@ -296,41 +301,35 @@ class RecordingStore:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All that is added inside is stored together at the end, or nothing of it."""
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            raise explain(self.path, error) from error
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException as error:
-            # SQLite has rolled back by itself where the disk was full.
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.Error as error:
                 raise explain(self.path, error) from error
-            raise
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException as error:
+                # SQLite has rolled back by itself where the disk was full.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise explain(self.path, error) from error
+                raise
 
     def close(self) -> None:
         self._connection.close()
 
-    def __enter__(self) -> RecordingStore:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def _find(self, statement: str, arguments: tuple[Any, ...]) -> RecordedCall | None:
         try:
-            row = self._connection.execute(statement, arguments).fetchone()
+            row = self._fetch(statement, *arguments)
             return None if row is None else _call_of(row)
         except (sqlite3.Error, *DECODING_ERRORS) as error:
             raise explain(self.path, error) from error
+
+    def _fetch(self, statement: str, *arguments: Any) -> Any:
+        with self._lock:
+            return self._connection.execute(statement, arguments).fetchone()
 
 
 def attempts_as_list(attempts: tuple[Attempt, ...]) -> list[dict[str, Any]]:

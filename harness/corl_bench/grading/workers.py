@@ -27,7 +27,7 @@ Settlement = Literal["equal", "unequal", "unknown", "timeout"]
 
 MAX_WORKERS: Final = max(1, min(4, os.cpu_count() or 1))
 CPU_LIMIT_S: Final = 1.5
-"""CPU seconds of one comparison, imports of sympy included."""
+"""CPU seconds of one comparison; importing sympy comes before and does not count."""
 WALL_LIMIT_S: Final = 20.0
 """Wall seconds after which a comparison that uses no CPU is given up."""
 MEMORY_LIMIT_BYTES: Final = 512 * 1024 * 1024

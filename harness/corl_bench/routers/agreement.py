@@ -8,6 +8,7 @@ call, so that the choice does not depend on the length of one reply.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -39,9 +40,14 @@ class Cascade:
 
     def call_counts(self) -> CallCounts:
         # Two calls at least, all at the most; that half of the rest is needed is a guess.
-        certain = self.experts[:2]
+        certain, possible = Counter(self.experts[:2]), Counter(self.experts[2:])
         return {
-            expert: (1, 1.0, 1) if expert in certain else (0, 0.5, 1) for expert in self.experts
+            expert: (
+                certain[expert],
+                certain[expert] + possible[expert] / 2,
+                certain[expert] + possible[expert],
+            )
+            for expert in self.experts
         }
 
 

@@ -9,6 +9,7 @@ takes the text behind the colon and the pool, and returns a list of systems.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import inspect
 import sys
@@ -41,6 +42,21 @@ def parse_systems(texts: Sequence[str], pool: Pool) -> list[Router]:
         for system in _factory(family, text)(rest, pool):
             systems.setdefault(system.name, system)
     return list(systems.values())
+
+
+def code_digest(system: Router) -> str | None:
+    """sha256 of the file in which a user's system is written; None for the bench's own.
+
+    Part of a run's identity: a system that was edited is another one under the same name.
+    Modules that the file imports are not looked at.
+    """
+    if type(system).__module__.partition(".")[0] == __package__.partition(".")[0]:
+        return None
+    try:
+        path = inspect.getsourcefile(type(system))
+    except TypeError:
+        return None
+    return None if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def baselines(pool: Pool) -> list[str]:
@@ -129,8 +145,8 @@ def _python(rest: str, pool: Pool) -> list[Router]:
         sys.path.insert(0, here)
     try:
         found = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{text!r} cannot be loaded: {error}") from error
+    except Exception as error:  # whatever stands in a user's module
+        raise ConfigError(f"{text!r} cannot be loaded: {error!r}") from error
     if inspect.isclass(found) or not isinstance(found, Router):
         try:
             found = found()

@@ -21,7 +21,7 @@ from corl_bench.experts.caller import Mode
 from corl_bench.money.amounts import format_usd, parse_usd
 from corl_bench.results import EPISODE_SCHEMA, episode_key
 from corl_bench.routers.base import Router
-from corl_bench.routers.registry import baselines, parse_systems
+from corl_bench.routers.registry import baselines, code_digest, parse_systems
 from corl_bench.tasks import LoadedTask, load_task
 from corl_bench.types import Budget, Problem
 
@@ -98,7 +98,7 @@ class Plan:
                 "digest": self.pool.digest,
                 "prices": {e.name: e.price.row_id for e in self.pool.experts},
             },
-            "systems": [system.name for system in self.systems],
+            "systems": {system.name: code_digest(system) for system in self.systems},
             "budgets": {budget.name: format_usd(budget.usd) for budget in self.budgets},
             "samples": self.samples,
             "seed": self.seed,

@@ -88,8 +88,9 @@ def run(
         )
     store_path = recordings or path / OWN_STORE
     if not store_path.exists():
-        # Nothing is stored, so keys decide before anything is made.
+        # Nothing is stored, so what is missing shows before anything is made.
         _require_keys(plan, None, set())
+        _require_replies(plan, None)
     with (
         RunDirectory.open(path, plan, command) as directory,
         _open_store(plan, store_path) as store,
@@ -99,6 +100,7 @@ def run(
         again = {key for key, verdict in verdicts.items() if retry_errors and verdict == "error"}
         done = verdicts.keys() - again
         _require_keys(plan, store, done)
+        _require_replies(plan, store)
         ledger.resume(written=done, again=again)
         ending = asyncio.run(
             _work(
@@ -221,6 +223,17 @@ def _require_keys(plan: Plan, store: RecordingStore | None, done: set[str]) -> N
     if missing:
         named = ", ".join(f"{key} (expert {expert})" for expert, key in missing)
         raise ConfigError(f"no key for {named}: set the variable, or use --mode replay")
+
+
+def _require_replies(plan: Plan, store: RecordingStore | None) -> None:
+    """Refuses oracles that would find nothing: no stored call, and nobody who makes one."""
+    oracles = [system.name for system in plan.systems if system.is_oracle]
+    stored = store is not None and store.stats().calls > 0
+    if oracles and len(oracles) == len(plan.systems) and not stored:
+        raise ConfigError(
+            f"{', '.join(oracles)} reads stored replies and there are none: add"
+            " --system 'single:*' to the run, or name recordings with --recordings"
+        )
 
 
 def _summarise(plan: Plan, directory: RunDirectory, ledger: Ledger) -> Summary:

@@ -79,7 +79,7 @@ def problem_of_row(row: Mapping[str, Any], *, default_id: str, kind: AnswerKind)
     return Problem(
         id=default_id if problem_id is None else str(problem_id),
         text=clean_text(text),
-        answer=normalise_gold(answer, row_kind),
+        answer=clean_text(normalise_gold(answer, row_kind)),
         kind=row_kind,
         subject=str(row["subject"]) if row.get("subject") is not None else None,
         level=level_of(row.get("level")),
@@ -88,7 +88,12 @@ def problem_of_row(row: Mapping[str, Any], *, default_id: str, kind: AnswerKind)
 
 
 def clean_text(text: str) -> str:
-    """A statement without white space around it and with plain line ends."""
+    """A statement without white space around it and with plain line ends.
+
+    Raises:
+        ValueError: half of a surrogate pair, which neither a file nor a request can hold.
+    """
+    text.encode()
     return text.replace("\r\n", "\n").strip()
 
 
