@@ -14,13 +14,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from corl_bench import grading
-from corl_bench.errors import CapReachedError, ConfigError
+from corl_bench.errors import CapReachedError, ConfigError, StorageError
 from corl_bench.experts.attempts import StoppedError, worst_case_usd
 from corl_bench.experts.base import ExpertSpec, Request, Sampling
 from corl_bench.experts.caller import Caller, CallOutcome
@@ -68,6 +69,7 @@ class Episode:
         sample: index of the sample; repeated systems see other draws.
         seed: of the run; with the key it seeds `rng`, alike in every process.
         oracle: whether the system may look at golds and stored replies.
+        on_abort: called when the episode can no longer end well, whatever the system does.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Episode:
         sample: int,
         seed: int,
         oracle: bool = False,
+        on_abort: Callable[[], object] = lambda: None,
     ) -> None:
         self.experts = tuple(
             ExpertInfo(e.name, e.model, e.description, e.price, e.role) for e in experts
@@ -88,8 +91,10 @@ class Episode:
         self.prompt = tuple(prompt)
         digest = hashlib.sha256(f"{seed}|{key}".encode()).digest()
         self.rng = random.Random(int.from_bytes(digest[:8], "big"))
-        self.aborted: CapReachedError | StoppedError | None = None
-        """Why the episode must not be written: the cap, or a stop of the run."""
+        self.aborted: CapReachedError | StoppedError | StorageError | None = None
+        """Why the episode must not be written: the cap, a stop of the run, a full disk."""
+        self._on_abort = on_abort
+        self._closed = False
         self._key = key
         self._problem = problem
         self._specs = {expert.name: expert for expert in experts}
@@ -98,7 +103,7 @@ class Episode:
         self._seed = seed
         self._oracle = oracle
         self._made: dict[str, int] = {}
-        self._calls: list[CallRecord | None] = []
+        self._calls: dict[str, CallRecord | None] = {}
         self._clock_s = 0.0
         self._pending = 0
         self._idle = asyncio.Event()
@@ -107,11 +112,12 @@ class Episode:
     @property
     def calls(self) -> tuple[CallRecord, ...]:
         """Finished calls in the order in which they were made."""
-        return tuple(call for call in self._calls if call is not None)
+        return tuple(call for call in self._calls.values() if call is not None)
 
     @property
     def call_ids(self) -> list[str]:
-        return [f"{self._key}#{position}" for position in range(len(self._calls))]
+        """Names of the calls in the ledger."""
+        return [f"{self._key}#{name}" for name in self._calls]
 
     @property
     def spent_usd(self) -> Decimal:
@@ -144,10 +150,15 @@ class Episode:
             ConfigError: there is no such expert or parameter.
             CapReachedError: the run's spending cap is reached; the episode is not counted.
         """
+        if self.aborted or self._closed:
+            await asyncio.sleep(0)  # lets others work where a system asks on and on
+            raise self.aborted or ConfigError("the episode is over: its answer has been given")
         request = self._request(expert, messages, sampling)
-        position = len(self._calls)
-        self._calls.append(None)
-        self._made[request.key()] = request.occurrence + 1
+        key = request.key()
+        # Named by what is asked, so that a resume that asks in another order finds it again.
+        name = f"{key[:12]}.{request.occurrence}"
+        self._calls[name] = None
+        self._made[key] = request.occurrence + 1
         started_s = self._clock_s
         self._pending += 1
         self._idle.clear()
@@ -156,26 +167,33 @@ class Episode:
             # also where the reply is there at once; so their latencies do not add up.
             await asyncio.sleep(0)
             outcome = await self._caller.call(
-                request, call_id=f"{self._key}#{position}", episode=self._key
+                request, call_id=f"{self._key}#{name}", episode=self._key
             )
-        except (CapReachedError, StoppedError) as error:
+        except (CapReachedError, StoppedError, StorageError) as error:
             self.aborted = error
+            self._on_abort()
             raise
         except asyncio.CancelledError:
             # The system gave up on a call that may be billed all the same.
-            self._calls[position] = _dropped(request)
+            self._calls[name] = _dropped(request, name)
             raise
         finally:
             self._pending -= 1
             if not self._pending:
                 self._idle.set()
-        self._calls[position] = _record(request, outcome)
+        self._calls[name] = _record(request, outcome, name)
         self._clock_s = max(self._clock_s, started_s + outcome.latency_s)
         return _reply(request, outcome)
 
     async def settled(self) -> None:
         """Waits for calls that the system started and did not wait for; they cost as well."""
-        await self._idle.wait()
+        while self._pending:
+            await self._idle.wait()
+            await asyncio.sleep(0)  # a reply may lead to the next call at once
+
+    def close(self) -> None:
+        """Refuses calls from now on: what is not in the record must not be paid for."""
+        self._closed = True
 
     def answer_in(self, text: str | None) -> str | None:
         """The final answer stated in a reply, if there is one."""
@@ -203,10 +221,11 @@ class Episode:
         outcome = self._caller.stored(request)
         return None if outcome is None else _reply(request, outcome)
 
-    def verdict_on(self, text: str | None) -> Verdict:
+    async def verdict_on(self, text: str | None) -> Verdict:
         """Oracles only: how a response would be graded."""
         self._require_oracle()
-        return grading.grade(self._problem.answer, text, kind=self._problem.kind)
+        problem = self._problem
+        return await asyncio.to_thread(grading.grade, problem.answer, text, kind=problem.kind)
 
     def _require_oracle(self) -> None:
         if not self._oracle:
@@ -222,9 +241,6 @@ class Episode:
         if spec is None:
             known = ", ".join(self._specs)
             raise ConfigError(f"no expert {expert!r} in the pool; it has {known}")
-        unknown = set(sampling) - {field.name for field in fields(Sampling)}
-        if unknown:
-            raise ConfigError(f"no sampling parameter {sorted(unknown)[0]!r}")
         if messages is None:
             messages = self.prompt
         elif isinstance(messages, str):
@@ -232,7 +248,7 @@ class Episode:
         request = Request(
             expert=spec,
             messages=tuple(messages),
-            sampling=replace(spec.sampling, **sampling) if sampling else spec.sampling,
+            sampling=_sampling(spec.sampling, sampling),
             problem_text=self._problem.text,
             sample=self._sample,
             seed=self._seed,
@@ -241,9 +257,42 @@ class Episode:
         return replace(request, occurrence=made) if made else request
 
 
-def _record(request: Request, outcome: CallOutcome) -> CallRecord:
+def _sampling(own: Sampling, wanted: Mapping[str, Any]) -> Sampling:
+    """An expert's parameters with a system's on top; None leaves the expert's own.
+
+    Raises:
+        ConfigError: an unknown parameter or a value that no provider could read. An output
+            limit that is none would take a call out of the spending cap.
+    """
+    given = {name: value for name, value in wanted.items() if value is not None}
+    for name, value in given.items():
+        fits = _FITS.get(name)
+        if fits is None:
+            raise ConfigError(f"no sampling parameter {name!r}; there are {', '.join(_FITS)}")
+        if not fits(value):
+            raise ConfigError(f"sampling parameter {name}={value!r} is not usable")
+    if "stop" in given:
+        given["stop"] = tuple(given["stop"])
+    return replace(own, **given) if given else own
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
+
+
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    "max_output_tokens": lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 1,
+    "temperature": lambda v: _is_number(v) and v >= 0,
+    "top_p": lambda v: _is_number(v) and 0 <= v <= 1,
+    "reasoning_effort": lambda v: isinstance(v, str),
+    "stop": lambda v: isinstance(v, (list, tuple)) and all(isinstance(s, str) for s in v),
+}
+
+
+def _record(request: Request, outcome: CallOutcome, name: str) -> CallRecord:
     reply = outcome.reply
     return CallRecord(
+        id=name,
         expert=request.expert.name,
         model=request.expert.model,
         role=request.expert.role,
@@ -260,8 +309,9 @@ def _record(request: Request, outcome: CallOutcome) -> CallRecord:
     )
 
 
-def _dropped(request: Request) -> CallRecord:
+def _dropped(request: Request, name: str) -> CallRecord:
     return CallRecord(
+        id=name,
         expert=request.expert.name,
         model=request.expert.model,
         role=request.expert.role,

@@ -27,6 +27,10 @@ VERDICT_STATUSES: tuple[VerdictStatus, ...] = (
     "error",
 )
 
+Mode = Literal["auto", "live", "record", "replay"]
+"""Where the replies of a run come from; `corl_bench.experts.caller` says what each means."""
+MODES: tuple[Mode, ...] = ("auto", "live", "record", "replay")
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:

@@ -38,6 +38,12 @@ def invoke(*arguments: str, environment: dict[str, str] | None = None) -> Result
     return CliRunner().invoke(command, arguments, env=environment)
 
 
+def verdicts(result: Result) -> dict[str, str]:
+    """What `pool check` found of each expert, in a word."""
+    found = re.findall(r"^(\w+)  .*\n  price .*\n  key .*\n  (\w+)", result.output, re.MULTILINE)
+    return dict(found)
+
+
 def start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "corl_bench.cli.main", *arguments],
@@ -121,7 +127,7 @@ def test_check_of_the_simulated_pool_is_fine_and_says_simulated() -> None:
     result = invoke("check", "sim")
     assert result.exit_code == 0, result.output
     assert result.output.count("(simulated)") == 1 + len(load_pool("sim").experts)
-    assert "FAILS" not in result.output
+    assert len(re.findall(r"^  ready  ", result.output, re.MULTILINE)) == 5
 
 
 def test_check_names_the_variable_of_a_missing_key_and_ends_with_2(tmp_path: Path) -> None:
@@ -129,6 +135,7 @@ def test_check_names_the_variable_of_a_missing_key_and_ends_with_2(tmp_path: Pat
     result = invoke("check", path, environment={"OPENAI_API_KEY": ""})
     assert result.exit_code == 2
     assert "OPENAI_API_KEY is not set" in result.output
+    assert verdicts(result) == {"o3": "KEYLESS"}
     assert "cannot be used: o3" in result.output
 
 
@@ -164,6 +171,12 @@ provider = "carrier-pigeon"
     result = invoke("check", write(tmp_path / "p.toml", text))
     assert result.exit_code == 2
     assert "cannot be used: unlisted, nobody, stranger" in result.output
+    assert verdicts(result) == {
+        "listed": "ready",
+        "unlisted": "REFUSED",
+        "nobody": "UNREACHABLE",
+        "stranger": "MISCONFIGURED",
+    }
     assert "no-such-model is not among" in result.output
     assert "unknown provider 'carrier-pigeon'" in result.output
 

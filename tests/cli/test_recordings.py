@@ -99,7 +99,10 @@ def test_import_with_names_for_columns_and_expert() -> None:
 def test_import_that_fails_is_one_line_and_stores_nothing() -> None:
     assert refusal_of("import", "s.sqlite", "answers.jsonl").startswith("answers.jsonl:1: ")
     assert "OURS=THEIRS" in refusal_of("import", "s.sqlite", "answers.jsonl", "--column", "a=")
-    assert output_of("stats", "s.sqlite")[0].startswith("s.sqlite: 0 calls")
+    assert not Path("s.sqlite").exists()
+    output_of("import", "s.sqlite", ".")
+    refusal_of("import", "s.sqlite", "answers.jsonl", "--column", "a=")
+    assert output_of("stats", "s.sqlite")[0].startswith("s.sqlite: 4 calls")
 
 
 def test_export_to_a_file_and_back() -> None:

@@ -48,3 +48,25 @@ def test_a_cap_needs_an_output_limit(corl: Any, tmp_path: Path) -> None:
         ' effective_from = 2026-01-01, source = "test" }\n'
     )
     assert "max_output_tokens" in corl.refused("run", "--pool", "pool.toml", "--max-cost", "1")
+
+
+def test_what_a_kill_left_open_counts_against_the_cap(
+    corl: Any,
+    serve: Callable[..., Any],
+    money: Callable[[Path], dict[str, Decimal]],
+    tmp_path: Path,
+) -> None:
+    with serve("--task", "synth", "--latency", "0.05") as served:
+        run = ("run", "--limit", "60", "--system", "single:reasoner", "--concurrency", "16")
+        run = (*run, "--pool", served.pool, "--max-cost", "1.5", "--quiet", "--out", "run")
+        journal = tmp_path / "run" / "journal.jsonl"
+        process = corl.start_and_wait(journal, *run, stdout=-3, stderr=-3)
+        while journal.read_text().count("\n") < 16:
+            assert process.poll() is None
+        process.kill()
+        process.wait()
+        corl(*run, code=3)
+        sums = money(tmp_path / "run")
+        assert sums["unsettled_usd"] > 0
+        assert sums["billed_cost_usd"] + sums["unsettled_usd"] <= Decimal("1.5")
+        assert served.bill_usd() <= Decimal("1.5")

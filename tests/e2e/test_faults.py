@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import time
 from collections.abc import Callable
 from decimal import Decimal
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from servers.fault_server import FaultServer
+from servers.fault_server import FaultServer, mix
 
 FAULTS = (
     *("429:0.3", "500", "503", "529", "slow:9", "cut", "malformed", "no_usage", "bad_usage"),
@@ -114,35 +115,39 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 async def test_no_request_comes_before_its_time(corl: Any, tmp_path: Path) -> None:
-    """Ten per cent of 429s with Retry-After, 32 in flight: nothing lost, nobody early."""
-    closed_until = 0.0
-    early: list[float] = []
+    """Two 429s with Retry-After, 32 requests in flight: nothing lost, nobody early."""
+    problems, retry_after_s, latency_s, grace_s = 200, 1.0, 0.1, 0.25
+    closed: list[tuple[float, float]] = []
+    arrived: list[float] = []
 
     def schedule(arrival: Any) -> str:
-        nonlocal closed_until
         now = time.monotonic()
-        # Requests that were on the wire when the gate closed are not early; one network
-        # round trip on loopback and a busy machine are allowed for.
-        if now < closed_until - 0.5 and now > closed_until - 0.75:
-            early.append(closed_until - now)
-        if arrival.number % 10 == 9:
-            closed_until = now + 1.0
-            return "429:1"
+        arrived.append(now)
+        if arrival.number in (40, 120):
+            # The 429 is written after the latency; what the client sent before it has read it
+            # may still arrive.
+            written = now + latency_s
+            closed.append((written + grace_s, written + retry_after_s))
+            return f"429:{retry_after_s:g}"
         return "ok"
 
-    (tmp_path / "problems.jsonl").write_text(_problems(60))
-    async with FaultServer(schedule, lambda question: "\\boxed{1}") as server:
+    (tmp_path / "problems.jsonl").write_text(_problems(problems))
+    answer = "\\boxed{1}"
+    async with FaultServer(schedule, lambda _: answer, latency_s=latency_s) as server:
         (tmp_path / "pool.toml").write_text(_pool("openai", server.base_url, max_concurrency=32))
-        code = await _score(
+        await _score(
             corl,
             *("run", "--task", "problems.jsonl", "--pool", "pool.toml", "--out", "run"),
             *("--system", "single:a", "--quiet"),
             codes=(0,),
         )
-    assert code == 0
+    assert len(closed) == 2
+    early = [now - start for start, end in closed for now in arrived if start < now < end]
     assert early == []
+    # There was something to hold back each time.
+    assert all(sum(now > end for now in arrived) > 32 for _, end in closed)
     rows = _rows(tmp_path / "run" / "episodes.jsonl")
-    assert len(rows) == 60
+    assert len(rows) == problems
     assert all(row["calls"][0]["status"] == "ok" for row in rows)
 
 
@@ -161,3 +166,35 @@ async def test_a_reply_without_usage_is_estimated_where_that_is_declared(
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["rows"][0]["estimated_calls"] == 2
     assert Decimal(summary["totals"]["billed_cost_usd"]) > 0
+
+
+async def test_kills_among_failures_leave_ledger_and_episodes_in_agreement(
+    corl: Any, money: Callable[[Path], dict[str, Decimal]], tmp_path: Path
+) -> None:
+    """Systems share replies; one whose own attempts failed before the kill still books one."""
+    moments = random.Random(3)
+    (tmp_path / "problems.jsonl").write_text(_problems(30))
+    async with FaultServer(mix("500=0.35,seed=4"), latency_s=0.02) as server:
+        second = _pool("openai", server.base_url).replace("[experts.a]", "[experts.b]")
+        second = second.replace('model = "gpt-4.1"', 'model = "gpt-4.1"\ntemperature = 0.5')
+        (tmp_path / "pool.toml").write_text(
+            _pool("openai", server.base_url).replace("max_attempts = 3", "max_attempts = 9")
+            + second
+        )
+        run = ("run", "--task", "problems.jsonl", "--pool", "pool.toml", "--out", "run", "--quiet")
+        run = (*run, "--concurrency", "8", "--system", "single:*", "--system", "vote:a,b")
+        killed = 0
+        for _ in range(4):
+            process = corl.start(*run, stdout=-3, stderr=-3)
+            await asyncio.sleep(moments.uniform(0.8, 1.6))
+            killed += process.poll() is None
+            process.kill()
+            await asyncio.to_thread(process.wait)
+        await _score(corl, *run)
+        bill = server.bill_usd
+    sums = money(tmp_path / "run")
+    episodes = _rows(tmp_path / "run" / "episodes.jsonl")
+    assert killed
+    assert len(episodes) == 90
+    assert sum(Decimal(row["list_cost_usd"]) for row in episodes) == sums["list_cost_usd"]
+    assert sums["billed_cost_usd"] <= bill <= sums["billed_cost_usd"] + sums["unsettled_usd"]

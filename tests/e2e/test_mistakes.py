@@ -31,6 +31,9 @@ max_output_tokens = 100
         (("run", "--pool", "keyless.toml", "--system", "single:a"), "OPENAI_API_KEY"),
         (("run", "--pool", "broken.toml"), "broken.toml:2"),
         (("run", "--task", "math500", "--data-dir", "data"), "digest"),
+        (("run", "--data-dir", "nosuch"), "--data-dir nosuch"),
+        (("tasks", "validate", "math500", "--data-dir", "rows.jsonl"), "--data-dir rows.jsonl"),
+        (("pool", "optimum", "--data-dir", "nosuch"), "--data-dir nosuch"),
         (("run", "--task", "rows.jsonl"), "rows.jsonl:2"),
         (("run", "--budget", "low=abc"), "low=abc"),
         (("run", "--budget", "low=0.1,low=0.2"), "name of its own"),
@@ -39,7 +42,6 @@ max_output_tokens = 100
         (("run", "--price-date", "1999-01-01"), "1999"),
         (("run", "--mode", "replay"), "--recordings"),
         (("run", "--mode", "replay", "--recordings", "nosuch.sqlite"), "nosuch.sqlite"),
-        (("run", "--mode", "live"), "oracle"),
         (("run", "--out", "/proc/nosuch"), "/proc/nosuch"),
         (("run", "--system", "oracle", "--mode", "live"), "oracle"),
         (("run", "--system", "oracle", "--limit", "2"), "single:*"),
@@ -106,10 +108,14 @@ def test_ctrl_c_keeps_what_was_paid_for_and_the_same_command_goes_on(
 def test_a_dry_run_sends_nothing_and_says_where_its_figures_come_from(
     corl: Any, tmp_path: Path
 ) -> None:
-    shown = corl("run", "--dry-run", "--max-cost", "0.001").stdout
-    assert "declared simulation" in shown
-    assert "expected" in shown
-    assert "cap" in shown
+    shown = corl("run", "--dry-run", "--limit", "4", "--max-cost", "0.001").stdout
+    rows = {line.split()[0]: line.split() for line in shown.splitlines()}
+    # Every expert answers each of the four problems; the systems share these replies.
+    for expert in ("self", "nano", "mini", "large", "reasoner"):
+        assert rows[expert][1:3] == ["4..4", "4"]
+        assert rows[expert][-2:] == ["declared", "simulation"]
+        assert all(amount.startswith("$0.") for amount in rows[expert][3:6])
+    assert "the cap of $0.00100 is below the worst case" in shown
     assert list(tmp_path.iterdir()) == []
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from corl_bench.experts.attempts import LONGEST_WAIT_S, Asker, StoppedError
+from corl_bench.experts.attempts import LONGEST_WAIT_S, Asker, StoppedError, settle_unaccounted
 from corl_bench.experts.base import (
     CheckResult,
     ExpertSpec,
@@ -22,6 +22,7 @@ from corl_bench.experts.base import (
     Sampling,
 )
 from corl_bench.experts.caller import Caller
+from corl_bench.experts.recording import problem_key
 from corl_bench.experts.store import RecordingStore
 from corl_bench.money.cap import SpendingCap
 from corl_bench.money.ledger import INTERRUPTED, Ledger, read_ledger
@@ -240,14 +241,7 @@ async def test_an_attempt_left_in_flight_is_settled_by_its_stored_reply(books: B
     """The process died between the store and the ledger."""
     await books.caller(Script("fine")).call(request(), call_id="e#0", episode="e")
     books.reopen(without=("ledger.jsonl",))
-    asker = Asker(
-        providers={},
-        store=books.store,
-        ledger=books.ledger,
-        cap=SpendingCap(None),
-        run_id="r",
-    )
-    assert asker.settle_unaccounted({"a": EXPERT.price}) == 0
+    assert settle_unaccounted(books.ledger, books.store, "r", {"a": EXPERT.price}) == 0
     assert books.ledger.totals.billed_cost_usd == COST
     assert books.ledger.totals.unsettled_attempts == 0
 
@@ -255,14 +249,7 @@ async def test_an_attempt_left_in_flight_is_settled_by_its_stored_reply(books: B
 async def test_an_attempt_whose_reply_is_nowhere_stays_unsettled(books: Books) -> None:
     await books.caller(Script("fine")).call(request(), call_id="e#0", episode="e")
     books.reopen(without=("ledger.jsonl", "store.sqlite"))
-    asker = Asker(
-        providers={},
-        store=books.store,
-        ledger=books.ledger,
-        cap=SpendingCap(None),
-        run_id="r",
-    )
-    assert asker.settle_unaccounted({"a": EXPERT.price}) == 1
+    assert settle_unaccounted(books.ledger, books.store, "r", {"a": EXPERT.price}) == 1
     assert books.statuses() == [INTERRUPTED]
     assert books.ledger.totals.billed_cost_usd == 0
 
@@ -282,4 +269,26 @@ async def test_half_a_surrogate_pair_is_replaced_before_anything_is_written(book
         request(), call_id="e#0", episode="e"
     )
     assert outcome.reply is not None
-    assert outcome.reply.text == "bad ? text"
+    assert outcome.reply.text == "bad \ufffd text"
+
+
+@pytest.mark.parametrize(
+    ("mode", "provider", "remedy"),
+    [
+        ("replay", "scripted", "run with --mode auto"),
+        ("replay", "recorded", "name a live provider"),
+        ("auto", "recorded", "name a live provider"),
+    ],
+)
+async def test_what_is_not_recorded_is_named_with_what_to_do(
+    books: Books, mode: str, provider: str, remedy: str
+) -> None:
+    script = Script("fine")
+    asked = request("What is 2 + 2?", expert=replace(EXPERT, provider=provider), sample=3)
+    outcome = await books.caller(script, mode).call(asked, call_id="e#0", episode="e")
+    assert (outcome.status, outcome.reply, outcome.attempts) == ("not_recorded", None, 0)
+    assert script.asked == 0
+    assert books.statuses() == []
+    for part in ("of a (m)", problem_key("What is 2 + 2?")[:12], "sample 3", remedy):
+        assert part in outcome.detail
+    assert "\n" not in outcome.detail

@@ -328,3 +328,21 @@ def test_the_documentation_names_every_key() -> None:
     for schema in (PoolTable, ExpertTable, PriceTable):
         for key in schema.model_fields:
             assert re.search(rf"`\[?{key}\b", text), key
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[experts.a]\nprovider = "opnai"\nmodel = "gpt-4.1"', "did you mean 'openai'?"),
+        ("", r"\[experts\.NAME\]"),
+        ("experts = 3", r"\[experts\.NAME\]"),
+        ("[experts]\na = 3", r"write a table: \[experts\.a\]"),
+        ('budgets = "low"', r"write a table: \[budgets\]"),
+    ],
+)
+def test_a_mistake_is_answered_with_what_to_write(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=said) as caught:
+        load_pool(str(path))
+    assert "\n" not in str(caught.value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import resource
 import shutil
 import signal
@@ -188,7 +187,7 @@ def test_a_transaction_is_all_or_nothing(store: RecordingStore) -> None:
 def test_every_query_runs_on_an_index(store: RecordingStore) -> None:
     from corl_bench.experts import store as module
 
-    arguments = ("k", 0, 0, "e", "r", "p", "a", None, None, "e", "r", "o", b"")
+    arguments = module._row_of(recorded())
     for statement in (
         module._FIND_IN_ANY_RUN,
         module._FIND_IN_ONE_RUN,
@@ -196,8 +195,7 @@ def test_every_query_runs_on_an_index(store: RecordingStore) -> None:
         module._ADD_RECORDED,
         module._ADD_IMPORTED,
     ):
-        count = max(int(number) for number in re.findall(r"\?(\d+)", statement))
-        plan = store._connection.execute(f"EXPLAIN QUERY PLAN {statement}", arguments[:count])
+        plan = store._connection.execute(f"EXPLAIN QUERY PLAN {statement}", arguments)
         steps = " ".join(row[-1] for row in plan.fetchall())
         assert "SCAN calls" not in steps
         assert "USING INDEX" in steps or "USING COVERING INDEX" in steps

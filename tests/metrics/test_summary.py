@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from corl_bench.metrics.accuracy import wilson_interval
+from corl_bench.metrics.intervals import wilson_interval
 from corl_bench.metrics.summary import SystemTraits, recorded_verdict, summarise
 from corl_bench.results import CallRecord, EpisodeRecord
 from corl_bench.types import Budget, Usage
@@ -163,8 +163,10 @@ def test_calls_to_the_controllers_own_model_are_no_expert_calls() -> None:
     )  # fmt: skip
     (row,) = rows([episode(calls=calls), episode("p2", calls=())], budgets=())
     assert row.calls == 4
+    assert (row.expert_calls, row.self_calls) == (3, 1)
     assert row.expert_call_ratio == 1.5
-    assert row.calls_by_expert == {"mid": 1, "nano": 2}
+    assert row.calls_by_expert == {"mid": 1, "nano": 2, "self": 1}
+    assert sum(row.calls_by_expert.values()) == row.calls
     assert (row.truncated, row.refused) == (1, 1)
     assert (row.input_tokens, row.output_tokens, row.reasoning_tokens) == (45, 60, 24)
     assert row.unsettled_usd == Decimal("0.5")

@@ -4,9 +4,11 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corl_bench.errors import ConfigError
 from corl_bench.money.ledger import INTERRUPTED, Intent, Ledger, LedgerLine, read_ledger
 from corl_bench.types import Usage
 
@@ -65,6 +67,14 @@ def test_an_attempt_at_price_zero_can_be_unsettled(tmp_path: Path) -> None:
     assert list(read_ledger(tmp_path)) == [free]
     with Ledger.open(tmp_path) as ledger:
         assert ledger.totals.unsettled_attempts == 1
+
+
+@pytest.mark.parametrize("name", ["ledger", "journal"])
+def test_lines_of_a_newer_version_are_refused(tmp_path: Path, name: str) -> None:
+    row = (_line("e#0", 1) if name == "ledger" else _intent("e#0", 1)).encode()
+    (tmp_path / f"{name}.jsonl").write_text(json.dumps({**row, "v": 2}) + "\n")
+    with pytest.raises(ConfigError, match=f"the {name} is of schema 2.*upgrade corl-bench"):
+        Ledger.open(tmp_path)
 
 
 @settings(max_examples=25)

@@ -15,6 +15,7 @@ from typing import Any
 
 from corl_bench.metrics.summary import SystemTraits, summarise
 from corl_bench.results import (
+    MANIFEST_SCHEMA,
     CallRecord,
     EpisodeRecord,
     Summary,
@@ -137,6 +138,7 @@ def sample_run(
         notes=("contest: its digest could not be computed here (unpinned).",) if restricted else (),
     )
     manifest = {
+        "schema": MANIFEST_SCHEMA,
         "corl_bench": "0.1.0",
         "command": ["corl-bench", "run", "--task", "synth", "--seed", str(seed)],
         "created": "2026-03-14T09:26:53Z",

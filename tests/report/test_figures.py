@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
+
 import pytest
 
 from corl_bench.report.figures import (
@@ -38,23 +41,37 @@ def test_shares_and_counts_read_well() -> None:
     assert counted(1319, "problem") == "1,319 problems"
 
 
-def test_rows_that_differ_in_violations_alone_become_one_line() -> None:
+def test_points_that_differ_in_violations_alone_become_one_row() -> None:
     summary = sample_run(problems=10, restricted=False).summary
-    lines = put_together(summary.rows)
-    blind = next(line for line in lines if line.row.system == "random")
+    rows = put_together(summary.rows)
+    blind = next(row for row in rows if row.point.system == "random")
     assert list(blind.violation_rates) == ["low", "medium", "high"]
-    told = [line for line in lines if line.row.system == "controller"]
-    assert [line.budget_label for line in told] == ["low", "medium", "high"]
-    assert [list(line.violation_rates) for line in told] == [["low"], ["medium"], ["high"]]
-    assert len(lines) == 13
+    told = [row for row in rows if row.point.system == "controller"]
+    assert [row.budget_label for row in told] == ["low", "medium", "high"]
+    assert [list(row.violation_rates) for row in told] == [["low"], ["medium"], ["high"]]
+    assert len(rows) == 13
 
 
 def test_the_frontier_is_drawn_for_each_task_by_itself() -> None:
-    lines = put_together(sample_run(problems=10).summary.rows)
+    rows = put_together(sample_run(problems=10).summary.rows)
     for task in ("synth", "contest"):
-        own = [line for line in lines if line.row.task == task and not line.row.oracle]
-        best = max(own, key=lambda line: (line.row.accuracy, -line.row.mean_cost_usd))
-        cheapest = min(own, key=lambda line: line.row.mean_cost_usd)
+        own = [row for row in rows if row.point.task == task and not row.point.oracle]
+        best = max(own, key=lambda row: (row.point.accuracy, -row.point.mean_cost_usd))
+        cheapest = min(own, key=lambda row: row.point.mean_cost_usd)
         assert best.on_frontier
         assert cheapest.on_frontier
-    assert not any(line.on_frontier for line in lines if line.row.oracle)
+    assert not any(row.on_frontier for row in rows if row.point.oracle)
+
+
+def test_a_system_with_nothing_but_errors_is_on_no_frontier() -> None:
+    points = sample_run().summary.rows
+    first = points[0]
+    failed = [
+        replace(point, errors=point.episodes, accuracy=0.0, mean_cost_usd=Decimal(0))
+        for point in points
+        if (point.task, point.system) == (first.task, first.system)
+    ]
+    others = [p for p in points if p.task == first.task and p.system != first.system]
+    rows = put_together([*failed, *others])
+    assert not rows[0].on_frontier
+    assert any(row.on_frontier for row in rows)

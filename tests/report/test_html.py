@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from corl_bench.cli.report import command
-from corl_bench.errors import ConfigError
+from corl_bench.errors import ConfigError, StorageError
 from corl_bench.report.html import render_report, write_report
 from report.sample_run import HOSTILE, SampleRun, sample_run
 
@@ -164,7 +164,7 @@ def test_a_lone_surrogate_cannot_stop_the_report(run: SampleRun, tmp_path: Path)
     broken = replace(run, summary=replace(run.summary, notes=("half a \ud83d pair",)))
     broken.write(tmp_path)
     path = write_report(tmp_path)
-    assert "half a ? pair" in path.read_text(encoding="utf-8")
+    assert "half a \ufffd pair" in path.read_text(encoding="utf-8")
 
 
 def test_the_stored_run_gives_the_page_that_the_run_gave(run: SampleRun, tmp_path: Path) -> None:
@@ -201,8 +201,8 @@ def test_what_is_no_run_is_said_in_one_line(tmp_path: Path, run: SampleRun) -> N
     with pytest.raises(ConfigError, match=r"manifest\.json: not JSON"):
         write_report(tmp_path)
     (tmp_path / "manifest.json").write_text("[]")
-    with pytest.raises(ConfigError, match="a manifest is an object"):
+    with pytest.raises(ConfigError, match=r"manifest\.json: its schema is None"):
         write_report(tmp_path)
     (tmp_path / "manifest.json").unlink()
-    with pytest.raises(ConfigError, match="cannot write the report"):
+    with pytest.raises(StorageError, match="cannot write"):
         write_report(tmp_path, out=tmp_path / "no" / "where.html")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -211,6 +212,24 @@ async def test_light_dark_and_a_phone(browser: Chromium, tmp_path: Path) -> None
     )
     assert await page.evaluate("document.querySelectorAll('.episode').length") == 3
     assert_silent(page, url)
+
+
+async def test_long_names_widen_no_page(browser: Chromium, tmp_path: Path) -> None:
+    run = sample_run(problems=4)
+    long = "cascade:" + ">".join(f"a-model-of-a-long-name-{n}" for n in range(8))
+    rows = tuple(
+        replace(row, system=long) if row.system == "random" else row for row in run.summary.rows
+    )
+    episodes = [
+        replace(episode, system=long) if episode.system == "random" else episode
+        for episode in run.episodes
+    ]
+    renamed = replace(run, summary=replace(run.summary, rows=rows), episodes=episodes)
+    page = await browser.open(written(renamed, tmp_path))
+    table = "document.querySelector('.summary')"
+    assert await page.evaluate(f"{table}.scrollWidth <= {table}.parentElement.clientWidth")
+    await page.resize(390, 844, mobile=True)
+    assert await page.evaluate("document.documentElement.scrollWidth") == 390
 
 
 async def test_ten_thousand_episodes_stay_usable(browser: Chromium, tmp_path: Path) -> None:

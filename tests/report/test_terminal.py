@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from corl_bench.report.terminal import render_table, write_table
-from corl_bench.results import Summary, SummaryRow
+from corl_bench.results import OperatingPoint, Summary
 from report.sample_run import sample_run
 
 LOW, HIGH = Decimal("0.0005"), Decimal("0.01")
 
 
-def row(system: str, budget: str, **fields: object) -> SummaryRow:
-    plain = SummaryRow(
+def row(system: str, budget: str, **fields: object) -> OperatingPoint:
+    plain = OperatingPoint(
         task="synth",
         system=system,
         budget=budget,
@@ -37,6 +37,8 @@ def row(system: str, budget: str, **fields: object) -> SummaryRow:
         total_cost_usd=Decimal("0.2025"),
         unsettled_usd=Decimal(0),
         calls=500,
+        expert_calls=500,
+        self_calls=0,
         expert_call_ratio=1.0,
         calls_by_expert={"nano": 500},
         violations=0,
@@ -54,7 +56,7 @@ def row(system: str, budget: str, **fields: object) -> SummaryRow:
     return replace(plain, **fields)
 
 
-def summary(*rows: SummaryRow, **fields: object) -> Summary:
+def summary(*rows: OperatingPoint, **fields: object) -> Summary:
     plain = Summary(
         run_id="3f2a90c41b7e",
         simulated=True,
@@ -140,6 +142,34 @@ def test_no_width_cuts_a_figure_or_a_name(width: int) -> None:
     assert "…" not in text
 
 
+@pytest.mark.parametrize(("encoding", "gap"), [("utf-8", "…"), ("ascii", "...")])
+def test_long_names_are_shortened_on_a_narrow_terminal_and_listed_below(
+    encoding: str, gap: str
+) -> None:
+    experts = [f"a-model-of-a-long-name-{n}" for n in range(4)]
+    names = ["cascade:" + ">".join(experts), "vote:" + ",".join(experts), "x" * 60, "xx" + "x" * 59]
+    text = render_table(
+        summary(*(row(name, "low") for name in names)), width=80, colour=False, encoding=encoding
+    )
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("accuracy [95%]") == 1
+    assert text.count("truncated ") <= 2
+    unbroken = "".join(text.split())
+    assert all(f"is{name}" in unbroken for name in names)
+    shown = [line.split()[0] for line in text.splitlines() if gap in line]
+    assert len(set(shown)) == len(names)
+    wide = render_table(summary(*(row(name, "low") for name in names)), width=None, colour=False)
+    assert gap not in wide
+
+
+def test_a_sample_of_a_task_says_of_how_many() -> None:
+    drawn = summary(tasks={"synth": {"problems": 30, "total": 1500}})
+    text = render_table(drawn, width=None, colour=False)
+    assert "synth: 30 of 1,500 problems, drawn by the seed" in text
+    whole = summary(tasks={"synth": {"problems": 30, "total": 30}})
+    assert "synth: 30 problems\n" in render_table(whole, width=None, colour=False)
+
+
 def test_colour_adds_nothing_but_escapes() -> None:
     plain = render_table(summary(), width=140, colour=False)
     coloured = render_table(summary(), width=140, colour=True)
@@ -180,7 +210,7 @@ def test_what_is_so_is_said() -> None:
     assert "pass@1, the mean over 4 samples a problem" in text
     assert "as recorded" in text
     assert "59.0%" in text
-    assert "7 calls came without token counts" in text
+    assert "7 calls with estimated token counts" in text
     assert "mind the gap" in text
 
 

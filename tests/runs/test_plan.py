@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,48 @@ def test_a_budget_that_cannot_be_read_is_one_line(sim: Pool, text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_budgets(text, sim)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("low=0.001,none", "none stands alone"),
+        ("none,low", "none stands alone"),
+        ("1,000", "write 1000"),
+        ("12,000,000.5", "write 12000000.5"),
+        ("0", "allows no call"),
+        ("low=0.0", "allows no call"),
+    ],
+)
+def test_a_budget_that_would_not_be_what_was_meant_is_refused(
+    sim: Pool, text: str, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        parse_budgets(text, sim)
+
+
+def test_without_a_system_mode_live_has_every_baseline_but_the_oracle(sim: Pool) -> None:
+    live, auto = plan(sim, mode="live"), plan(sim)
+    assert [*live.systems, auto.systems[-1]] == list(auto.systems)
+    assert auto.systems[-1].is_oracle
+    with pytest.raises(ConfigError, match="oracle"):
+        plan(sim, mode="live", systems=["oracle"])
+
+
+def test_files_of_one_name_are_told_apart_by_their_paths(
+    sim: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a", "b"):
+        Path(folder).mkdir()
+        Path(folder, "x.jsonl").write_text('{"problem": "1+1?", "answer": "2"}\n')
+    both = plan(sim, tasks=["a/x.jsonl", "b/x.jsonl"])
+    assert [task.label for task in both.tasks] == ["a/x.jsonl", "b/x.jsonl"]
+    assert both.default_directory().parent == Path("runs")
+    assert [task.label for task in plan(sim, tasks=["a/x.jsonl"]).tasks] == ["x"]
+    for twice in (["a/x.jsonl", "a/x.jsonl"], ["synth", "synth"]):
+        with pytest.raises(ConfigError, match="named twice"):
+            plan(sim, tasks=twice)
 
 
 def test_jobs_go_problem_by_problem_and_oracles_come_last(sim: Pool) -> None:

@@ -231,6 +231,17 @@ def test_a_built_in_name_wins_over_a_file(tmp_path: Path, monkeypatch: pytest.Mo
         load_task("gsm8k", data_dir=Path("gsm8k"))
 
 
+def test_a_file_called_like_a_built_in_task_is_not_shown_as_that_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [{"problem": "1+1?", "answer": "2"}]
+    assert load_task(str(write(Path("gsm8k.jsonl"), rows))).label == "gsm8k.jsonl"
+    Path("math500").mkdir()
+    folder = load_task(str(write(Path("math500/problems.jsonl"), rows)))
+    assert folder.label == "math500/problems.jsonl"
+
+
 def test_a_limit_is_a_seeded_sample_in_task_order(tmp_path: Path) -> None:
     rows = [{"id": f"p{n:03d}", "problem": f"{n}?", "answer": n} for n in range(200)]
     file = str(write(tmp_path / "mine.jsonl", rows))

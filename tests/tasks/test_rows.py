@@ -114,3 +114,12 @@ def test_what_a_row_lacks_is_said(row: dict[str, Any], message: str) -> None:
 )
 def test_levels_are_those_of_math(value: object, level: int | None) -> None:
     assert level_of(value) == level
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_number_that_is_none_is_no_answer(tmp_path: Path, number: str) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"problem": "1+1?", "answer": ' + number + "}\n")
+    ((_, row),) = read_jsonl(path)
+    with pytest.raises(ValueError, match="is no number"):
+        problem(row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -77,6 +78,7 @@ def test_validate_passes_a_sound_file_and_fails_another(run: Run, tmp_path: Path
     sound = run("validate", problems(tmp_path, "1", r"\frac{1}{2}"))
     assert (sound.returncode, sound.stderr) == (0, "")
     assert sound.stdout.startswith("ok    ")
+    assert re.search(r"digest sha256:[0-9a-f]{64} \(unpinned\)", sound.stdout)
     unsound = run("validate", problems(tmp_path, *["}{"] * 12))
     assert unsound.returncode == 1
     assert "FAIL" in unsound.stdout

@@ -37,4 +37,6 @@ def test_repeated_ids_and_other_rows_are_faults(tmp_path: Path) -> None:
     twice = replace(task, problems=task.problems * 2, digest_status="mismatch-allowed")
     mismatch, repeated = find_faults(twice, grade)
     assert task.digest in mismatch
+    assert "None" not in mismatch
+    assert mismatch.endswith("the task pins no digest yet")
     assert repeated == "id 'mine/0' stands 2 times"

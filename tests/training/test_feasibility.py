@@ -8,7 +8,7 @@ import pytest
 
 from corl_bench.experts.pools import load_pool
 from corl_bench.types import Budget
-from corl_train.feasibility import costs_of_simulation, feasibility
+from corl_train.feasibility import Feasible, costs_of_simulation, feasibility, render
 
 COMMAND = [sys.executable, "-m", "corl_train.cli", "feasibility"]
 
@@ -51,3 +51,15 @@ def test_the_command(arguments: tuple[str, ...], code: int, said: str) -> None:
     )
     assert done.returncode == code, done.stderr
     assert said in done.stdout + done.stderr
+
+
+def test_heads_stand_over_their_columns() -> None:
+    rows = [
+        Feasible(Budget(name, Decimal(usd)), expert, (1.0, 0.5, 0.0))
+        for name, usd in (("a-budget-of-a-long-name", "0.0000001"), ("b", "1"))
+        for expert in ("x", "an-expert-of-a-long-name")
+    ]
+    lines = render(rows, simulated=False).splitlines()
+    assert len({len(line) for line in lines}) == 1
+    heads = [line for line in lines if "call" in line]
+    assert len({line.index("1 call") for line in heads}) == 1

@@ -9,6 +9,7 @@ import click
 
 from corl_bench import __version__
 from corl_bench.cli.main import leave_with
+from corl_bench.cli.options import budget_option, pool_option
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -18,18 +19,12 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--pool", "-p", default="sim", show_default=True, metavar="FILE|NAME")
-@click.option(
-    "--budget",
-    "-b",
-    default=None,
-    metavar="B",
-    help="As in corl-bench run. [default: all that the pool names]",
-)
+@pool_option
+@budget_option("all that the pool names")
 @click.option(
     "--recordings",
     type=click.Path(path_type=Path, dir_okay=False),
-    default=None,
+    metavar="FILE",
     help="Take costs from stored replies; needed where the pool is not simulated.",
 )
 @click.option("--max-calls", type=click.IntRange(1, 8), default=3, show_default=True)

@@ -98,15 +98,16 @@ def feasibility(
 
 def render(rows: Sequence[Feasible], *, simulated: bool) -> str:
     """The table as text; a budget that nothing fits is named."""
-    width = max(len(row.expert) for row in rows)
+    heads = {row.budget: f"{row.budget.name} (${row.budget.usd:f})" for row in rows}
+    width = max(*(len(row.expert) + 2 for row in rows), *map(len, heads.values()))
     calls = range(1, len(rows[0].shares) + 1)
-    header = "  ".join(f"{n} call{'s' if n > 1 else ' '}" for n in calls)
+    header = "  ".join(f"{f'{n} call' if n == 1 else f'{n} calls':>7}" for n in calls)
     lines = ["simulated costs"] if simulated else []
-    for budget in dict.fromkeys(row.budget for row in rows):
+    for budget, head in heads.items():
         of_budget = [row for row in rows if row.budget == budget]
-        lines.append(f"{budget.name} (${format(budget.usd, 'f')})".ljust(width + 4) + header)
+        lines.append(f"{head:<{width}}  {header}")
         lines += [
-            f"  {row.expert:<{width}}  " + "  ".join(f"{share:7.1%}" for share in row.shares)
+            f"{'  ' + row.expert:<{width}}  " + "  ".join(f"{share:7.1%}" for share in row.shares)
             for row in of_budget
         ]
         if not any(row.shares[0] for row in of_budget):

@@ -6,15 +6,18 @@ but a defect of the bench itself shows a traceback.
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 import click
 
 from corl_bench import __version__
-from corl_bench.errors import CorlError
+from corl_bench.errors import ConfigError, CorlError
 
 VERBS: dict[str, str] = {
     "run": "Score routing systems on a task, from problems to a table in dollars.",
@@ -25,6 +28,11 @@ VERBS: dict[str, str] = {
     "prices": "Look up dated prices of models.",
     "recordings": "Import, export and count recorded replies.",
 }
+
+
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+"""Errors of writing, which name no file. Those of the bench's own files are made into a
+`StorageError` where they are written, so what is left of them is standard output's."""
 
 
 class Verbs(click.Group):
@@ -63,23 +71,72 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def leave_with(command: click.Command, name: str, arguments: list[str] | None) -> NoReturn:
-    """Runs a command and exits with its code; a user's mistake is one line on standard error."""
+    """Runs a command and exits with its code; a user's mistake is one line on standard error.
+
+    Where the reader of standard output (`head`, a pager) has enough, the exit code is 0.
+    """
+    _open_streams()
     try:
-        result = command.main(arguments, prog_name=name, standalone_mode=False)
+        code = _invoke(command, name, sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
-    except click.ClickException as error:
-        error.show()
+    except click.UsageError as error:
+        # Click 8.1 has no such error: it prints the help and exits.
+        if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
+            error.show()
+        else:
+            hint = f"; see {error.ctx.command_path} --help" if error.ctx else ""
+            _say(name, error.format_message().rstrip(".") + hint)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader (`head`, a pager) has enough; Python must not complain at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except CorlError as error:
-        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
+        _say(name, str(error))
         sys.exit(error.exit_code)
-    sys.exit(result if isinstance(result, int) else 0)
+    except BrokenPipeError:
+        _swallow_output()
+        sys.exit(0)
+    except OSError as error:
+        if error.filename is not None:
+            _say(name, f"{error.filename}: {error.strerror}")
+        elif error.errno in _UNWRITABLE:
+            _say(name, f"standard output: {error.strerror}")
+            _swallow_output()
+        else:
+            raise
+        sys.exit(ConfigError.exit_code)
+    sys.exit(code)
+
+
+def _invoke(command: click.Command, name: str, arguments: list[str]) -> int:
+    """What `command.main` does, but for a closed pipe, which ends there in exit code 1."""
+    completion = f"_{name.replace('-', '_').upper()}_COMPLETE"
+    if completion in os.environ:
+        command.main(arguments, prog_name=name)
+    try:
+        with command.make_context(name, list(arguments)) as context:
+            result = command.invoke(context)
+    except click.exceptions.Exit as ending:
+        return ending.exit_code
+    return result if isinstance(result, int) else 0
+
+
+def _say(name: str, text: str) -> None:
+    print(f"{name}: {' '.join(text.split())}", file=sys.stderr)
+
+
+def _open_streams() -> None:
+    """Makes both output streams usable: a closed one swallows, none fails at a character."""
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:
+            setattr(sys, stream, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+    for opened in (sys.stdout, sys.stderr):
+        if isinstance(opened, io.TextIOWrapper):
+            opened.reconfigure(errors="replace")
+
+
+def _swallow_output() -> None:
+    """Points standard output nowhere: Python flushes it once more at exit, and would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

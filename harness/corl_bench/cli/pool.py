@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from corl_bench.cli.options import budget_option, data_dir_option
+
 if TYPE_CHECKING:
     from corl_bench.experts.base import CheckResult, ExpertSpec, Pool
     from corl_bench.money.prices import Price
@@ -21,13 +23,6 @@ if TYPE_CHECKING:
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _date_option = click.option(
     "--date", metavar="DATE", help="Prices of this day.  [default: the pool's own date, or today]"
-)
-_data_dir_option = click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    envvar="CORL_DATA_DIR",
-    show_envvar=True,
-    help="Folder with <task>[_<split>].jsonl, read instead of the datasets library.",
 )
 
 
@@ -51,7 +46,7 @@ def list_() -> None:
     click.echo("\nAny pool.toml is a pool too: give its path instead of a name.")
 
 
-@command.command()
+@command.command(short_help="Show experts of POOL and their prices.")
 @click.argument("pool", default="sim")
 @_date_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
@@ -64,15 +59,17 @@ def show(pool: str, date: str | None, as_json: bool) -> None:
         _show_table(loaded)
 
 
-@command.command()
+@command.command(short_help="Check prices, keys and servers of POOL.")
 @click.argument("pool", default="sim")
 @_date_option
 @click.pass_context
 def check(context: click.Context, pool: str, date: str | None) -> None:
     """Check each expert of POOL: price in force, key present, reachable.
 
-    Asks for lists of models at most, which costs nothing. Ends with exit code 2 if an expert
-    cannot be used.
+    Asks for lists of models at most, which costs nothing. Says of each expert that it is ready,
+    or KEYLESS (its key is not set), UNREACHABLE (no answer), REFUSED (an answer, but no to the
+    key or the model) or MISCONFIGURED (could not be tried). Ends with exit code 2 if any is not
+    ready.
     """
     import asyncio
 
@@ -84,11 +81,10 @@ def check(context: click.Context, pool: str, date: str | None) -> None:
     keyless = {expert for expert, _ in missing_keys(loaded)}
     unusable = []
     for expert, result in zip(loaded.experts, results, strict=True):
-        ready = result.ready and expert.name not in keyless
-        if not ready:
+        verdict = _verdict(result, missing_key=expert.name in keyless)
+        if verdict != "ready":
             unusable.append(expert.name)
         kind = " (simulated)" if _is_simulated(loaded, expert) else ""
-        verdict = "ready" if ready else "FAILS"
         click.echo(f"\n{expert.name}  {expert.provider} {expert.model}{kind}")
         click.echo(f"  price  {_price(expert.price)}")
         click.echo(f"  key    {_key(expert, missing=expert.name in keyless)}")
@@ -98,7 +94,7 @@ def check(context: click.Context, pool: str, date: str | None) -> None:
         context.exit(2)
 
 
-@command.command()
+@command.command(short_help="Serve a simulated POOL over HTTP.")
 @click.argument("pool", default="sim")
 @click.option(
     "--task",
@@ -110,7 +106,7 @@ def check(context: click.Context, pool: str, date: str | None) -> None:
     metavar="TASK",
     help="Tasks whose problems the experts know; repeatable.",
 )
-@_data_dir_option
+@data_dir_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",
@@ -172,7 +168,7 @@ def serve(
         raise ConfigError(f"cannot serve, {place}: {error.strerror or error}") from error
 
 
-@command.command()
+@command.command(short_help="Compute the best policy on a simulated POOL.")
 @click.argument("pool", default="sim")
 @click.option(
     "--task",
@@ -182,13 +178,8 @@ def serve(
     metavar="TASK",
     help="Weigh subjects and levels as in this task; repeatable.  [default: all alike]",
 )
-@_data_dir_option
-@click.option(
-    "--budget",
-    "-b",
-    metavar="B",
-    help="Budgets as `corl-bench run` takes them, or none.  [default: the pool's, and none]",
-)
+@data_dir_option
+@budget_option("all that the pool names, and none")
 @click.option(
     "--max-calls",
     type=click.IntRange(min=1, max=6),
@@ -262,6 +253,17 @@ async def _check_all(pool: Pool) -> Sequence[CheckResult]:
         return await asyncio.gather(*(check_one(expert) for expert in pool.experts))
     finally:
         await transport.aclose()
+
+
+def _verdict(result: CheckResult, *, missing_key: bool) -> str:
+    """What a check found, in one word."""
+    if missing_key:
+        return "KEYLESS"
+    if result.ready:
+        return "ready"
+    if result.reachable is None:
+        return "MISCONFIGURED"
+    return "REFUSED" if result.reachable else "UNREACHABLE"
 
 
 def _show_table(pool: Pool) -> None:

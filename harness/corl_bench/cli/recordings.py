@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import click
 
 from corl_bench.cli.columns import align
-from corl_bench.errors import ConfigError
+from corl_bench.errors import ConfigError, CorlError
 
 if TYPE_CHECKING:
     from corl_bench.experts.recording_files import ImportReport
@@ -32,7 +32,7 @@ def command() -> None:
     """Import, export and count stored replies of experts."""
 
 
-@command.command("import")
+@command.command("import", short_help="Import answers from files or folders into STORE.")
 @STORE
 @click.argument("files", type=PATH, nargs=-1, required=True, metavar="FILE...")
 @click.option(
@@ -67,10 +67,19 @@ def import_(
     from corl_bench.experts.store import RecordingStore
 
     names = _parse_columns(columns)
-    with RecordingStore.open(store) as target:
-        report = import_files(
-            target, files, problems=problems, expert=expert, columns=names, label=label
-        )
+    is_new, is_empty = not store.exists(), False
+    try:
+        with RecordingStore.open(store) as target:
+            try:
+                report = import_files(
+                    target, files, problems=problems, expert=expert, columns=names, label=label
+                )
+            finally:
+                is_empty = not target.stats().calls
+    except CorlError:
+        if is_new and is_empty:
+            store.unlink()
+        raise
     _print_import(store, report)
 
 

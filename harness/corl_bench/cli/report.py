@@ -8,7 +8,7 @@ import click
 
 
 @click.command()
-@click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),

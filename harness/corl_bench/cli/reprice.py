@@ -27,11 +27,11 @@ def command(run: Path, price_date: str, as_json: bool, out: Path | None) -> None
     import sys
 
     from corl_bench.cli.dates import read_day
+    from corl_bench.files import write_json
     from corl_bench.money.price_library import price_at
     from corl_bench.money.prices import price_from_dict
     from corl_bench.report.terminal import write_table
-    from corl_bench.results import encode_summary
-    from corl_bench.runs.directory import read_manifest, write_json
+    from corl_bench.results import encode_summary, read_manifest
     from corl_bench.runs.repricing import reprice
 
     day = read_day(price_date, "--price-date")

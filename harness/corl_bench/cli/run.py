@@ -7,6 +7,12 @@ from pathlib import Path
 
 import click
 
+from corl_bench.cli.options import budget_option, data_dir_option, pool_option
+from corl_bench.runs.settings import DEFAULT_CONCURRENCY, OWN_STORE
+from corl_bench.types import MODES, Mode
+
+_ERRORS_SHOWN = 3
+
 
 @click.command()
 @click.option(
@@ -29,17 +35,8 @@ import click
     " probability P), cascade:A>B>C, vote:A,B,C, oracle, python:MODULE:ATTR."
     " [default: every baseline]",
 )
-@click.option(
-    "--pool", "-p", default="sim", show_default=True, metavar="FILE|NAME", help="Experts on offer."
-)
-@click.option(
-    "--budget",
-    "-b",
-    default=None,
-    metavar="B",
-    help="Dollars a problem: low=0.0005,high=0.01, names of the pool's budgets, an"
-    " amount, or none. [default: all that the pool names]",
-)
+@pool_option
+@budget_option("all that the pool names")
 @click.option(
     "--samples",
     type=click.IntRange(min=1),
@@ -58,8 +55,8 @@ import click
 )
 @click.option(
     "--mode",
-    type=click.Choice(["auto", "live", "record", "replay"]),
-    default="auto",
+    type=click.Choice(MODES),
+    default=MODES[0],
     show_default=True,
     help="Where replies come from; see docs/recordings.md.",
 )
@@ -77,13 +74,7 @@ import click
     default=None,
     help="Directory of the run. [default: runs/TASK-POOL-ID, ID by the settings]",
 )
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=None,
-    envvar="CORL_DATA_DIR",
-    help="Folder of <task>[_<split>].jsonl files.",
-)
+@data_dir_option
 @click.option(
     "--price-date",
     default=None,
@@ -99,7 +90,7 @@ import click
 @click.option(
     "--concurrency",
     type=click.IntRange(min=1, max=4096),
-    default=64,
+    default=DEFAULT_CONCURRENCY,
     show_default=True,
     help="Episodes at a time.",
 )
@@ -121,7 +112,7 @@ def command(
     samples: int,
     limit: int | None,
     seed: int,
-    mode: str,
+    mode: Mode,
     recordings: Path | None,
     out: Path | None,
     data_dir: Path | None,
@@ -143,15 +134,16 @@ def command(
     import json
 
     from corl_bench.cli.dates import read_day
-    from corl_bench.experts.caller import MODES
     from corl_bench.experts.pools import load_pool
     from corl_bench.money.amounts import parse_usd
     from corl_bench.report.html import write_report
     from corl_bench.report.terminal import write_table
     from corl_bench.results import encode_summary
     from corl_bench.runs.plan import make_plan
-    from corl_bench.runs.run import OWN_STORE, run
+    from corl_bench.runs.run import run
 
+    if mode == "live" and not systems and not quiet:
+        click.echo("Without an oracle: it reads stored replies, mode live shares none.", err=True)
     day = None if price_date is None else read_day(price_date, "--price-date")
     plan = make_plan(
         tasks=tasks,
@@ -161,7 +153,7 @@ def command(
         samples=samples,
         seed=seed,
         limit=limit,
-        mode=next(m for m in MODES if m == mode),
+        mode=mode,
         data_dir=data_dir,
         allow_digest_mismatch=allow_digest_mismatch,
     )
@@ -194,4 +186,25 @@ def command(
         raise finished.cap
     if finished.interrupted:
         click.echo("Interrupted; the same command goes on where it stopped.", err=True)
+    _print_commonest_errors(finished.directory)
     return finished.exit_code
+
+
+def _print_commonest_errors(run_dir: Path) -> None:
+    """Why episodes ended in error, the commonest reasons first, on standard error."""
+    from collections import Counter
+
+    from corl_bench.results import read_episodes
+
+    reasons = Counter(
+        record.detail or "no reason known"
+        for record in read_episodes(run_dir)
+        if record.verdict == "error"
+    )
+    for reason, count in reasons.most_common(_ERRORS_SHOWN):
+        click.echo(f"{count:,} in error: {' '.join(reason.split())}", err=True)
+    if len(reasons) > _ERRORS_SHOWN:
+        rest = reasons.total() - sum(n for _, n in reasons.most_common(_ERRORS_SHOWN))
+        click.echo(f"{rest:,} in error for other reasons", err=True)
+    if reasons:
+        click.echo("--retry-errors makes them again.", err=True)

@@ -8,19 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from corl_bench.cli.options import data_dir_option
+
 if TYPE_CHECKING:
     from corl_bench.tasks import TaskSpec
     from corl_bench.tasks.spec import Source, Split
 
 FAULTS_SHOWN = 10
 
-data_dir_option = click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    envvar="CORL_DATA_DIR",
-    show_envvar=True,
-    help="Folder with <task>[_<split>].jsonl, read instead of the datasets library.",
-)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
 
 
@@ -29,7 +24,7 @@ def command() -> None:
     """List, show and validate tasks."""
 
 
-@command.command("list")
+@command.command("list", short_help="List every built-in task and split.")
 @json_option
 def list_command(as_json: bool) -> None:
     """Every built-in task and split: how many problems, licence, pinned or not."""
@@ -98,7 +93,7 @@ def show_command(name: str, as_json: bool) -> None:
         click.echo(f"  - {erratum.what}\n    mended: {erratum.mended}")
 
 
-@command.command("validate")
+@command.command("validate", short_help="Check rows, ids and gold answers of tasks.")
 @click.argument("names", nargs=-1, metavar="[NAME[:SPLIT] | FILE]...")
 @click.option("--all", "all_tasks", is_flag=True, help="Every split of every built-in task.")
 @data_dir_option
@@ -169,7 +164,10 @@ def _print_report(report: dict[str, Any]) -> None:
         return
     faults = report["faults"]
     mark = "FAIL" if faults else "ok  "
-    status = report["digest_status"].replace("mismatch-allowed", "not the pinned one")
+    status = {
+        "unpinned": f"{report['digest']} (unpinned)",
+        "mismatch-allowed": "not the pinned one",
+    }.get(report["digest_status"], report["digest_status"])
     click.echo(
         f"{mark}  {report['task']}: {report['problems']:,} problems, digest {status}, "
         f"from {report['source']}"

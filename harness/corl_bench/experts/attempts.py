@@ -8,16 +8,20 @@ files that hold it, so neither a cancelled task nor a killed process loses what 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 
-from corl_bench.experts.base import Provider, ProviderError, Reply, Request
+from corl_bench.experts.base import ExpertSpec, Provider, ProviderError, Reply, Request
 from corl_bench.experts.limits import Limiters, backoff_s
 from corl_bench.experts.recording import Attempt, RecordedCall, problem_key
 from corl_bench.experts.store import RecordingStore
+from corl_bench.experts.wire import clean_detail
 from corl_bench.money.cap import SpendingCap
 from corl_bench.money.ledger import INTERRUPTED, Intent, Ledger, LedgerLine
 from corl_bench.money.prices import Price
+from corl_bench.text import well_formed
 from corl_bench.types import Usage
 
 RATE_LIMIT_PATIENCE = 3
@@ -28,6 +32,10 @@ LONGEST_WAIT_S = 600.0
 
 REPEATS_AFTER_UNKNOWN_BILL = 1
 """An attempt that may have been billed is repeated once and no more."""
+
+
+OVERRUN = 8
+"""Some providers count hidden reasoning beyond the output limit, but not so many times over."""
 
 
 class StoppedError(Exception):
@@ -72,36 +80,6 @@ class Asker:
         """Waits until nothing is on the wire and what came back is stored."""
         await self._idle.wait()
 
-    def settle_unaccounted(self, price_of: Mapping[str, Price]) -> int:
-        """Accounts for attempts that an earlier process left in flight.
-
-        One whose reply reached the store is settled by it; any other is written off at its
-        worst case as `unsettled`, and the call is asked again when its episode is resumed.
-
-        Args:
-            price_of: prices by alias of the expert.
-
-        Returns:
-            The number of attempts that stay unsettled.
-        """
-        unsettled = 0
-        for intent in self._ledger.unaccounted():
-            recorded = self._store.find(
-                intent.request_key,
-                intent.sample,
-                intent.occurrence,
-                episode=intent.scope,
-                run_id=self._run_id,
-            )
-            if recorded is not None:
-                attempt = recorded.attempts[-1]
-                line = _line(intent, attempt, price_of[intent.expert], intent.worst_usd)
-            else:
-                unsettled += 1
-                line = _interrupted(intent)
-            self._ledger.account([line])
-        return unsettled
-
     async def ask(self, request: Request, key: str, scope: str, call_id: str) -> RecordedCall:
         """Asks until there is a reply or no sense in another attempt; stores what came of it.
 
@@ -118,7 +96,11 @@ class Asker:
         expert = request.expert
         worst_usd = worst_case_usd(request)
         limiter = self._limiters.for_expert(expert)
-        attempts = [_attempt_of(line) for line in self._ledger.lines_of(call_id)]
+        attempts = [
+            Attempt(status=line.status, usage=line.usage, settled=line.settled)
+            for line in self._ledger.lines_of(call_id)
+            if line.status != "ok"
+        ]
         reply: Reply | None = None
         while reply is None:
             spent_usd = Decimal(0)
@@ -185,7 +167,7 @@ class Asker:
         self.in_flight += 1
         self._idle.clear()
         try:
-            reply = _well_formed(await self._providers[expert.name].send(request))
+            reply = await self._send(request)
         except ProviderError as error:
             if error.status == "rate_limited":
                 wait_s = error.retry_after_s or 0.0
@@ -194,7 +176,7 @@ class Asker:
                 status=error.status,
                 settled=error.billing == "none",
                 latency_s=loop.time() - started_s,
-                detail=error.detail,
+                detail=clean_detail(error.detail, _key_of(expert)),
             )
             return attempt, None, error
         except BaseException:
@@ -206,6 +188,28 @@ class Asker:
                 self._idle.set()
         limiter.report("ok")
         return Attempt("ok", reply.usage, latency_s=reply.latency_s), reply, None
+
+    async def _send(self, request: Request) -> Reply:
+        """One exchange with the provider; whatever goes wrong in it is a `ProviderError`."""
+        try:
+            reply = await self._providers[request.expert.name].send(request)
+        except ProviderError:
+            raise
+        except Exception as error:
+            raise ProviderError(
+                "malformed",
+                f"the client could not read the answer: {type(error).__name__}: {error}",
+                billing="unknown",
+            ) from error
+        limit = request.sampling.max_output_tokens
+        output_tokens = reply.usage.output_tokens
+        if limit and output_tokens > OVERRUN * limit:
+            raise ProviderError(
+                "malformed",
+                f"the answer counts {output_tokens} output tokens; at most {limit} were allowed",
+                billing="unknown",
+            )
+        return _fit_to_keep(reply, _key_of(request.expert))
 
 
 def worst_case_usd(request: Request) -> Decimal:
@@ -277,15 +281,48 @@ def _interrupted(intent: Intent) -> LedgerLine:
     )
 
 
-def _attempt_of(line: LedgerLine) -> Attempt:
-    return Attempt(status=line.status, usage=line.usage, settled=line.settled)
+def _key_of(expert: ExpertSpec) -> str | None:
+    return os.environ.get(expert.key_env) if expert.key_env else None
 
 
-def _well_formed(reply: Reply) -> Reply:
-    """The reply with text that every file can hold: lone surrogates become `?`."""
-    try:
-        reply.text.encode()
-    except UnicodeEncodeError:
-        text = reply.text.encode("utf-8", "replace").decode()
-        return Reply(text, reply.usage, reply.finish, reply.model, reply.latency_s)
-    return reply
+def _fit_to_keep(reply: Reply, key: str | None) -> Reply:
+    """The reply with text that every file can hold and without a key that a server echoes."""
+    text = well_formed(reply.text)
+    if key and key in text:
+        text = text.replace(key, "***")
+    return reply if text == reply.text else replace(reply, text=text)
+
+
+def settle_unaccounted(
+    ledger: Ledger, store: RecordingStore, run_id: str, price_of: Mapping[str, Price]
+) -> int:
+    """Accounts for attempts that an earlier process left in flight.
+
+    One whose reply reached the store is settled by it; any other is written off at its worst
+    case as `unsettled`, and the call is asked again when its episode is resumed.
+
+    Args:
+        ledger: with the journal of the earlier process.
+        store: where its replies are.
+        run_id: identifies this run's own recordings in the store.
+        price_of: prices by alias of the expert.
+
+    Returns:
+        The number of attempts that stay unsettled.
+    """
+    unsettled = 0
+    for intent in ledger.unaccounted():
+        recorded = store.find(
+            intent.request_key,
+            intent.sample,
+            intent.occurrence,
+            episode=intent.scope,
+            run_id=run_id,
+        )
+        if recorded is not None:
+            price = price_of[intent.expert]
+            ledger.account([_line(intent, recorded.attempts[-1], price, intent.worst_usd)])
+        else:
+            unsettled += 1
+            ledger.account([_interrupted(intent)])
+    return unsettled

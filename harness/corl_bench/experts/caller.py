@@ -23,7 +23,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
 
 from corl_bench.experts.attempts import Asker, cost_usd, worst_case_usd
 from corl_bench.experts.base import Reply, Request
@@ -31,9 +30,7 @@ from corl_bench.experts.recording import RecordedCall, problem_key
 from corl_bench.experts.store import RecordingStore
 from corl_bench.money.amounts import sum_usd
 from corl_bench.money.ledger import Ledger, LedgerLine
-
-Mode = Literal["live", "record", "replay", "auto"]
-MODES: tuple[Mode, ...] = ("live", "record", "replay", "auto")
+from corl_bench.types import Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +76,8 @@ class Caller:
         self._run_id = run_id
         self._reuse_failures = reuse_failures
         self._asking: dict[tuple[str, int, int, str], asyncio.Future[None]] = {}
+        self._failed: set[str] = set()
+        """Request keys of calls that failed in this process; none is tried twice in it."""
 
     async def call(self, request: Request, *, call_id: str, episode: str) -> CallOutcome:
         """Answers one request from the store or from its provider.
@@ -109,6 +108,8 @@ class Caller:
         self._asking[draw] = done
         try:
             recorded = await self._asker.ask(request, key, scope, call_id)
+            if recorded.reply is None:
+                self._failed.add(key)
         finally:
             del self._asking[draw]
             done.set_result(None)
@@ -143,11 +144,16 @@ class Caller:
         """Whether a recorded failure is the answer: a replay repeats it, an own one is known."""
         if self._mode == "replay":
             return True
-        return self._reuse_failures and failed.run_id == self._run_id
+        if failed.run_id != self._run_id:
+            return False
+        return self._reuse_failures or failed.request_key in self._failed
 
     def _outcome_of(self, request: Request, recorded: RecordedCall, call_id: str) -> CallOutcome:
         """The outcome of a stored call; its list cost is booked if this call has not yet."""
-        if not self._ledger.lines_of(call_id):
+        lines = self._ledger.lines_of(call_id)
+        # Failed attempts of its own, from before a kill, do not make up for the reply's line.
+        booked = any(line.status == "ok" or recorded.reply is None for line in lines)
+        if not booked:
             price = request.expert.price
             first = self._ledger.next_attempt(call_id)
             self._ledger.account(
@@ -182,6 +188,12 @@ class Caller:
 
 
 def _not_recorded(request: Request) -> CallOutcome:
+    expert = request.expert
+    remedy = (
+        "import one, or name a live provider in the pool"
+        if expert.provider == "recorded"
+        else "import one, or run with --mode auto"
+    )
     return CallOutcome(
         status="not_recorded",
         reply=None,
@@ -189,5 +201,8 @@ def _not_recorded(request: Request) -> CallOutcome:
         list_cost_usd=Decimal(0),
         unsettled_usd=Decimal(0),
         latency_s=0.0,
-        detail=f"no recorded reply of {request.expert.name}, sample {request.sample}",
+        detail=(
+            f"no recorded reply of {expert.name} ({expert.model}) to this problem"
+            f" (key {problem_key(request.problem_text)[:12]}), sample {request.sample}: {remedy}"
+        ),
     )

@@ -8,7 +8,6 @@ decimals and never pass through a float, and no message repeats a value that cou
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 import tomllib
 from collections.abc import Mapping
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from corl_bench.errors import ConfigError
+from corl_bench.experts.transport import is_loopback
 from corl_bench.money.amounts import PRICE_DECIMALS, format_usd, parse_usd
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
@@ -210,13 +210,18 @@ def validate(
     # pydantic marks a bad key of a table with a further part of its own.
     place = [*where, *(str(part) for part in first["loc"] if part != "[key]")]
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    message = _message(first["type"], first["msg"], place[-1] if place else "", _keys(place))
+    message = _message(first["type"], first["msg"], place, _keys(place))
     raise ConfigError(f"{file}: {'.'.join(place)}: {message}{more}")
 
 
-def _message(kind: str, message: str, key: str, known: tuple[str, ...]) -> str:
+def _message(kind: str, message: str, place: list[str], known: tuple[str, ...]) -> str:
+    key, where = place[-1] if place else "", ".".join(place)
+    if kind in ("missing", "dict_type", "model_type") and key == "experts":
+        return "missing: declare each expert as a table, [experts.NAME]"
     if kind == "missing":
         return "missing"
+    if kind in ("dict_type", "model_type", "model_attributes_type"):
+        return f"write a table: [{where}]"
     if kind == "extra_forbidden":
         near = ["key_env"] if "key_env" in known and "key" in key else []
         near = near or difflib.get_close_matches(key, known, n=1)
@@ -244,15 +249,8 @@ def _check_address(base_url: str, key_env: str | None) -> None:
         raise ValueError("base_url must be an address like https://host/v1 or http://host:8000/v1")
     if parts.username or parts.password:
         raise ValueError("base_url must not hold a user or a password; use key_env")
-    if parts.scheme == "http" and key_env and not _is_loopback(host):
+    if parts.scheme == "http" and key_env and not is_loopback(host):
         raise ValueError(
             f"base_url is plain http to {host}, so the key of {key_env} would travel unencrypted; "
             "use https, or leave key_env out"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

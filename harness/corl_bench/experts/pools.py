@@ -22,6 +22,7 @@ from pathlib import Path
 from corl_bench.errors import ConfigError, UnpricedModelError
 from corl_bench.experts.base import ExpertSpec, Pool, Sampling
 from corl_bench.experts.pool_file import ExpertTable, PriceTable, read_pool_file, validate
+from corl_bench.experts.providers import why_unknown
 from corl_bench.money.price_library import price_at
 from corl_bench.money.prices import Price
 
@@ -137,6 +138,8 @@ def _price(name: str, table: ExpertTable, *, on: date, file: str) -> Price:
     try:
         return price_at(table.price or model_id, on)
     except UnpricedModelError as error:
+        if unknown := why_unknown(table.provider):  # so of course the library has no price
+            raise ConfigError(f"{file}: experts.{name}.provider: {unknown}") from None
         raise UnpricedModelError(f"{file}: experts.{name}.price: {error}") from None
 
 

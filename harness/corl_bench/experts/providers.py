@@ -11,6 +11,7 @@ provider's module is imported when a pool first names it.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 from collections.abc import Callable, Mapping
@@ -52,6 +53,16 @@ class ProviderContext:
 Factory = Callable[[ExpertSpec, ProviderContext], Provider]
 
 
+def why_unknown(provider: str) -> str | None:
+    """One line about a provider of which nothing is known; None where there is one."""
+    if provider in PROVIDERS or provider in _registered():
+        return None
+    known = [*PROVIDERS, *sorted(_registered())]
+    near = difflib.get_close_matches(provider, known, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    return f"unknown provider {provider!r}{hint}; known are {', '.join(known)}"
+
+
 def make_provider(spec: ExpertSpec, context: ProviderContext) -> Provider:
     """The provider of one expert.
 
@@ -62,14 +73,10 @@ def make_provider(spec: ExpertSpec, context: ProviderContext) -> Provider:
         module, _, name = target.partition(":")
         own: Factory = getattr(importlib.import_module(module), name)
         return own(spec, context)
-    registered = _registered()
-    if spec.provider not in registered:
-        known = ", ".join([*PROVIDERS, *sorted(registered)])
-        raise ConfigError(
-            f"expert {spec.name}: unknown provider {spec.provider!r}; known are {known}"
-        )
+    if unknown := why_unknown(spec.provider):
+        raise ConfigError(f"expert {spec.name}: {unknown}")
     try:
-        factory: Factory = registered[spec.provider].load()
+        factory: Factory = _registered()[spec.provider].load()
     except Exception as error:
         raise ConfigError(
             f"expert {spec.name}: provider {spec.provider!r} cannot be loaded "

@@ -1,7 +1,7 @@
 """The provider `recorded`: an expert that exists in recordings alone.
 
-Stored calls are found before a provider is asked (by `corl_bench.experts.caller`), so whatever
-reaches this one was not found. It says what is missing, and never bills.
+Its calls are answered, or named as missing, by `corl_bench.experts.caller` before any provider
+is asked. Whoever sends something here all the same gets an error that was never billed.
 
     [experts.gpt-4o]
     provider = "recorded"
@@ -13,25 +13,18 @@ from __future__ import annotations
 
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import CheckResult, ExpertSpec, ProviderError, Reply, Request
-from corl_bench.experts.recording import problem_key
 
 
 class RecordedProvider:
     """Answers nothing by itself; see the module."""
 
     async def send(self, request: Request) -> Reply:
-        """Says which recording is missing.
+        """Refuses.
 
         Raises:
             ProviderError: always, with status `not_recorded`; nothing was billed.
         """
-        expert = request.expert
-        raise ProviderError(
-            "not_recorded",
-            f"no recording of {expert.name} ({expert.model}) for this problem"
-            f" (key {problem_key(request.problem_text)[:12]}), sample {request.sample}:"
-            " import one, or name a live provider in the pool",
-        )
+        raise ProviderError("not_recorded", f"{request.expert.name} answers from recordings only")
 
     async def check(self) -> CheckResult:
         return CheckResult(None, "answers from recordings only")

@@ -14,6 +14,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from corl_bench.text import well_formed
+
 MAX_COUNT = 10**12
 """Of tokens, or of anything else that is counted."""
 MAX_NAME_CHARACTERS = 300
@@ -125,9 +127,7 @@ def read_text(value: object, what: str) -> str:
     """Any text. Half a surrogate pair, which no file takes, becomes the replacement character."""
     if not isinstance(value, str):
         raise RowError(f"{what} must be text, not {quoted(value)}")
-    if is_unicode(value):
-        return value
-    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return well_formed(value)
 
 
 def read_statement(value: object) -> str:
@@ -149,15 +149,6 @@ def read_digest(value: object, what: str) -> str:
     if not isinstance(value, str) or len(value) != 64 or not set(value) <= set("0123456789abcdef"):
         raise RowError(f"{what} must be a sha256 in hexadecimal, not {quoted(value)}")
     return value
-
-
-def is_unicode(text: str) -> bool:
-    """False where a lone surrogate keeps the text from being encoded."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def quoted(value: object) -> str:

@@ -23,7 +23,6 @@ from corl_bench.experts.recording import Attempt, RecordedCall, problem_key
 from corl_bench.experts.recording_columns import (
     Row,
     RowError,
-    is_unicode,
     parse_object,
     quoted,
     read_count,
@@ -37,6 +36,7 @@ from corl_bench.experts.recording_columns import (
     read_text,
 )
 from corl_bench.experts.store import attempts_as_list, usage_as_dict
+from corl_bench.text import is_well_formed
 from corl_bench.types import Usage
 
 DEFAULT_LABEL = "import"
@@ -132,7 +132,7 @@ def write_row(call: RecordedCall, statement: str | None) -> str:
             row["correct"] = reply.source_correct
     line = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
     # A lone surrogate has no UTF-8; as an escape it passes.
-    return line if is_unicode(line) else json.dumps(row, separators=(",", ":"))
+    return line if is_well_formed(line) else json.dumps(row, separators=(",", ":"))
 
 
 def read_problem(line: str) -> tuple[str, str]:
@@ -320,6 +320,6 @@ def _request(row: Row) -> tuple[str, str]:
     if foreign:
         raise RowError(f"request holds {quoted(foreign[0])}, which is no part of a canonical one")
     canonical = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    if not is_unicode(canonical) or hashlib.sha256(canonical.encode()).hexdigest() != key:
+    if not is_well_formed(canonical) or hashlib.sha256(canonical.encode()).hexdigest() != key:
         raise RowError("request is not the one that request_key stands for: was it edited?")
     return key, canonical

@@ -13,17 +13,15 @@ part of a call, and text that looks like a key is struck out of the details of f
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from corl_bench.appending import Closing
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import Reply
 from corl_bench.experts.recording import Attempt, RecordedCall
@@ -33,35 +31,41 @@ from corl_bench.experts.store_file import (
     connect_to_write,
     explain,
 )
+from corl_bench.files import Closing
+from corl_bench.text import without_keys
 from corl_bench.types import Usage
 
-_COLUMNS = (
-    "request_key, sample, occurrence, expert, model, problem_key, attempts, reply, text, "
-    "episode, run_id, origin, request"
+_COLUMN_NAMES = (
+    *("request_key", "sample", "occurrence", "expert", "model", "problem_key", "attempts"),
+    *("reply", "text", "episode", "run_id", "origin", "request"),
 )
+_COLUMNS = ", ".join(_COLUMN_NAMES)
 _SAME_RECORDED = (
-    "origin = 'recorded' AND request_key = ?1 AND sample = ?2 AND occurrence = ?3"
-    " AND episode = ?10 AND run_id = ?11"
+    "origin = 'recorded' AND request_key = :request_key AND sample = :sample"
+    " AND occurrence = :occurrence AND episode = :episode AND run_id = :run_id"
 )
-_SAME_IMPORTED = "origin = 'imported' AND problem_key = ?6 AND expert = ?4 AND sample = ?2"
+_SAME_IMPORTED = (
+    "origin = 'imported' AND problem_key = :problem_key AND expert = :expert AND sample = :sample"
+)
 _ADD = (
     f"INSERT OR REPLACE INTO calls ({_COLUMNS})"
-    " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13 WHERE NOT EXISTS"
-    " (SELECT 1 FROM calls WHERE {same} AND (reply IS NOT NULL OR ?8 IS NULL))"
+    f" SELECT {', '.join(f':{name}' for name in _COLUMN_NAMES)} WHERE NOT EXISTS"
+    " (SELECT 1 FROM calls WHERE {same} AND (reply IS NOT NULL OR :reply IS NULL))"
 )
 _ADD_RECORDED = _ADD.format(same=_SAME_RECORDED)
 _ADD_IMPORTED = _ADD.format(same=_SAME_IMPORTED)
 
 _FIND = (
-    f"SELECT {_COLUMNS} FROM calls WHERE origin = 'recorded' AND request_key = ?1"
-    " AND sample = ?2 AND occurrence = ?3 AND episode IN (?4, ''){run}"
+    f"SELECT {_COLUMNS} FROM calls WHERE origin = 'recorded' AND request_key = :request_key"
+    " AND sample = :sample AND occurrence = :occurrence AND episode IN (:episode, ''){run}"
     " ORDER BY episode = '', id DESC LIMIT 1"
 )
 _FIND_IN_ANY_RUN = _FIND.format(run="")
-_FIND_IN_ONE_RUN = _FIND.format(run=" AND run_id = ?5")
+_FIND_IN_ONE_RUN = _FIND.format(run=" AND run_id = :run_id")
 _FIND_IMPORTED = (
-    f"SELECT {_COLUMNS} FROM calls WHERE origin = 'imported' AND problem_key = ?1"
-    " AND (expert = ?2 OR model = ?3) AND sample = ?4 ORDER BY expert = ?2 DESC, id DESC LIMIT 1"
+    f"SELECT {_COLUMNS} FROM calls WHERE origin = 'imported' AND problem_key = :problem_key"
+    " AND (expert = :expert OR model = :model) AND sample = :sample"
+    " ORDER BY expert = :expert DESC, id DESC LIMIT 1"
 )
 
 _STATS = """SELECT expert, model, count(*), sum(origin = 'imported'), count(DISTINCT problem_key),
@@ -82,10 +86,6 @@ _DEFLATE_LEVEL = 1
 """Level 1 gives within 5 % of the size of level 6 on replies, at four fifths of its time."""
 
 _PAGE_ROWS = 256
-
-# A provider may quote a part of the key in its reply to a bad one. Our own clients strike it out
-# themselves, by the same shapes; this is for providers of other distributions.
-_KEY_LIKE = re.compile(r"\b(?:sk-|pk-|xai-|gsk_|hf_|AIza)[\w*.-]{6,}|(?<=Bearer )\S+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,16 +196,24 @@ class RecordingStore(Closing):
         Returns:
             The call, the newest one where several runs recorded it; None: there is none.
         """
-        key = (request_key, sample, occurrence, episode)
+        key = {
+            "request_key": request_key,
+            "sample": sample,
+            "occurrence": occurrence,
+            "episode": episode,
+        }
         if run_id is None:
             return self._find(_FIND_IN_ANY_RUN, key)
-        return self._find(_FIND_IN_ONE_RUN, (*key, run_id))
+        return self._find(_FIND_IN_ONE_RUN, key | {"run_id": run_id})
 
     def find_imported(
         self, problem_key: str, expert: str, model: str, sample: int
     ) -> RecordedCall | None:
         """Looks up an imported answer to a problem, by the expert's alias, else by its model."""
-        return self._find(_FIND_IMPORTED, (problem_key, expert, model, sample))
+        return self._find(
+            _FIND_IMPORTED,
+            {"problem_key": problem_key, "expert": expert, "model": model, "sample": sample},
+        )
 
     def find_same(self, call: RecordedCall) -> RecordedCall | None:
         """Looks up the stored call that stands where `add(call)` would put this one."""
@@ -254,7 +262,7 @@ class RecordingStore(Closing):
     def problem_text(self, problem_key: str) -> str | None:
         """The statement that an import named by `problem_key`; None: unknown."""
         try:
-            row = self._fetch("SELECT text FROM problems WHERE problem_key = ?", problem_key)
+            row = self._fetch("SELECT text FROM problems WHERE problem_key = ?", (problem_key,))
             return None if row is None else _inflate(row[0])
         except (sqlite3.Error, zlib.error) as error:
             raise explain(self.path, error) from error
@@ -320,14 +328,14 @@ class RecordingStore(Closing):
     def close(self) -> None:
         self._connection.close()
 
-    def _find(self, statement: str, arguments: tuple[Any, ...]) -> RecordedCall | None:
+    def _find(self, statement: str, arguments: Mapping[str, Any]) -> RecordedCall | None:
         try:
-            row = self._fetch(statement, *arguments)
+            row = self._fetch(statement, arguments)
             return None if row is None else _call_of(row)
         except (sqlite3.Error, *DECODING_ERRORS) as error:
             raise explain(self.path, error) from error
 
-    def _fetch(self, statement: str, *arguments: Any) -> Any:
+    def _fetch(self, statement: str, arguments: Sequence[Any] | Mapping[str, Any] = ()) -> Any:
         with self._lock:
             return self._connection.execute(statement, arguments).fetchone()
 
@@ -339,7 +347,9 @@ def attempts_as_list(attempts: tuple[Attempt, ...]) -> list[dict[str, Any]]:
         | ({} if attempt.usage is None else {"usage": usage_as_dict(attempt.usage)})
         | ({} if attempt.settled else {"settled": False})
         | ({"latency_s": attempt.latency_s} if attempt.latency_s else {})
-        | ({"detail": _KEY_LIKE.sub("***", attempt.detail)} if attempt.detail else {})
+        # A provider may quote a part of the key in its reply to a bad one. Our own clients strike
+        # it out themselves; this is for providers of other distributions.
+        | ({"detail": without_keys(attempt.detail)} if attempt.detail else {})
         for attempt in attempts
     ]
 
@@ -358,7 +368,7 @@ def _inflate(data: bytes) -> str:
     return zlib.decompress(data).decode("utf-8", "surrogatepass") if data else ""
 
 
-def _row_of(call: RecordedCall) -> tuple[Any, ...]:
+def _row_of(call: RecordedCall) -> dict[str, Any]:
     reply = call.reply
     body: dict[str, Any] | None = None
     if reply is not None:
@@ -367,21 +377,21 @@ def _row_of(call: RecordedCall) -> tuple[Any, ...]:
             body["latency_s"] = reply.latency_s
         if reply.source_correct is not None:
             body["source_correct"] = reply.source_correct
-    return (
-        call.request_key,
-        call.sample,
-        call.occurrence,
-        call.expert,
-        call.model,
-        call.problem_key,
-        _dump(attempts_as_list(call.attempts)),
-        None if body is None else _dump(body),
-        None if reply is None else _deflate(reply.text),
-        call.episode,
-        call.run_id,
-        call.origin,
-        _deflate(call.request),
-    )
+    return {
+        "request_key": call.request_key,
+        "sample": call.sample,
+        "occurrence": call.occurrence,
+        "expert": call.expert,
+        "model": call.model,
+        "problem_key": call.problem_key,
+        "attempts": _dump(attempts_as_list(call.attempts)),
+        "reply": None if body is None else _dump(body),
+        "text": None if reply is None else _deflate(reply.text),
+        "episode": call.episode,
+        "run_id": call.run_id,
+        "origin": call.origin,
+        "request": _deflate(call.request),
+    }
 
 
 def _call_of(row: tuple[Any, ...]) -> RecordedCall:

@@ -143,6 +143,10 @@ class Transport:
         if session is not None:
             await session.close()
 
+    def open(self) -> None:
+        """Gets ready to send, so that the first attempt is not announced long before it leaves."""
+        self._open_session()
+
     def _open_session(self) -> aiohttp.ClientSession:
         import aiohttp
 
@@ -192,7 +196,7 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
-    if _is_loopback(host):
+    if is_loopback(host):
         return None
     for exception in (_variable(environment, "no_proxy") or "").split(","):
         domain = exception.strip().lower().lstrip(".")
@@ -205,7 +209,8 @@ def _variable(environment: Mapping[str, str], name: str) -> str | None:
     return environment.get(name) or environment.get(name.upper()) or None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine: what is sent there crosses no network."""
     if host == "localhost":
         return True
     try:

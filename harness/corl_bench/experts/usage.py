@@ -13,6 +13,7 @@ from typing import Any
 
 from corl_bench.experts.base import ProviderError, Request
 from corl_bench.experts.wire import malformed
+from corl_bench.text import well_formed
 from corl_bench.types import Usage
 
 MAX_TOKENS = 1_000_000_000
@@ -82,9 +83,9 @@ def estimate_usage(request: Request, text: str, hidden: str = "") -> Usage:
     Each message counts 8 tokens on top for its template. The output never exceeds the limit
     that the server was given. Reasoning that was not sent cannot be counted.
     """
-    sent = sum(8 + _half(len(m.content.encode("utf-8", "replace"))) for m in request.messages)
-    reasoning = _half(len(hidden.encode("utf-8", "replace")))
-    output = max(1, _half(len(text.encode("utf-8", "replace"))) + reasoning)
+    sent = sum(8 + _half_of_bytes(message.content) for message in request.messages)
+    reasoning = _half_of_bytes(hidden)
+    output = max(1, _half_of_bytes(text) + reasoning)
     if (limit := request.sampling.max_output_tokens) is not None:
         output = min(output, limit)
     return Usage(
@@ -95,5 +96,5 @@ def estimate_usage(request: Request, text: str, hidden: str = "") -> Usage:
     )
 
 
-def _half(count: int) -> int:
-    return (count + 1) // 2
+def _half_of_bytes(text: str) -> int:
+    return (len(well_formed(text).encode()) + 1) // 2

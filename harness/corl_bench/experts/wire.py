@@ -23,19 +23,19 @@ from urllib.parse import urlsplit
 
 from corl_bench.experts.base import Billing, ExpertSpec, ProviderError
 from corl_bench.experts.transport import HttpReply
+from corl_bench.text import well_formed, without_keys
 
 MAX_DETAIL_CHARS = 200
 
 _DATE = re.compile(
     r"-(?:20\d\d-?)?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])"  # -2025-04-14, -20250414, -0613
 )
-_KEY_LIKE = re.compile(r"\b(?:sk-|pk-|xai-|gsk_|hf_|AIza)[\w*.-]{6,}|(?<=Bearer )\S+")
 
 
 def encode(payload: Mapping[str, Any]) -> bytes:
     """The request's body. A lone surrogate in a prompt becomes the replacement character."""
     text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
-    return _without_surrogates(text).encode()
+    return well_formed(text).encode()
 
 
 def read_object(reply: HttpReply) -> dict[str, Any]:
@@ -156,15 +156,16 @@ def clean_text(value: object) -> str:
 
     Anything but a string is empty; a lone surrogate becomes the replacement character.
     """
-    return _without_surrogates(value) if isinstance(value, str) else ""
+    return well_formed(value) if isinstance(value, str) else ""
 
 
 def clean_detail(words: str, key: str | None) -> str:
     """One short printable line without `key` or anything that looks like one."""
+    # First what cannot be seen goes, lest taking it out later puts a key together again.
+    words = "".join(c for c in words if c.isprintable() or c.isspace())
     if key:
         words = words.replace(key, "***")
-    line = " ".join(_KEY_LIKE.sub("***", words).split())
-    line = "".join(character for character in line if character.isprintable())
+    line = " ".join(without_keys(words).split())
     return line if len(line) <= MAX_DETAIL_CHARS else line[: MAX_DETAIL_CHARS - 1] + "…"
 
 
@@ -182,11 +183,3 @@ def _error_words(body: bytes) -> tuple[str, frozenset[str]]:
     words = error.get("message") or value.get("message") or value.get("detail") or ""
     codes = {code for name in ("code", "type") if isinstance(code := error.get(name), str)}
     return words if isinstance(words, str) else json.dumps(words), frozenset(codes)
-
-
-def _without_surrogates(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text

@@ -1,10 +1,10 @@
-"""From episodes to operating points: one row for each task, system and budget.
+"""From episodes to operating points: one for each task, system and budget.
 
 A system that reads its budget has its own episodes at each budget. A budget-blind one ran
-once; its rows share those episodes and differ in nothing but the violations. Rows depend on the
+once; its points share those episodes and differ in nothing but the violations. Points depend on the
 episodes alone, not on the order in which they finished.
 
-    rows = summarise(
+    points = summarise(
         episodes,
         tasks=["synth"],
         systems={"single:nano": SystemTraits(), "oracle": SystemTraits(is_oracle=True)},
@@ -20,9 +20,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
 
-from corl_bench.metrics.accuracy import accuracy_interval, quantile, violates
+from corl_bench.metrics.adherence import violates
+from corl_bench.metrics.intervals import accuracy_interval
+from corl_bench.metrics.latency import quantile
 from corl_bench.money.amounts import sum_usd
-from corl_bench.results import EpisodeRecord, SummaryRow
+from corl_bench.results import EpisodeRecord, OperatingPoint
 from corl_bench.types import VERDICT_STATUSES, Budget
 
 _COST_STEP = Decimal("1e-12")
@@ -48,7 +50,7 @@ class _Tally:
     costs: list[Decimal] = field(default_factory=list)
     latencies_s: list[float] = field(default_factory=list)
     unsettled_usd: list[Decimal] = field(default_factory=list)
-    calls: int = 0
+    expert_calls: int = 0
     calls_by_expert: Counter[str] = field(default_factory=Counter)
     truncated: int = 0
     refused: int = 0
@@ -66,10 +68,9 @@ class _Tally:
         self.costs.append(episode.list_cost_usd)
         self.latencies_s.append(episode.latency_s)
         self.unsettled_usd.append(episode.unsettled_usd)
-        self.calls += len(episode.calls)
+        self.expert_calls += episode.expert_calls
         for call in episode.calls:
-            if call.role == "expert":
-                self.calls_by_expert[call.expert] += 1
+            self.calls_by_expert[call.expert] += 1
             self.truncated += call.finish == "length"
             self.refused += call.finish == "refusal"
             if call.usage is not None:
@@ -101,17 +102,17 @@ def summarise(
     tasks: Sequence[str],
     systems: Mapping[str, SystemTraits],
     budgets: Sequence[Budget] = (),
-) -> tuple[SummaryRow, ...]:
-    """The rows of `summary.json`.
+) -> tuple[OperatingPoint, ...]:
+    """The operating points of a run, as `summary.json` holds them.
 
     Args:
         episodes: of one run, at most one for each key, in any order.
-        tasks: names of the run's tasks, in the order of the rows.
-        systems: by name, in the order of the rows.
-        budgets: of the run, in the order of the rows; none gives rows without a budget.
+        tasks: names of the run's tasks, in the order of the points.
+        systems: by name, in the order of the points.
+        budgets: of the run, in the order of the points; none gives points without a budget.
 
     Returns:
-        Rows by task, then system, then budget. What has no episode yet has no row.
+        Points by task, then system, then budget. What has no episode yet has none.
 
     Raises:
         ValueError: an episode belongs to no task, system or budget of the run.
@@ -128,23 +129,23 @@ def summarise(
             raise ValueError(f"episode {episode.key} is not part of the run that is summarised")
         tally.add(episode)
 
-    rows = []
+    points = []
     for task in tasks:
         for system, traits in systems.items():
             for budget in scored_at:
                 scored = tallies[task, system, _told(budget, traits)]
                 if scored.costs:
-                    rows.append(_row(task, system, traits, budget, scored))
-    return tuple(rows)
+                    points.append(_point(task, system, traits, budget, scored))
+    return tuple(points)
 
 
 def _told(budget: Budget | None, traits: SystemTraits) -> str | None:
     return budget.name if budget is not None and traits.reads_budget else None
 
 
-def _row(
+def _point(
     task: str, system: str, traits: SystemTraits, budget: Budget | None, tally: _Tally
-) -> SummaryRow:
+) -> OperatingPoint:
     episodes = len(tally.costs)
     problems = len(tally.samples_by_problem)
     samples = max(tally.samples_by_problem.values())
@@ -157,8 +158,8 @@ def _row(
     if budget is not None:
         violations = sum(violates(cost_usd, budget.usd) for cost_usd in tally.costs)
     latencies_s = sorted(tally.latencies_s)
-    expert_calls = sum(tally.calls_by_expert.values())
-    return SummaryRow(
+    calls = tally.calls_by_expert.total()
+    return OperatingPoint(
         task=task,
         system=system,
         budget=None if budget is None else budget.name,
@@ -178,8 +179,10 @@ def _row(
         mean_cost_usd=(total_cost_usd / episodes).quantize(_COST_STEP),
         total_cost_usd=total_cost_usd,
         unsettled_usd=sum_usd(tally.unsettled_usd),
-        calls=tally.calls,
-        expert_call_ratio=expert_calls / episodes,
+        calls=calls,
+        expert_calls=tally.expert_calls,
+        self_calls=calls - tally.expert_calls,
+        expert_call_ratio=tally.expert_calls / episodes,
         calls_by_expert=dict(sorted(tally.calls_by_expert.items())),
         violations=violations,
         violation_rate=None if budget is None else violations / episodes,

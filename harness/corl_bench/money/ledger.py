@@ -10,14 +10,14 @@ off as `unsettled` at its worst case, apart from both totals.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
-from corl_bench.appending import Closing, LineFile, read_lines
 from corl_bench.errors import ConfigError
+from corl_bench.files import Closing, LineFile, read_lines
 from corl_bench.money.amounts import format_usd
 from corl_bench.types import Usage
 
@@ -73,11 +73,7 @@ class LedgerLine:
 
     @classmethod
     def decode(cls, row: Mapping[str, Any]) -> Self:
-        if row["v"] > LEDGER_SCHEMA:
-            raise ConfigError(
-                f"the ledger is of schema {row['v']}, this version reads up to"
-                f" {LEDGER_SCHEMA}: upgrade corl-bench"
-            )
+        _refuse_newer(row, "ledger")
         return cls(
             call=row["call"],
             attempt=row["attempt"],
@@ -117,9 +113,18 @@ class Intent:
 
     @classmethod
     def decode(cls, row: Mapping[str, Any]) -> Self:
+        _refuse_newer(row, "journal")
         fields = {name: row[name] for name in cls.__slots__}
         fields["worst_usd"] = Decimal(row["worst_usd"])
         return cls(**fields)
+
+
+def _refuse_newer(row: Mapping[str, Any], name: str) -> None:
+    if row["v"] > LEDGER_SCHEMA:
+        raise ConfigError(
+            f"the {name} is of schema {row['v']}, this version reads up to {LEDGER_SCHEMA}:"
+            " upgrade corl-bench"
+        )
 
 
 @dataclass(slots=True)
@@ -217,12 +222,13 @@ class Ledger(Closing):
         Args:
             written: keys of episodes that are finished; their calls are forgotten.
             again: keys of episodes that ended in error and are made once more; their calls
-                begin anew, but for the numbers of their attempts.
+                that failed begin anew, but for the numbers of their attempts.
         """
         for call in list(self._history):
             episode = call.rpartition("#")[0]
             if episode in again:
-                self._history[call].lines.clear()
+                history = self._history[call]
+                history.lines = [line for line in history.lines if line.status == "ok"]
             elif episode in written:
                 del self._history[call]
 
@@ -242,7 +248,7 @@ class Ledger(Closing):
         self._journal.close()
 
 
-def read_ledger(run_dir: Path) -> Iterable[LedgerLine]:
+def read_ledger(run_dir: Path) -> Iterator[LedgerLine]:
     """Lines of a stored run, in the order in which they were written."""
     for row in read_lines(run_dir / "ledger.jsonl"):
         yield LedgerLine.decode(row)

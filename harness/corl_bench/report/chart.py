@@ -4,7 +4,7 @@ Accuracy over mean list cost, dollars on a log axis, with the step through the p
 other dominates. This module computes positions; the page draws them. The same picture is laid
 out for a wide and for a narrow screen, since text does not survive scaling.
 
-    layout = lay_out(lines, budgets, WIDE)
+    layout = lay_out(rows, budgets, WIDE)
     layout.marks[0].x, layout.marks[0].y      # in the units of the SVG's view box
 """
 
@@ -19,7 +19,7 @@ from typing import Literal
 
 from corl_bench.metrics.frontier import non_dominated
 from corl_bench.money.amounts import display_usd
-from corl_bench.report.figures import Line, percent
+from corl_bench.report.figures import TableRow, percent
 
 _Place = tuple[float, float]
 _Box = tuple[float, float, float, float]
@@ -64,7 +64,7 @@ class Tick:
 class Mark:
     """One operating point."""
 
-    line: Line
+    row: TableRow
     family: Family
     x: float
     y: float
@@ -91,40 +91,40 @@ class Layout:
     """Path data that joins one system's points from its lowest to its highest budget."""
 
 
-def family(line: Line) -> Family:
-    """What kind of system a line is about, for its shape and colour."""
-    if line.row.oracle:
+def family(row: TableRow) -> Family:
+    """What kind of system a row is about, for its shape and colour."""
+    if row.point.oracle:
         return "oracle"
-    if line.row.told_budget:
+    if row.point.told_budget:
         return "reads"
-    return "single" if line.row.system.startswith("single:") else "fixed"
+    return "single" if row.point.system.startswith("single:") else "fixed"
 
 
-def lay_out(lines: Sequence[Line], budgets: Mapping[str, Decimal], frame: Frame) -> Layout:
+def lay_out(rows: Sequence[TableRow], budgets: Mapping[str, Decimal], frame: Frame) -> Layout:
     """Places the operating points of one task.
 
     Args:
-        lines: of one task.
+        rows: of one task.
         budgets: dollars by name; those inside the axis become upright rules.
         frame: size and margins.
     """
     dollars = _DollarAxis(
-        [line.row.mean_cost_usd for line in lines], frame.left, frame.width - frame.right
+        [row.point.mean_cost_usd for row in rows], frame.left, frame.width - frame.right
     )
     share = _ShareAxis(
-        [line.row.accuracy_interval for line in lines], frame.height - frame.bottom, frame.top
+        [row.point.accuracy_interval for row in rows], frame.height - frame.bottom, frame.top
     )
-    places = [(dollars.at(line.row.mean_cost_usd), share.at(line.row.accuracy)) for line in lines]
-    ends = [tuple(map(share.at, line.row.accuracy_interval)) for line in lines]
-    steps = _frontier_steps(lines, places, frame)
+    places = [(dollars.at(row.point.mean_cost_usd), share.at(row.point.accuracy)) for row in rows]
+    ends = [tuple(map(share.at, row.point.accuracy_interval)) for row in rows]
+    steps = _frontier_steps(rows, places, frame)
     drawn = [
         (x - 2, high_y, x + 2, low_y) for (x, _), (low_y, high_y) in zip(places, ends, strict=True)
     ]
-    labels = _place_labels(lines, places, [*drawn, *_boxes_along(steps)], frame)
+    labels = _place_labels(rows, places, [*drawn, *_boxes_along(steps)], frame)
     marks = tuple(
         Mark(
-            line=line,
-            family=family(line),
+            row=row,
+            family=family(row),
             x=x,
             y=y,
             low_y=low_y,
@@ -134,8 +134,8 @@ def lay_out(lines: Sequence[Line], budgets: Mapping[str, Decimal], frame: Frame)
             label_y=label_y,
             anchor=anchor,
         )
-        for line, (x, y), (low_y, high_y), (label, label_x, label_y, anchor) in zip(
-            lines, places, ends, labels, strict=True
+        for row, (x, y), (low_y, high_y), (label, label_x, label_y, anchor) in zip(
+            rows, places, ends, labels, strict=True
         )
     )
     return Layout(
@@ -147,7 +147,7 @@ def lay_out(lines: Sequence[Line], budgets: Mapping[str, Decimal], frame: Frame)
         ),
         marks=marks,
         frontier="M" + "L".join(f"{x} {y}" for x, y in steps) if steps else "",
-        strands=_strand_paths(lines, places),
+        strands=_strand_paths(rows, places),
     )
 
 
@@ -220,10 +220,12 @@ class _ShareAxis:
         return tuple(Tick(self.at(share), f"{100 * share:.0f}%") for share in shares)
 
 
-def _frontier_steps(lines: Sequence[Line], places: Sequence[_Place], frame: Frame) -> list[_Place]:
+def _frontier_steps(
+    rows: Sequence[TableRow], places: Sequence[_Place], frame: Frame
+) -> list[_Place]:
     """Corners of the step: each point's accuracy holds until the next, dearer one."""
-    contenders = [index for index, line in enumerate(lines) if not line.row.oracle]
-    points = [(lines[index].row.mean_cost_usd, lines[index].row.accuracy) for index in contenders]
+    contenders = [index for index, row in enumerate(rows) if row.on_frontier]
+    points = [(rows[index].point.mean_cost_usd, rows[index].point.accuracy) for index in contenders]
     steps: list[_Place] = []
     for index in non_dominated(points):
         x, y = places[contenders[index]]
@@ -240,11 +242,11 @@ def _boxes_along(corners: Sequence[_Place]) -> list[_Box]:
     ]
 
 
-def _strand_paths(lines: Sequence[Line], places: Sequence[_Place]) -> tuple[str, ...]:
+def _strand_paths(rows: Sequence[TableRow], places: Sequence[_Place]) -> tuple[str, ...]:
     strands: dict[str, list[tuple[Decimal, _Place]]] = {}
-    for line, place in zip(lines, places, strict=True):
-        if line.row.told_budget and line.row.budget_usd is not None:
-            strands.setdefault(line.row.system, []).append((line.row.budget_usd, place))
+    for row, place in zip(rows, places, strict=True):
+        if row.point.told_budget and row.point.budget_usd is not None:
+            strands.setdefault(row.point.system, []).append((row.point.budget_usd, place))
     return tuple(
         "M" + "L".join(f"{x} {y}" for _, (x, y) in sorted(points))
         for points in strands.values()
@@ -256,17 +258,17 @@ _Label = tuple[str, float, float, Anchor]
 
 
 def _place_labels(
-    lines: Sequence[Line], places: Sequence[_Place], drawn: Sequence[_Box], frame: Frame
+    rows: Sequence[TableRow], places: Sequence[_Place], drawn: Sequence[_Box], frame: Frame
 ) -> list[_Label]:
     """Puts each name beside its mark where no mark or name stands; frontier points choose first.
 
     Of such places, one that crosses nothing `drawn` (whiskers, the step) is preferred.
     """
     taken: list[_Box] = [(x - 7, y - 7, x + 7, y + 7) for x, y in places]
-    labels: list[_Label] = [("", 0.0, 0.0, "start")] * len(lines)
-    order = sorted(range(len(lines)), key=lambda index: (not lines[index].on_frontier, index))
+    labels: list[_Label] = [("", 0.0, 0.0, "start")] * len(rows)
+    order = sorted(range(len(rows)), key=lambda index: (not rows[index].on_frontier, index))
     for index in order:
-        text = _label_text(lines[index])
+        text = _label_text(rows[index])
         free = [
             (box, label)
             for box, label in _label_places(text, places[index], frame)
@@ -307,10 +309,10 @@ def _label_places(text: str, place: _Place, frame: Frame) -> list[tuple[_Box, _L
     return found
 
 
-def _label_text(line: Line) -> str:
-    name = line.row.system.removeprefix("single:")
+def _label_text(row: TableRow) -> str:
+    name = row.point.system.removeprefix("single:")
     name = name if len(name) <= 30 else f"{name[:29]}…"
-    return f"{name} · {line.budget_label}" if line.budget_label else name
+    return f"{name} · {row.budget_label}" if row.budget_label else name
 
 
 def _overlap(one: _Box, other: _Box) -> bool:
@@ -320,8 +322,8 @@ def _overlap(one: _Box, other: _Box) -> bool:
 def describe(layout: Layout) -> str:
     """The picture in one sentence, for those who do not see it."""
     best = max(
-        (mark.line.row for mark in layout.marks if mark.family != "oracle"),
-        key=lambda row: row.accuracy,
+        (mark.row.point for mark in layout.marks if mark.family != "oracle"),
+        key=lambda point: point.accuracy,
         default=None,
     )
     if best is None:

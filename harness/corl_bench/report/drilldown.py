@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from corl_bench.metrics.accuracy import violates
+from corl_bench.metrics.adherence import violates
 from corl_bench.money.amounts import format_usd
 from corl_bench.report.figures import budgets_of, put_together
 from corl_bench.results import CallRecord, EpisodeRecord, Summary
@@ -36,7 +36,7 @@ ProblemTexts = Mapping[tuple[str, str], str]
 
 def shown_tasks(summary: Summary, *, include_restricted: bool) -> dict[str, bool]:
     """By task, whether its texts may stand in the report; a task that does not say may not."""
-    tasks = list(dict.fromkeys([*summary.tasks, *(row.task for row in summary.rows)]))
+    tasks = list(dict.fromkeys([*summary.tasks, *(point.task for point in summary.rows)]))
     return {
         task: include_restricted or summary.tasks.get(task, {}).get("redistributable") is True
         for task in tasks
@@ -61,10 +61,10 @@ def drill_down(
     shown = shown_tasks(summary, include_restricted=include_restricted)
     tasks = list(shown)
     columns = list(
-        dict.fromkeys((line.row.system, line.budget_label) for line in put_together(summary.rows))
+        dict.fromkeys((row.point.system, row.budget_label) for row in put_together(summary.rows))
     )
     budgets = budgets_of(summary)
-    oracles = {row.system for row in summary.rows if row.oracle}
+    oracles = {point.system for point in summary.rows if point.oracle}
     rank_of_task = {task: rank for rank, task in enumerate(tasks)}
     rank_of_column = {column: rank for rank, column in enumerate(columns)}
     # The order of the episodes' file depends on scheduling, that of the report must not.

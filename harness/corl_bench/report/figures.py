@@ -1,4 +1,4 @@
-"""Figures as people read them, and summary rows put together for reading.
+"""Figures as people read them, and operating points put together for reading.
 
 Files keep exact decimals; what is printed here is rounded for the eye and never parsed again.
 
@@ -13,47 +13,49 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from corl_bench.metrics.frontier import non_dominated
-from corl_bench.results import Summary, SummaryRow
+from corl_bench.results import OperatingPoint, Summary
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a table and one point of a chart.
+class TableRow:
+    """One row of a table and one mark of a chart.
 
-    A system that is told its budget has a line for each; a budget-blind system has one line,
-    since its rows differ in the violation rates alone.
+    A system that is told its budget has a row for each; a budget-blind system has one row,
+    since its operating points differ in the violation rates alone.
     """
 
-    row: SummaryRow
+    point: OperatingPoint
+    """The first of those that the row stands for."""
     violation_rates: Mapping[str, float]
     """By the name of the budget."""
     on_frontier: bool
-    """No other system of its task dominates it; oracles stay out of the comparison."""
+    """No other system of its task dominates it; oracles stay out of the comparison, and so do
+    systems all of whose episodes ended in error."""
 
     @property
     def budget_label(self) -> str | None:
         """The budget that the system was told."""
-        return self.row.budget if self.row.told_budget else None
+        return self.point.budget if self.point.told_budget else None
 
 
-def put_together(rows: Iterable[SummaryRow]) -> tuple[Line, ...]:
-    """Lines in the order of their first rows."""
-    groups: dict[tuple[str, str, str | None], list[SummaryRow]] = {}
-    for row in rows:
-        told = row.budget if row.told_budget else None
-        groups.setdefault((row.task, row.system, told), []).append(row)
+def put_together(points: Iterable[OperatingPoint]) -> tuple[TableRow, ...]:
+    """Table rows in the order of their first points."""
+    groups: dict[tuple[str, str, str | None], list[OperatingPoint]] = {}
+    for point in points:
+        told = point.budget if point.told_budget else None
+        groups.setdefault((point.task, point.system, told), []).append(point)
     frontier: set[tuple[str, str, str | None]] = set()
     for task in {key[0]: None for key in groups}:
-        keys = [key for key, group in groups.items() if key[0] == task and not group[0].oracle]
-        points = [(groups[key][0].mean_cost_usd, groups[key][0].accuracy) for key in keys]
-        frontier.update(keys[index] for index in non_dominated(points))
+        keys = [key for key, group in groups.items() if key[0] == task and _competes(group[0])]
+        costs = [(groups[key][0].mean_cost_usd, groups[key][0].accuracy) for key in keys]
+        frontier.update(keys[index] for index in non_dominated(costs))
     return tuple(
-        Line(
-            row=group[0],
+        TableRow(
+            point=group[0],
             violation_rates={
-                row.budget: row.violation_rate
-                for row in group
-                if row.budget is not None and row.violation_rate is not None
+                point.budget: point.violation_rate
+                for point in group
+                if point.budget is not None and point.violation_rate is not None
             },
             on_frontier=key in frontier,
         )
@@ -61,12 +63,17 @@ def put_together(rows: Iterable[SummaryRow]) -> tuple[Line, ...]:
     )
 
 
+def _competes(point: OperatingPoint) -> bool:
+    """Whether a point is one to compare: no oracle, and something else than errors."""
+    return not point.oracle and point.errors < point.episodes
+
+
 def budgets_of(summary: Summary) -> dict[str, Decimal]:
     """Dollars of each budget by its name, in the order of the rows."""
     return {
-        row.budget: row.budget_usd
-        for row in summary.rows
-        if row.budget is not None and row.budget_usd is not None
+        point.budget: point.budget_usd
+        for point in summary.rows
+        if point.budget is not None and point.budget_usd is not None
     }
 
 
@@ -111,9 +118,16 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def problems_of(number: int, total: object) -> str:
+    """How many problems a run has, and of how many where it has a sample of them."""
+    if isinstance(total, int) and total > number:
+        return f"{number:,} of {counted(total, 'problem')}, drawn by the seed"
+    return counted(number, "problem")
+
+
 def samples_sentence(summary: Summary) -> str:
     """How many samples the accuracy is the mean of."""
-    numbers = sorted({row.samples for row in summary.rows})
+    numbers = sorted({point.samples for point in summary.rows})
     if numbers in ([], [1]):
         return "Accuracy is pass@1, one sample a problem; 95% intervals (Wilson)."
     span = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
@@ -128,28 +142,28 @@ def legend(summary: Summary) -> tuple[str, ...]:
     sentences = [samples_sentence(summary)]
     sentences += [
         "$/problem is the mean list cost: all calls and failed attempts, by price list.",
-        "Calls go to experts, per problem; p50 and p95 are of an episode's latency;"
+        "Expert calls are per problem; p50 and p95 are of an episode's latency;"
         " truncated and refused count replies, errors episodes.",
     ]
     if budgets_of(summary):
         sentences.append("> NAME is the share of episodes whose list cost is above that budget.")
-        if any(not row.told_budget for row in summary.rows):
+        if any(not point.told_budget for point in summary.rows):
             sentences.append(
-                "A system without a budget in its line is budget-blind:"
+                "A system without a budget in its row is budget-blind:"
                 " it ran once and is scored at each budget."
             )
-    oracles = sorted({row.system for row in summary.rows if row.oracle})
+    oracles = sorted({point.system for point in summary.rows if point.oracle})
     if oracles:
         verb = "sees" if len(oracles) == 1 else "see"
         sentences.append(
             f"{', '.join(oracles)} {verb} the gold answers: a bound on what routing can reach,"
             " no competitor."
         )
-    if any(row.accuracy_as_recorded is not None for row in summary.rows):
+    if any(point.accuracy_as_recorded is not None for point in summary.rows):
         sentences.append("As recorded: by the verdicts that came with imported recordings.")
-    if any(row.estimated_calls for row in summary.rows):
-        number = sum(line.row.estimated_calls for line in put_together(summary.rows))
+    if any(point.estimated_calls for point in summary.rows):
+        number = sum(row.point.estimated_calls for row in put_together(summary.rows))
         sentences.append(
-            f"{counted(number, 'call')} came without token counts; their cost is an estimate."
+            f"{counted(number, 'call')} with estimated token counts: so is what they cost."
         )
     return tuple(sentences)

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
-import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,24 +18,32 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from corl_bench.appending import read_lines
-from corl_bench.errors import ConfigError
+from corl_bench.files import read_lines, write_text
 from corl_bench.money.amounts import display_usd, format_usd
 from corl_bench.report.chart import FAMILY_TITLES, NARROW, WIDE, describe, family, lay_out
 from corl_bench.report.drilldown import ProblemTexts, drill_down, embeddable, shown_tasks
 from corl_bench.report.figures import (
-    Line,
+    TableRow,
     budgets_of,
     counted,
     digest_flag,
     interval,
     legend,
     percent,
+    problems_of,
     put_together,
     rough_percent,
     seconds,
 )
-from corl_bench.results import EpisodeRecord, Summary, read_episodes, read_summary
+from corl_bench.results import (
+    MANIFEST_NAME,
+    EpisodeRecord,
+    Summary,
+    read_episodes,
+    read_manifest,
+    read_summary,
+)
+from corl_bench.text import well_formed
 
 REPORT_NAME = "report.html"
 
@@ -60,38 +66,22 @@ def write_report(
         The file that was written. It appears whole or not at all.
 
     Raises:
-        ConfigError: there is no run, a file of it cannot be read, or the report not written.
+        ConfigError: there is no run, or a file of it is not what it should be.
+        StorageError: a file of it cannot be read, or the report not be written.
     """
     summary = read_summary(run_dir)
     problems, golds = _read_problems(run_dir / "problems.jsonl")
     page = render_report(
         summary,
         read_episodes(run_dir),
-        manifest=_read_manifest(run_dir / "manifest.json"),
+        manifest=read_manifest(run_dir) if (run_dir / MANIFEST_NAME).exists() else {},
         problems=problems,
         golds=golds,
         include_restricted=include_restricted,
     )
     path = out if out is not None else run_dir / REPORT_NAME
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_text(page, encoding="utf-8", newline="\n")
-        partial.replace(path)
-    except OSError as error:
-        raise ConfigError(f"cannot write the report to {path}: {error.strerror}") from error
+    write_text(path, page)
     return path
-
-
-def _read_manifest(path: Path) -> Mapping[str, Any]:
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise ConfigError(f"{path}: not JSON ({error})") from error
-    if not isinstance(manifest, dict):
-        raise ConfigError(f"{path}: a manifest is an object, this is none")
-    return manifest
 
 
 def _read_problems(path: Path) -> tuple[ProblemTexts, ProblemTexts]:
@@ -148,13 +138,13 @@ def render_report(
         summary, episodes, problems, golds, include_restricted=include_restricted
     )
     shown = shown_tasks(summary, include_restricted=include_restricted)
-    lines = put_together(summary.rows)
+    rows = put_together(summary.rows)
     page = environment.get_template("report.html.j2").render(
         summary=summary,
         title=_title(shown),
         lede=_lede(summary, manifest),
-        sections=[_section(summary, task, lines) for task in shown],
-        totals=_totals(summary, lines, len(index["problems"])),
+        sections=[_section(summary, task, rows) for task in shown],
+        totals=_totals(summary, rows, len(index["problems"])),
         legend=legend(summary),
         withheld=[task for task, open_text in shown.items() if not open_text],
         restricted_shown=[
@@ -175,60 +165,62 @@ def render_report(
         index=Markup(embeddable(index)),
         parts=[Markup(embeddable(part)) for part in parts],
     )
-    # A lone surrogate in a name has no place in a UTF-8 file.
-    return page.encode("utf-8", "replace").decode("utf-8")
+    return well_formed(page)
 
 
 def _page_file(name: str) -> str:
     return (resources.files("corl_bench.report") / "page" / name).read_text(encoding="utf-8")
 
 
-def _section(summary: Summary, task: str, lines: Sequence[Line]) -> dict[str, Any]:
-    own = [line for line in lines if line.row.task == task]
+def _section(summary: Summary, task: str, rows: Sequence[TableRow]) -> dict[str, Any]:
+    own = [row for row in rows if row.point.task == task]
     budgets = budgets_of(summary)
     layouts = [lay_out(own, budgets, frame) for frame in (WIDE, NARROW)] if own else []
     return {
         "name": task,
         "title": summary.tasks.get(task, {}).get("title") or task,
         "digest_flag": digest_flag(summary, task),
-        "lines": own,
+        "rows": own,
         "budgets": budgets,
         "layouts": layouts,
         "described": describe(layouts[0]) if layouts else "",
-        "families": [name for name in FAMILY_TITLES if any(family(li) == name for li in own)],
-        "tips": [_tip(line) for line in own],
+        "families": [name for name in FAMILY_TITLES if any(family(row) == name for row in own)],
+        "tips": [_tip(row) for row in own],
         "whiskers": _whiskers(own),
-        "as_recorded": any(line.row.accuracy_as_recorded is not None for line in own),
-        "told": any(line.budget_label for line in own),
-        "unsettled": any(line.row.unsettled_usd for line in own),
-        "problems": max((line.row.problems for line in own), default=0),
+        "as_recorded": any(row.point.accuracy_as_recorded is not None for row in own),
+        "told": any(row.budget_label for row in own),
+        "unsettled": any(row.point.unsettled_usd for row in own),
+        "problems": problems_of(
+            max((row.point.problems for row in own), default=0),
+            summary.tasks.get(task, {}).get("total"),
+        ),
     }
 
 
-def _tip(line: Line) -> list[str]:
+def _tip(row: TableRow) -> list[str]:
     """What a point says when it is hovered over or focused: a heading, then lines."""
-    row = line.row
-    title = f"{row.system} · {line.budget_label}" if line.budget_label else row.system
+    point = row.point
+    title = f"{point.system} · {row.budget_label}" if row.budget_label else point.system
     tip = [
         title,
-        f"Accuracy\t{percent(row.accuracy)} {interval(row.accuracy_interval)}",
-        f"List cost a problem\t{display_usd(row.mean_cost_usd)}",
-        f"Expert calls a problem\t{row.expert_call_ratio:.2f}",
+        f"Accuracy\t{percent(point.accuracy)} {interval(point.accuracy_interval)}",
+        f"List cost a problem\t{display_usd(point.mean_cost_usd)}",
+        f"Expert calls a problem\t{point.expert_call_ratio:.2f}",
     ]
-    tip += [f"Above {name}\t{rough_percent(rate)}" for name, rate in line.violation_rates.items()]
-    tip.append(f"Latency p50, p95\t{seconds(row.latency_p50_s)}, {seconds(row.latency_p95_s)}")
-    tip.append(f"Episodes\t{row.episodes:,}")
-    if row.oracle:
+    tip += [f"Above {name}\t{rough_percent(rate)}" for name, rate in row.violation_rates.items()]
+    tip.append(f"Latency p50, p95\t{seconds(point.latency_p50_s)}, {seconds(point.latency_p95_s)}")
+    tip.append(f"Episodes\t{point.episodes:,}")
+    if point.oracle:
         tip.append("Sees the gold answers: a bound, no competitor")
-    elif line.on_frontier:
+    elif row.on_frontier:
         tip.append("On the frontier")
     return tip
 
 
-def _whiskers(lines: Sequence[Line]) -> list[tuple[float, float, float]]:
+def _whiskers(rows: Sequence[TableRow]) -> list[tuple[float, float, float]]:
     """Interval ends and accuracy in per cent of the span of all intervals of the task."""
-    low = min((line.row.accuracy_interval[0] for line in lines), default=0.0)
-    high = max((line.row.accuracy_interval[1] for line in lines), default=1.0)
+    low = min((row.point.accuracy_interval[0] for row in rows), default=0.0)
+    high = max((row.point.accuracy_interval[1] for row in rows), default=1.0)
     span = (high - low) or 1.0
 
     def place(share: float) -> float:
@@ -236,11 +228,11 @@ def _whiskers(lines: Sequence[Line]) -> list[tuple[float, float, float]]:
 
     return [
         (
-            place(line.row.accuracy_interval[0]),
-            place(line.row.accuracy),
-            place(line.row.accuracy_interval[1]),
+            place(row.point.accuracy_interval[0]),
+            place(row.point.accuracy),
+            place(row.point.accuracy_interval[1]),
         )
-        for line in lines
+        for row in rows
     ]
 
 
@@ -270,12 +262,12 @@ class _Total:
     is_warning: bool = False
 
 
-def _totals(summary: Summary, lines: Sequence[Line], problems: int) -> list[_Total]:
+def _totals(summary: Summary, rows: Sequence[TableRow], problems: int) -> list[_Total]:
     totals = [
         _Total(f"{problems:,}", "problem" if problems == 1 else "problems"),
-        _Total(f"{len({line.row.system for line in lines}):,}", "systems"),
-        _Total(f"{sum(line.row.episodes for line in lines):,}", "episodes"),
-        _Total(f"{sum(line.row.calls for line in lines):,}", "calls"),
+        _Total(f"{len({row.point.system for row in rows}):,}", "systems"),
+        _Total(f"{sum(row.point.episodes for row in rows):,}", "episodes"),
+        _Total(f"{sum(row.point.calls for row in rows):,}", "calls"),
         _Total(display_usd(summary.list_cost_usd), "list cost", format_usd(summary.list_cost_usd)),
         _Total(
             display_usd(summary.billed_cost_usd),

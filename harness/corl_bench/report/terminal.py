@@ -1,8 +1,9 @@
 """The summary of a run as a table in the terminal.
 
 Nothing is left out for want of room: where one table is too wide it becomes two, one above the
-other. Names come from users and models' files, so they are printed as plain text, control
-characters shown; without UTF-8 everything is ASCII.
+other, and names that would fill a narrow terminal are shortened there and listed below. Names
+come from users and models' files, so they are printed as plain text, control characters shown;
+without UTF-8 everything is ASCII.
 
     print(render_table(summary, width=80, colour=False))
 """
@@ -13,20 +14,21 @@ import io
 import os
 import shutil
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from corl_bench.money.amounts import display_usd, format_usd
 from corl_bench.report.figures import (
-    Line,
+    TableRow,
     budgets_of,
     counted,
     digest_flag,
     interval,
     legend,
     percent,
+    problems_of,
     put_together,
     rough_percent,
     seconds,
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _MIN_WIDTH = 60
+_MIN_NAME_WIDTH = 24
+"""Names up to this length are never shortened."""
 _MAX_TEXT_WIDTH = 100
 """Sentences are set no wider than this, for lines longer than that read badly."""
 
@@ -44,9 +48,9 @@ _MAX_TEXT_WIDTH = 100
 @dataclass(frozen=True, slots=True)
 class _Column:
     heading: str
-    cell: Callable[[Line], str]
+    cell: Callable[[TableRow], str]
     is_name: bool = False
-    """Names what a line is about: set to the left, and repeated in every table."""
+    """Names what a row is about: set to the left, and repeated in every table."""
 
 
 def render_table(
@@ -65,9 +69,14 @@ def render_table(
     from rich.text import Text
 
     plain = encoding.lower().replace("-", "").replace("_", "") not in ("utf8", "utf8sig")
-    lines = put_together(summary.rows)
-    columns = _columns(summary, lines)
-    tables = [_table(columns, lines) for columns in _packed(columns, lines, width)]
+    rows = put_together(summary.rows)
+    short: dict[str, str] = {}
+    packed = _packed(_columns(summary, rows, short), rows, width)
+    if width is not None and len(packed) > 1:
+        room = max(_MIN_NAME_WIDTH, width // 3)
+        short = _shortened((row.point.system for row in rows), room, "..." if plain else "…")
+        packed = _packed(_columns(summary, rows, short), rows, width)
+    tables = [_table(columns, rows) for columns in packed]
     # Figures are never cut or folded: a table that still does not fit overhangs.
     table_width = max(_natural_width(table) for table in tables)
     text_width = max(_MIN_WIDTH, min(width or table_width, _MAX_TEXT_WIDTH))
@@ -106,11 +115,15 @@ def render_table(
     for table in tables:
         console.print()
         console.print(table)
+    if short:
+        console.print()
+    for name, shown in short.items():
+        paragraph(f"{shown} is {name}", indent=1)
     console.print()
     for total in _totals(summary):
         paragraph(total, "bold" if "nsettled" in total else "")
     console.print()
-    if any(line.on_frontier for line in lines):
+    if any(row.on_frontier for row in rows):
         sentence(
             "* On the frontier: no other system dominates it in cost and accuracy"
             " (point estimates; oracles stay out)."
@@ -134,11 +147,11 @@ def write_table(summary: Summary, stream: TextIO) -> None:
 def _facts(summary: Summary) -> list[str]:
     facts = []
     for name, task in summary.tasks.items():
-        rows = [row for row in summary.rows if row.task == name]
-        problems = task.get("problems", max((row.problems for row in rows), default=0))
+        points = [point for point in summary.rows if point.task == name]
+        problems = task.get("problems", max((point.problems for point in points), default=0))
         flag = digest_flag(summary, name)
         shown = f" · digest {flag}" if flag else ""
-        facts.append(f"{name}: {counted(problems, 'problem')}{shown}")
+        facts.append(f"{name}: {problems_of(problems, task.get('total'))}{shown}")
     budgets = budgets_of(summary)
     if budgets:
         listing = ", ".join(f"{name} ${format_usd(value)}" for name, value in budgets.items())
@@ -162,56 +175,77 @@ def _totals(summary: Summary) -> list[str]:
     return totals
 
 
-def _columns(summary: Summary, lines: tuple[Line, ...]) -> list[_Column]:
-    columns = [
-        _Column("system", lambda line: line.row.system + (" *" if line.on_frontier else ""), True)
-    ]
-    if any(line.budget_label for line in lines):
-        columns.append(_Column("budget", lambda line: line.budget_label or "–", True))
+def _columns(
+    summary: Summary, rows: tuple[TableRow, ...], short: Mapping[str, str]
+) -> list[_Column]:
+    """The columns that the summary has figures for; `short` has shorter names of systems."""
+
+    def name(row: TableRow) -> str:
+        return short.get(row.point.system, row.point.system) + (" *" if row.on_frontier else "")
+
+    columns = [_Column("system", name, True)]
+    if any(row.budget_label for row in rows):
+        columns.append(_Column("budget", lambda row: row.budget_label or "–", True))
     columns.append(
         _Column(
             "accuracy [95%]",
-            lambda line: f"{percent(line.row.accuracy)} {interval(line.row.accuracy_interval)}",
+            lambda row: f"{percent(row.point.accuracy)} {interval(row.point.accuracy_interval)}",
         )
     )
-    columns.append(_Column("$/problem", lambda line: display_usd(line.row.mean_cost_usd)))
+    columns.append(_Column("$/problem", lambda row: display_usd(row.point.mean_cost_usd)))
     columns += [
         _Column(f"> {name}", partial(_violations, budget=name)) for name in budgets_of(summary)
     ]
-    if any(line.row.accuracy_as_recorded is not None for line in lines):
+    if any(row.point.accuracy_as_recorded is not None for row in rows):
         columns.append(_Column("as recorded", _as_recorded))
     columns += [
-        _Column("calls", lambda line: f"{line.row.expert_call_ratio:.2f}"),
-        _Column("p50", lambda line: seconds(line.row.latency_p50_s)),
-        _Column("p95", lambda line: seconds(line.row.latency_p95_s)),
-        _Column("truncated", lambda line: f"{line.row.truncated:,}"),
-        _Column("refused", lambda line: f"{line.row.refused:,}"),
-        _Column("errors", lambda line: f"{line.row.errors:,}"),
+        _Column("expert calls", lambda row: f"{row.point.expert_call_ratio:.2f}"),
+        _Column("p50", lambda row: seconds(row.point.latency_p50_s)),
+        _Column("p95", lambda row: seconds(row.point.latency_p95_s)),
+        _Column("truncated", lambda row: f"{row.point.truncated:,}"),
+        _Column("refused", lambda row: f"{row.point.refused:,}"),
+        _Column("errors", lambda row: f"{row.point.errors:,}"),
     ]
-    if any(line.row.unsettled_usd for line in lines):
-        columns.append(_Column("unsettled", lambda line: display_usd(line.row.unsettled_usd)))
+    if any(row.point.unsettled_usd for row in rows):
+        columns.append(_Column("unsettled", lambda row: display_usd(row.point.unsettled_usd)))
     return columns
 
 
-def _as_recorded(line: Line) -> str:
-    value = line.row.accuracy_as_recorded
+def _shortened(names: Iterable[str], width: int, gap: str) -> dict[str, str]:
+    """Short forms of the names above a width, all different: head and tail around a gap."""
+    short: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        if len(name) <= width:
+            continue
+        tail = (width - len(gap)) // 2
+        form, number = name[: width - len(gap) - tail] + gap + name[-tail:], 1
+        while form in short.values():
+            number += 1
+            mark = f"{gap}({number})"
+            form = name[: width - len(mark)] + mark
+        short[name] = form
+    return short
+
+
+def _as_recorded(row: TableRow) -> str:
+    value = row.point.accuracy_as_recorded
     return "–" if value is None else percent(value)
 
 
-def _violations(line: Line, budget: str) -> str:
-    rate = line.violation_rates.get(budget)
+def _violations(row: TableRow, budget: str) -> str:
+    rate = row.violation_rates.get(budget)
     return "–" if rate is None else rough_percent(rate)
 
 
 def _packed(
-    columns: list[_Column], lines: tuple[Line, ...], width: int | None
+    columns: list[_Column], rows: tuple[TableRow, ...], width: int | None
 ) -> list[list[_Column]]:
     """The columns, dealt in their order to as few tables as fit; each begins with the names."""
     names = [column for column in columns if column.is_name]
     tables: list[list[_Column]] = [names]
     for column in columns[len(names) :]:
         wider = [*tables[-1], column]
-        fits = width is None or _natural_width(_table(wider, lines)) <= width
+        fits = width is None or _natural_width(_table(wider, rows)) <= width
         if fits or tables[-1] == names:
             tables[-1] = wider
         else:
@@ -227,7 +261,7 @@ def _natural_width(table: Table) -> int:
     return Measurement.get(console, console.options, table).maximum
 
 
-def _table(columns: list[_Column], lines: tuple[Line, ...]) -> Table:
+def _table(columns: list[_Column], rows: tuple[TableRow, ...]) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -241,25 +275,25 @@ def _table(columns: list[_Column], lines: tuple[Line, ...]) -> Table:
             justify="left" if column.is_name else "right",
             no_wrap=True,
         )
-    groups = {task: [line for line in lines if line.row.task == task] for task in _tasks(lines)}
+    groups = {task: [row for row in rows if row.point.task == task] for task in _tasks(rows)}
     for task, group in groups.items():
         if len(groups) > 1:
             table.add_row(Text(_visible(task), style="bold"))
-        for line in group:
-            name, *cells = (_visible(column.cell(line)) for column in columns)
+        for row in group:
+            name, *cells = (_visible(column.cell(row)) for column in columns)
             indent = "  " if len(groups) > 1 else ""
-            emphasis = "bold" if line.on_frontier else ""
+            emphasis = "bold" if row.on_frontier else ""
             table.add_row(
                 Text(indent + name, style=emphasis),
                 *map(Text, cells),
-                style="dim" if line.row.oracle else "",
-                end_section=line is group[-1],
+                style="dim" if row.point.oracle else "",
+                end_section=row is group[-1],
             )
     return table
 
 
-def _tasks(lines: tuple[Line, ...]) -> list[str]:
-    return list(dict.fromkeys(line.row.task for line in lines))
+def _tasks(rows: tuple[TableRow, ...]) -> list[str]:
+    return list(dict.fromkeys(row.point.task for row in rows))
 
 
 def _visible(text: str) -> str:

@@ -6,6 +6,7 @@ on the line between them, so a router must lie above that line to be worth anyth
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from corl_bench.episode import Episode
@@ -45,7 +46,9 @@ class Random:
         return (await episode.call(episode.rng.choice(self.experts))).text
 
     def call_counts(self) -> CallCounts:
-        return {expert: (0, 1 / len(self.experts), 1) for expert in self.experts}
+        named = Counter(self.experts)
+        certain = int(len(named) == 1)
+        return {expert: (certain, n / len(self.experts), 1) for expert, n in named.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +63,18 @@ class Mixture:
 
     @property
     def name(self) -> str:
-        return f"mix:{self.first},{self.second}@{self.second_share:g}"
+        # repr is the shortest text that reads back as this very share, so that two systems
+        # never have one name.
+        share = repr(self.second_share).removesuffix(".0")
+        return f"mix:{self.first},{self.second}@{share}"
 
     async def solve(self, problem: str, budget: Budget | None, episode: Episode) -> str | None:
         second = episode.rng.random() < self.second_share
         return (await episode.call(self.second if second else self.first)).text
 
     def call_counts(self) -> CallCounts:
+        if self.first == self.second:
+            return {self.first: (1, 1.0, 1)}
         return {
             self.first: (0, 1 - self.second_share, 1),
             self.second: (0, self.second_share, 1),

@@ -35,7 +35,7 @@ class Oracle:
                     f"the oracle has no stored reply of {expert.name}: add"
                     " --system 'single:*' to the run, or replay recordings"
                 )
-            right = episode.verdict_on(reply.text).correct
+            right = (await episode.verdict_on(reply.text)).correct
             stored.append((not right, reply.cost_usd, position, expert.name))
         chosen = min(stored)[-1]
         return (await episode.call(chosen)).text

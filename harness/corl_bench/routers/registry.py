@@ -24,6 +24,7 @@ from corl_bench.routers.agreement import Cascade, Vote
 from corl_bench.routers.base import Router
 from corl_bench.routers.fixed import Mixture, Random, Single
 from corl_bench.routers.oracle import Oracle
+from corl_bench.types import Mode
 
 ENTRY_POINTS = "corl_bench.routers"
 
@@ -31,17 +32,23 @@ Factory = Callable[[str, Pool], list[Router]]
 
 
 def parse_systems(texts: Sequence[str], pool: Pool) -> list[Router]:
-    """Systems in the order given; a name given twice counts once.
+    """Systems in the order given; a system given twice counts once.
 
     Raises:
-        ConfigError: an unknown family or expert, or text that the family cannot read.
+        ConfigError: an unknown family or expert, text that the family cannot read, or two
+            systems of one name.
     """
-    systems: dict[str, Router] = {}
-    for text in texts:
+    systems: dict[str, tuple[str, Router]] = {}
+    for text in dict.fromkeys(texts):
         family, _, rest = text.partition(":")
         for system in _factory(family, text)(rest, pool):
-            systems.setdefault(system.name, system)
-    return list(systems.values())
+            first, known = systems.setdefault(system.name, (text, system))
+            if known is not system and known != system:
+                raise ConfigError(
+                    f"{first!r} and {text!r} are two systems of one name, {system.name!r}:"
+                    " give one of them another `name`"
+                )
+    return [system for _, system in systems.values()]
 
 
 def code_digest(system: Router) -> str | None:
@@ -59,8 +66,11 @@ def code_digest(system: Router) -> str | None:
     return None if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def baselines(pool: Pool) -> list[str]:
-    """What `corl-bench run` scores when no system is named: every baseline the pool allows."""
+def baselines(pool: Pool, mode: Mode = "auto") -> list[str]:
+    """What `corl-bench run` scores when no system is named: every baseline the pool allows.
+
+    In mode live there is no oracle: it reads stored replies, and live shares none.
+    """
     names = [expert.name for expert in by_price(pool)]
     texts = [f"single:{expert.name}" for expert in pool.experts]
     if len(names) >= 2:
@@ -69,7 +79,7 @@ def baselines(pool: Pool) -> list[str]:
         middle = names[(len(names) - 1) // 2]
         chosen = (names[0], middle, names[-1])
         texts += ["cascade:" + ">".join(chosen), "vote:" + ",".join(chosen)]
-    return [*texts, "oracle"]
+    return texts if mode == "live" else [*texts, "oracle"]
 
 
 def by_price(pool: Pool) -> list[ExpertSpec]:
@@ -83,7 +93,13 @@ def _factory(family: str, text: str) -> Factory:
         return FAMILIES[family]
     registered = {point.name: point for point in entry_points(group=ENTRY_POINTS)}
     if family in registered:
-        loaded: Factory = registered[family].load()
+        try:
+            loaded: Factory = registered[family].load()
+        except Exception as error:  # whatever stands in another distribution's module
+            raise ConfigError(
+                f"{text!r}: routing systems {family!r} cannot be loaded ({error!r}); repair or"
+                " uninstall the distribution that brings them"
+            ) from error
         return loaded
     known = sorted({*FAMILIES, *registered})
     near = get_close_matches(family, known, n=1)
@@ -165,10 +181,12 @@ def _experts(
 ) -> tuple[str, ...]:
     names = tuple(part.strip() for part in text.split(separator)) if text else ()
     if len(names) < least or (most is not None and len(names) > most):
-        wanted = f"{least}" if most == least else f"at least {least}"
-        raise ConfigError(
-            f"{system!r} names {len(names)} experts, {wanted} wanted, with {separator!r} between"
-        )
+        wanted = "one expert" if least == most == 1 else f"{least} experts"
+        if most is None:
+            wanted = "at least one expert" if least == 1 else f"at least {wanted}"
+        between = "" if most == 1 else f", with {separator!r} between them"
+        found = len(names) or "none"
+        raise ConfigError(f"{system!r} names {found}: it takes {wanted}{between}")
     known = [expert.name for expert in pool.experts]
     for name in names:
         if name not in known:

@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import sys
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,14 +20,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from corl_bench import __version__, grading
-from corl_bench.appending import Closing, LineFile, read_lines
 from corl_bench.errors import ConfigError, StorageError
+from corl_bench.files import Closing, LineFile, read_lines, write_json, write_text
 from corl_bench.money.amounts import format_usd
 from corl_bench.money.price_library import library_digest
-from corl_bench.results import episode_key
+from corl_bench.results import MANIFEST_NAME, MANIFEST_SCHEMA, episode_key, read_manifest
 from corl_bench.runs.plan import Plan
-
-MANIFEST_SCHEMA = 1
 
 
 @dataclass
@@ -59,6 +58,11 @@ class RunDirectory(Closing):
             os.close(lock)
             raise
 
+    @property
+    def instance(self) -> str:
+        """Names this run among all others, those with the same settings included."""
+        return str(self.manifest["instance"])
+
     def verdicts(self) -> dict[str, str]:
         """Verdicts of the episodes that are written, by key; the last line of a key counts."""
         return {
@@ -71,44 +75,6 @@ class RunDirectory(Closing):
     def close(self) -> None:
         self.episodes.close()
         os.close(self._lock)
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Replaces a file in one step, so that a reader sees the old or the new one, never half.
-
-    Raises:
-        StorageError: it cannot be written.
-    """
-    write_text(path, json.dumps(data, ensure_ascii=False, indent=2) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """As `write_json`, for text."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_text(text, encoding="utf-8", errors="replace")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise StorageError(f"cannot write {path}: {error.strerror}") from error
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest of a run directory.
-
-    Raises:
-        ConfigError: there is none, or it is of another schema.
-    """
-    try:
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path} holds no run: manifest.json is missing") from error
-    except ValueError as error:
-        raise ConfigError(f"{path / 'manifest.json'}: not JSON ({error})") from error
-    schema = manifest.get("schema") if isinstance(manifest, dict) else None
-    if schema != f"corl-bench/manifest@{MANIFEST_SCHEMA}":
-        raise ConfigError(f"{path / 'manifest.json'}: schema {schema!r} is unknown here")
-    return dict(manifest)
 
 
 def _lock_or_refuse(lock: int, path: Path) -> None:
@@ -126,13 +92,13 @@ def _lock_or_refuse(lock: int, path: Path) -> None:
 
 def _claim(path: Path, plan: Plan, command: Sequence[str]) -> dict[str, Any]:
     """Writes the manifest of a new run, or makes sure that the old one is of the same."""
-    if not (path / "manifest.json").exists():
+    if not (path / MANIFEST_NAME).exists():
         foreign = sorted(p.name for p in path.iterdir() if p.name != ".lock")
         if any(name in ("episodes.jsonl", "ledger.jsonl") for name in foreign):
-            raise ConfigError(f"{path} has results but no manifest.json: name another --out")
+            raise ConfigError(f"{path} has results but no {MANIFEST_NAME}: name another --out")
         _write_problems(path / "problems.jsonl", plan)
         manifest = describe(plan, command)
-        write_json(path / "manifest.json", manifest)
+        write_json(path / MANIFEST_NAME, manifest)
         return manifest
     manifest = read_manifest(path)
     theirs, ours = manifest["identity"], plan.identity()
@@ -164,8 +130,9 @@ def _write_problems(path: Path, plan: Plan) -> None:
 def describe(plan: Plan, command: Sequence[str]) -> dict[str, Any]:
     """The manifest: enough to know what a run was and to make it again."""
     return {
-        "schema": f"corl-bench/manifest@{MANIFEST_SCHEMA}",
+        "schema": MANIFEST_SCHEMA,
         "run_id": plan.run_id,
+        "instance": uuid.uuid4().hex[:16],
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": list(command),
         "corl_bench": __version__,
@@ -176,6 +143,7 @@ def describe(plan: Plan, command: Sequence[str]) -> dict[str, Any]:
         "limit": plan.limit,
         "mode": plan.mode,
         "grader": grading.GRADER_VERSION,
+        "grader_digest": grading.grader_digest(),
         "price_library": library_digest(),
         "tasks": {
             task.label: {

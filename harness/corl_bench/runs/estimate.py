@@ -239,15 +239,15 @@ def render_estimate(estimate: Estimate, plan: Plan, cap_usd: Decimal | None) -> 
     width = max(len(expert.expert) for expert in estimate.experts)
     lines = [
         f"{estimate.episodes} episodes in mode {plan.mode}{simulated}",
-        f"{'expert':<{width}}  {'calls':>17}  {'low':>10}  {'expected':>10}  {'worst':>10}"
-        "  tokens from",
+        f"{'expert':<{width}}  {'calls low..worst':>17}  {'expected':>9}  {'$ low':>10}"
+        f"  {'$ expected':>10}  {'$ worst':>10}  tokens from",
     ]
     for expert in estimate.experts:
         calls = f"{expert.calls_low}..{expert.calls_worst}"
         lines.append(
-            f"{expert.expert:<{width}}  {calls:>17}  {display_usd(expert.usd_low):>10}"
-            f"  {display_usd(expert.usd_expected):>10}  {display_usd(expert.usd_worst):>10}"
-            f"  {expert.source}"
+            f"{expert.expert:<{width}}  {calls:>17}  {expert.calls_expected:>9.0f}"
+            f"  {display_usd(expert.usd_low):>10}  {display_usd(expert.usd_expected):>10}"
+            f"  {display_usd(expert.usd_worst):>10}  {expert.source}"
         )
     low, expected, worst = (
         sum_usd(amounts)
@@ -260,8 +260,10 @@ def render_estimate(estimate: Estimate, plan: Plan, cap_usd: Decimal | None) -> 
         f" {display_usd(worst)} worst (one attempt a call; retries come on top)"
     )
     if estimate.time_s is not None:
+        waited = "; simulated experts take it with --latency only" if plan.pool.simulated else ""
         lines.append(
             f"time: about {estimate.time_s:.0f} s of replies at {estimate.concurrency} at a time"
+            f"{waited}"
         )
     else:
         lines.append("time: unknown, no latency is known of some expert")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from functools import lru_cache
 
 from corl_bench import grading
 from corl_bench.episode import Episode
-from corl_bench.errors import CapReachedError, StorageError
+from corl_bench.errors import CapReachedError
 from corl_bench.experts.attempts import Asker, StoppedError
 from corl_bench.experts.caller import Caller
 from corl_bench.money.ledger import Ledger
@@ -30,6 +31,8 @@ from corl_bench.tasks import render_prompt
 from corl_bench.types import AnswerKind, Message, Verdict
 
 GRADING_THREADS = 2
+GRACE_S = 1.0
+"""How long a system may take to end when its episode has no future."""
 
 
 @dataclass(slots=True)
@@ -45,6 +48,7 @@ class Stop:
 
     def __init__(self, progress: Progress) -> None:
         self.wanted = False
+        self._asked_times = 0
         self._asker: Asker | None = None
         self._progress = progress
         self._workers: list[asyncio.Task[None]] = []
@@ -66,6 +70,11 @@ class Stop:
                 loop.remove_signal_handler(number)
 
     def _asked(self) -> None:
+        self._asked_times += 1
+        if self._asked_times > 2:
+            # Whoever asks three times is not kept waiting by a system that will not end. Files
+            # only grow and every reply is stored, so nothing is lost.
+            os._exit(130)
         if self.wanted:
             self._cancel()
             return
@@ -121,12 +130,13 @@ async def execute(
                 for job in remaining:
                     if stop.wanted or ending.cap:
                         return
-                    made = await _make(job, plan, caller, threads)
-                    if isinstance(made, CapReachedError):
-                        ending.cap = made
-                    if isinstance(made, Exception):
+                    try:
+                        record, call_ids = await _make(job, plan, caller, threads)
+                    except CapReachedError as error:
+                        ending.cap = error
                         return
-                    record, call_ids = made
+                    except StoppedError:
+                        return
                     directory.episodes.append([encode_episode(record)])
                     ledger.forget(call_ids)
                     progress.advance(record.verdict)
@@ -166,9 +176,15 @@ def _phases(plan: Plan, done: set[str]) -> Iterator[list[Job]]:
 
 async def _make(
     job: Job, plan: Plan, caller: Caller, threads: ThreadPoolExecutor
-) -> tuple[EpisodeRecord, list[str]] | CapReachedError | StoppedError:
-    """One episode with its verdict, or why it must not be written."""
+) -> tuple[EpisodeRecord, list[str]]:
+    """One episode with its verdict, and the names of its calls in the ledger.
+
+    Raises:
+        CapReachedError: the cap cut it short, whatever the system made of that.
+        StoppedError: the stop of the run cut it short.
+    """
     problem = job.problem
+    aborting: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
     episode = Episode(
         key=job.key,
         problem=problem,
@@ -178,22 +194,22 @@ async def _make(
         sample=job.sample,
         seed=plan.seed,
         oracle=job.system.is_oracle,
+        on_abort=aborting.cancel,
     )
-    response: str | None = None
-    failure = ""
+    # In a task of its own a system can neither cancel the run nor outlast it.
+    solving = asyncio.create_task(_solve(job, episode))
     try:
-        response = await job.system.solve(problem.text, job.budget, episode)
-        if response is not None and not isinstance(response, str):
-            failure = f"the system returned {type(response).__name__}, not text"
-    except (CapReachedError, StoppedError, StorageError, asyncio.CancelledError):
+        await asyncio.wait([solving, aborting], return_when=asyncio.FIRST_COMPLETED)
         await episode.settled()
-        if not episode.aborted:
-            raise
-    except Exception as error:
-        failure = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-    await episode.settled()
+    except asyncio.CancelledError:
+        await _end(solving)
+        raise
+    finally:
+        episode.close()
     if episode.aborted:
-        return episode.aborted
+        await _end(solving)
+        raise episode.aborted
+    response, failure = _outcome(solving)
     failed = [call for call in episode.calls if call.status != "ok"]
     if not failure and response is None and failed:
         failure = f"{failed[-1].expert}: {failed[-1].status}: {failed[-1].detail}"
@@ -224,8 +240,37 @@ async def _make(
     return record, episode.call_ids
 
 
+async def _solve(job: Job, episode: Episode) -> str | None:
+    """What the system answers; an attempt to leave the program is an error like any other."""
+    try:
+        return await job.system.solve(job.problem.text, job.budget, episode)
+    except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+        raise RuntimeError(f"the system raised {type(error).__name__}") from error
+
+
+async def _end(solving: asyncio.Task[str | None]) -> None:
+    """Lets a system go that has nothing to win any more; one that does not go is left behind."""
+    if not solving.done():
+        await asyncio.wait({solving}, timeout=GRACE_S)
+        solving.cancel()
+        await asyncio.wait({solving}, timeout=GRACE_S)
+
+
+def _outcome(solving: asyncio.Task[str | None]) -> tuple[str | None, str]:
+    """The response, and what went wrong if anything did."""
+    if solving.cancelled():
+        return None, "the system cancelled itself"
+    error = solving.exception()
+    if error is not None:
+        return None, " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    response = solving.result()
+    if response is not None and not isinstance(response, str):
+        return None, f"the system returned {type(response).__name__}, not text"
+    return response, ""
+
+
 # Systems of one run often return the very same reply; jobs come problem by problem, so a
 # small cache holds all that can be met again.
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def _grade(gold: str, response: str | None, kind: AnswerKind) -> Verdict:
     return grading.grade(gold, response, kind=kind)

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from corl_bench import grading
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import ExpertSpec, Pool
-from corl_bench.experts.caller import Mode
 from corl_bench.money.amounts import format_usd, parse_usd
 from corl_bench.results import EPISODE_SCHEMA, episode_key
 from corl_bench.routers.base import Router
 from corl_bench.routers.registry import baselines, code_digest, parse_systems
 from corl_bench.tasks import LoadedTask, load_task
-from corl_bench.types import Budget, Problem
+from corl_bench.types import Budget, Mode, Problem
 
 UNBILLED_PROVIDERS = frozenset({"recorded"})
 """Providers that never bill, so that their experts need no output limit."""
@@ -113,7 +114,7 @@ class Plan:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def default_directory(self) -> Path:
-        names = "+".join(task.label for task in self.tasks)
+        names = "+".join(task.label for task in self.tasks).replace("/", "-").lstrip(".-")
         return Path("runs") / f"{names}-{self.pool.name}-{self.run_id[:8]}"
 
 
@@ -145,12 +146,11 @@ def make_plan(
         )
         for name in tasks
     )
-    if len({task.label for task in loaded}) < len(loaded):
-        raise ConfigError("a task is named twice; each --task counts once")
+    loaded = _told_apart(loaded)
     plan = Plan(
         tasks=loaded,
         pool=pool,
-        systems=tuple(parse_systems(systems or baselines(pool), pool)),
+        systems=tuple(parse_systems(systems or baselines(pool, mode), pool)),
         budgets=parse_budgets(budget, pool),
         samples=samples,
         seed=seed,
@@ -168,20 +168,47 @@ def make_plan(
     return plan
 
 
+def _told_apart(tasks: Sequence[LoadedTask]) -> tuple[LoadedTask, ...]:
+    """The tasks, files of one name called by their paths.
+
+    Raises:
+        ConfigError: a task stands there twice.
+    """
+    if len({(task.label, task.source) for task in tasks}) < len(tasks):
+        raise ConfigError("a task is named twice; each --task counts once")
+    count = Counter(task.label for task in tasks)
+    return tuple(
+        replace(task, spec=replace(task.spec, name=task.source)) if count[task.label] > 1 else task
+        for task in tasks
+    )
+
+
 def parse_budgets(text: str | None, pool: Pool) -> tuple[Budget, ...]:
     """Budgets as written after `--budget`; None means those that the pool names.
 
     Examples: `low=0.0005,high=0.01`, `low,high` (named by the pool), `0.002`, `none`.
 
     Raises:
-        ConfigError: a name that the pool does not know, or an amount that is none.
+        ConfigError: a name that the pool does not know, an amount that is none or zero, or
+            `none` beside others.
     """
     if text is None:
         return tuple(Budget(name, parse_usd(usd)) for name, usd in pool.budgets.items())
-    if text.strip() == "none":
+    parts = [part.strip() for part in text.split(",")]
+    if "none" in parts and "none" not in pool.budgets:
+        if len(parts) > 1:
+            raise ConfigError(
+                f"--budget {text!r}: none stands alone, for no budget at all; systems that are"
+                " blind to budgets run once and are scored at each"
+            )
         return ()
+    if re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d*)?", text.strip()):
+        raise ConfigError(
+            f"--budget {text!r}: a comma separates budgets; write {text.strip().replace(',', '')}"
+            " for one amount, or give each a name: low=0.0005,high=0.01"
+        )
     budgets: dict[str, Budget] = {}
-    for part in text.split(","):
+    for part in parts:
         name, equals, amount = (piece.strip() for piece in part.partition("="))
         if not equals and name in pool.budgets:
             amount = pool.budgets[name]
@@ -192,9 +219,11 @@ def parse_budgets(text: str | None, pool: Pool) -> tuple[Budget, ...]:
         except ConfigError as error:
             known = ", ".join(pool.budgets) or "none"
             raise ConfigError(
-                f"--budget {part.strip()!r}: neither dollars nor a budget of pool"
+                f"--budget {part!r}: neither dollars nor a budget of pool"
                 f" {pool.name!r} (it names {known}); write low=0.0005,high=0.01"
             ) from error
+        if usd == 0:
+            raise ConfigError(f"--budget {part!r}: a budget of $0 allows no call; name more")
         if not name or name in budgets:
             raise ConfigError(f"--budget {text!r}: each budget needs a name of its own")
         budgets[name] = Budget(name, usd)

@@ -6,6 +6,7 @@ printed now and then, so that a log stays short. Nothing here decides anything.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import Counter
@@ -29,6 +30,7 @@ class Progress:
         spent_usd: what the run has been billed so far, asked at each redraw.
         stream: where to write; None is standard error.
         quiet: show nothing but what `say` is told.
+        clock: the present in seconds, from any moment that stays.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Progress:
         *,
         stream: TextIO | None = None,
         quiet: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._total = total
         self._done_before = done
@@ -46,8 +49,9 @@ class Progress:
         self._spent_usd = spent_usd
         self._stream = stream or sys.stderr
         self._quiet = quiet
-        self._terminal = self._stream.isatty()
-        self._started_s = time.monotonic()
+        self._terminal = self._stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._clock = clock
+        self._started_s = clock()
         self._shown_s = self._started_s
         self._verdicts: Counter[str] = Counter()
 
@@ -55,14 +59,14 @@ class Progress:
         """Counts a finished episode."""
         self._done += 1
         self._verdicts[verdict] += 1
-        now_s = time.monotonic()
+        now_s = self._clock()
         if now_s - self._shown_s >= (REDRAW_S if self._terminal else PLAIN_LINE_S):
             self._shown_s = now_s
             self._show(self.line())
 
     def line(self) -> str:
         """What stands there now."""
-        elapsed_s = max(time.monotonic() - self._started_s, 1e-9)
+        elapsed_s = max(self._clock() - self._started_s, 1e-9)
         rate = (self._done - self._done_before) / elapsed_s
         parts = [
             f"{self._done}/{self._total} episodes",

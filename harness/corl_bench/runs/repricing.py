@@ -16,8 +16,13 @@ from corl_bench.metrics.summary import SystemTraits, summarise
 from corl_bench.money.amounts import parse_usd
 from corl_bench.money.ledger import read_ledger
 from corl_bench.money.prices import Price
-from corl_bench.results import EpisodeRecord, Summary, read_episodes, read_summary
-from corl_bench.runs.directory import read_manifest
+from corl_bench.results import (
+    EpisodeRecord,
+    Summary,
+    read_episodes,
+    read_manifest,
+    read_summary,
+)
 from corl_bench.types import Budget
 
 
@@ -60,7 +65,7 @@ def reprice(run_dir: Path, prices: Mapping[str, Price], note: str) -> Summary:
 
 def _repriced(record: EpisodeRecord, list_costs: Mapping[str, Decimal]) -> EpisodeRecord:
     calls = tuple(
-        replace(call, list_cost_usd=list_costs.get(f"{record.key}#{position}", Decimal(0)))
-        for position, call in enumerate(record.calls)
+        replace(call, list_cost_usd=list_costs.get(f"{record.key}#{call.id}", Decimal(0)))
+        for call in record.calls
     )
     return replace(record, calls=calls)

@@ -13,24 +13,26 @@ from decimal import Decimal
 from pathlib import Path
 
 from corl_bench.errors import CapReachedError, ConfigError
-from corl_bench.experts.attempts import Asker
+from corl_bench.experts.attempts import Asker, settle_unaccounted
 from corl_bench.experts.base import Pool, Provider
 from corl_bench.experts.caller import Caller
 from corl_bench.experts.providers import ProviderContext, make_provider, missing_keys
 from corl_bench.experts.simulation.book import ProblemBook
 from corl_bench.experts.store import RecordingStore
 from corl_bench.experts.transport import Transport
+from corl_bench.files import write_json
 from corl_bench.metrics.summary import SystemTraits, summarise
+from corl_bench.money.amounts import format_usd, sum_usd
 from corl_bench.money.cap import SpendingCap
-from corl_bench.money.ledger import Ledger
-from corl_bench.results import Summary, encode_summary, read_episodes
-from corl_bench.runs.directory import RunDirectory, write_json
+from corl_bench.money.ledger import Ledger, Totals
+from corl_bench.results import EpisodeRecord, Summary, encode_summary, read_episodes
+from corl_bench.runs.directory import RunDirectory
 from corl_bench.runs.execute import Ending, Stop, execute
 from corl_bench.runs.plan import Plan
 from corl_bench.runs.progress import Progress
+from corl_bench.runs.settings import DEFAULT_CONCURRENCY, OWN_STORE
 
-DEFAULT_CONCURRENCY = 64
-OWN_STORE = "recordings.sqlite"
+OFFLINE_PROVIDERS = frozenset({"recorded", "simulated"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,13 @@ def run(
         done = verdicts.keys() - again
         _require_keys(plan, store, done)
         _require_replies(plan, store)
+        # Booked before the cap is drawn up: what may have been spent counts against it.
+        unsettled = settle_unaccounted(
+            ledger,
+            store,
+            directory.instance,
+            {expert.name: expert.price for expert in plan.pool.experts},
+        )
         ledger.resume(written=done, again=again)
         ending = asyncio.run(
             _work(
@@ -111,6 +120,7 @@ def run(
                 done=done,
                 concurrency=concurrency,
                 cap=SpendingCap(max_cost_usd, ledger.totals.committed_usd),
+                unsettled=unsettled,
                 retry_errors=retry_errors,
                 latency=latency,
                 quiet=quiet,
@@ -130,6 +140,7 @@ async def _work(
     done: set[str],
     concurrency: int,
     cap: SpendingCap,
+    unsettled: int,
     retry_errors: bool,
     latency: bool,
     quiet: bool,
@@ -154,7 +165,7 @@ async def _work(
             store=store,
             ledger=ledger,
             cap=cap,
-            run_id=plan.run_id,
+            run_id=directory.instance,
             stopping=lambda: stop.wanted,
         )
         caller = Caller(
@@ -162,17 +173,16 @@ async def _work(
             store,
             ledger,
             mode=plan.mode,
-            run_id=plan.run_id,
+            run_id=directory.instance,
             reuse_failures=not retry_errors,
-        )
-        unsettled = asker.settle_unaccounted(
-            {expert.name: expert.price for expert in plan.pool.experts}
         )
         if unsettled:
             progress.say(
                 f"{unsettled} calls were in flight when the last run ended: their bill is"
                 " unknown, they are booked as unsettled and asked once more"
             )
+        if not OFFLINE_PROVIDERS.issuperset(expert.provider for expert in plan.pool.experts):
+            transport.open()
         return await execute(
             plan,
             directory,
@@ -221,8 +231,11 @@ def _require_keys(plan: Plan, store: RecordingStore | None, done: set[str]) -> N
             if name not in stored and plan.pool[name].model not in stored
         ]
     if missing:
-        named = ", ".join(f"{key} (expert {expert})" for expert, key in missing)
-        raise ConfigError(f"no key for {named}: set the variable, or use --mode replay")
+        wanting: dict[str, list[str]] = {}
+        for expert, key in missing:
+            wanting.setdefault(key, []).append(expert)
+        named = "; ".join(f"{key} (for {', '.join(names)})" for key, names in wanting.items())
+        raise ConfigError(f"no key in {named}: set the variable, or use --mode replay")
 
 
 def _require_replies(plan: Plan, store: RecordingStore | None) -> None:
@@ -250,6 +263,7 @@ def _summarise(plan: Plan, directory: RunDirectory, ledger: Ledger) -> Summary:
                 "digest": task.digest,
                 "digest_status": task.digest_status,
                 "problems": len(task.problems),
+                "total": task.total,
                 "redistributable": task.spec.redistributable,
             }
             for task in plan.tasks
@@ -268,4 +282,17 @@ def _summarise(plan: Plan, directory: RunDirectory, ledger: Ledger) -> Summary:
         unsettled_usd=totals.unsettled_usd,
         unsettled_attempts=totals.unsettled_attempts,
         attempts=totals.attempts,
+        notes=_notes(episodes, totals, finished=len(episodes) == len(keys)),
+    )
+
+
+def _notes(episodes: Sequence[EpisodeRecord], totals: Totals, *, finished: bool) -> tuple[str, ...]:
+    """What a reader of the figures must know about the files behind them."""
+    known_usd = sum_usd(record.list_cost_usd for record in episodes)
+    if not finished or known_usd == totals.list_cost_usd:
+        return ()
+    return (
+        f"the ledger's list cost ({format_usd(totals.list_cost_usd)}) is not that of the episodes"
+        f" ({format_usd(known_usd)}): calls were paid for outside of an episode, stored replies"
+        " were lost, or a file was changed",
     )

@@ -95,7 +95,8 @@ def load_task(
     Args:
         name_or_file: a built-in task (`gsm8k`, `gsm8k:train`); a JSONL file of problems, plain
             or `.zst`, with `:split` for the rows whose `split` field says so; or a `task.toml`.
-            A file is named after itself, and `problems.jsonl` after its folder.
+            A file is named after itself, and `problems.jsonl` after its folder; by its whole
+            path where that would be the name of a built-in task.
             A built-in name wins over a file of that name.
         split: instead of the `:split` notation; None: the task's default, all rows of a file.
         data_dir: folder with `<task>_<split>.jsonl`, or `<task>.jsonl` for the default split.
@@ -141,7 +142,7 @@ def _resolve(name: str, split: str | None) -> tuple[TaskSpec | Path, str | None]
 
     built_in = task_files()
     base, colon, suffix = name.rpartition(":")
-    known = name in built_in or Path(name).is_file()
+    known = name in built_in or _is_file(name)
     if colon and not known and (base in built_in or _looks_like_file(base)):
         if split not in (None, suffix):
             raise ConfigError(f"{name} and split {split!r} name two splits: give one")
@@ -161,7 +162,14 @@ def _resolve(name: str, split: str | None) -> tuple[TaskSpec | Path, str | None]
 
 
 def _looks_like_file(name: str) -> bool:
-    return name.endswith((*FILE_SUFFIXES, ".toml")) or os.sep in name or Path(name).is_file()
+    return name.endswith((*FILE_SUFFIXES, ".toml")) or os.sep in name or _is_file(name)
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except OSError:  # a folder on the way may not be read: opening the file will say so
+        return False
 
 
 def _load_file(path: Path, split: str | None) -> LoadedTask:
@@ -170,6 +178,8 @@ def _load_file(path: Path, split: str | None) -> LoadedTask:
         name = name.removesuffix(suffix)
     if name == "problems":  # folders of recordings each hold a file of this name
         name = path.resolve().parent.name
+    if name in task_files():  # these are not its rows, or nothing says that they are
+        name = str(path)
     problems = _problems(read_jsonl(path), f"{path}:", TaskSpec.of_file(name))
     if split is not None:
         problems = tuple(p for p in problems if p.metadata.get("split") == split)

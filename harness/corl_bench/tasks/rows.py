@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -75,6 +76,8 @@ def problem_of_row(row: Mapping[str, Any], *, default_id: str, kind: AnswerKind)
         answer = gold_of_solution(row["solution"])
     if answer is None:
         raise ValueError("a row needs an `answer` or `gold`")
+    if isinstance(answer, float) and not math.isfinite(answer):
+        raise ValueError(f"the answer {answer} is no number; write an answer as text if need be")
     problem_id = _first(row, "id", "problem_id")
     return Problem(
         id=default_id if problem_id is None else str(problem_id),

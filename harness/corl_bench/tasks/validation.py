@@ -26,9 +26,13 @@ def find_faults(task: LoadedTask, grade: Grade) -> list[str]:
     faults: list[str] = []
     if task.digest_status == "mismatch-allowed":
         pinned = task.spec.splits[task.split]
+        wanted = [
+            "" if pinned.count is None else f"{pinned.count} rows",
+            f"digest {pinned.digest}" if pinned.digest else "no digest yet",
+        ]
         faults.append(
-            f"{task.source}: {task.total} rows with digest {task.digest}, "
-            f"pinned are {pinned.count} with {pinned.digest}"
+            f"{task.source}: {task.total} rows with digest {task.digest}; "
+            f"the task pins {' and '.join(filter(None, wanted))}"
         )
     counts = Counter(problem.id for problem in task.problems)
     faults += [f"id {name!r} stands {count} times" for name, count in counts.items() if count > 1]

@@ -279,9 +279,9 @@ def test_the_report_says_simulated_and_writes_dollars_as_strings(report: Optimum
         "accuracy",
         "mean_cost_usd",
         "violation_rate",
-        "calls",
+        "expert_call_ratio",
         "strong_share",
-        "calls_by_expert",
+        "calls_per_problem",
     }
     assert Decimal(low["optimum"]["mean_cost_usd"]) > 0
     assert {"policy", "reward", "fraction"} <= set(low["trivial"][0])
@@ -301,7 +301,7 @@ def test_weights_of_cells_are_relative(sim_pool: Pool) -> None:
 def test_a_budget_that_nothing_fits_is_worth_nothing(sim_pool: Pool) -> None:
     cells = {Cell("Algebra", 1, 6): 1.0}
     found = optimum(sim_pool, cells, [Budget("tiny", Decimal("0.000001"))]).budgets[0]
-    assert found.optimum.reward == 0 and found.optimum.calls == 0
+    assert found.optimum.reward == 0 and found.optimum.expert_call_ratio == 0
     assert found.fraction(0.0) == 0.0
 
 

@@ -1,8 +1,10 @@
 """The yardstick: what the best possible policy reaches on the simulated pool, and trivial ones.
 
-Invariant: every figure is an exact expectation under the distribution that the simulated
-replies are drawn from; there is no sampling and no rounding of money in it. The policy is told
-subject and level, as they can be read off the problem's text, and never the right answer.
+Invariant: every figure is the expectation under the distribution that the simulated replies are
+drawn from, and nothing is sampled. Spends are counted in whole ticks of money, so budgets are
+kept or broken exactly; probabilities and means are floats, and `mean_cost_usd` is such a mean,
+quantised to 12 decimals. The policy is told subject and level, as they can be read off the
+problem's text, and never the right answer.
 
     report = optimum(pool, cells_of(pool, problems), budgets_of(pool))
     print(describe_optimum(report))
@@ -49,12 +51,13 @@ class PolicyResult:
     accuracy: float
     """Probability of a right answer, whatever it costs."""
     mean_cost_usd: Decimal
+    """An expectation in floating point, quantised to 12 decimals."""
     violation_rate: float
     """Probability that the list cost exceeds the budget."""
-    calls_by_expert: Mapping[str, float]
-    """Mean number of calls a problem, the controller's own attempts included."""
-    calls: float
-    """Mean number of calls to experts a problem; its own attempts are none."""
+    expert_call_ratio: float
+    """Mean number of calls to experts, as in a run's summary; its own attempts are none."""
+    calls_per_problem: Mapping[str, float]
+    """Mean number of calls by name, the controller's own attempts included."""
     strong_share: float
     """Of the calls to experts, how many go to those declared strong."""
 
@@ -300,8 +303,8 @@ class _Yardstick:
             accuracy=found.accuracy,
             mean_cost_usd=(Decimal(found.ticks) * self.grid.tick_usd).quantize(_MONEY_DIGITS),
             violation_rate=found.over,
-            calls_by_expert={x.name: n for x, n in zip(experts, calls, strict=True)},
-            calls=to_experts,
+            expert_call_ratio=to_experts,
+            calls_per_problem={x.name: n for x, n in zip(experts, calls, strict=True)},
             strong_share=strong / to_experts if to_experts > 0 else 0.0,
         )
 
@@ -312,9 +315,9 @@ def _policy_json(result: PolicyResult) -> dict[str, Any]:
         "accuracy": result.accuracy,
         "mean_cost_usd": format(result.mean_cost_usd, "f"),
         "violation_rate": result.violation_rate,
-        "calls": result.calls,
+        "expert_call_ratio": result.expert_call_ratio,
         "strong_share": result.strong_share,
-        "calls_by_expert": dict(result.calls_by_expert),
+        "calls_per_problem": dict(result.calls_per_problem),
     }
 
 
@@ -328,22 +331,25 @@ def describe_optimum(report: OptimumReport) -> str:
     for result in report.budgets:
         best = result.optimum
         title = f"{result.budget.name} (${result.budget.usd:f})" if result.budget else "no budget"
-        calls = ", ".join(f"{name} {n:.2f}" for name, n in best.calls_by_expert.items())
+        calls = ", ".join(f"{name} {n:.2f}" for name, n in best.calls_per_problem.items())
         rewards = ", ".join(f"{n} call{'s'[: n > 1]} {r:.3f}" for n, r in _numbered(result))
         lines += [
             "",
             f"simulated, budget {title}",
             f"  {'policy':<32} {'reward':>6} {'of best':>7} {'right':>6} {'$/problem':>10}"
-            f" {'over':>6} {'calls':>5} {'strong':>6}",
+            f" {'over':>6} {'expert calls':>12} {'strong':>6}",
         ]
         for policy in (best, *result.trivial):
             lines.append(
                 f"  {policy.policy:<32} {policy.reward:6.3f}"
                 f" {result.fraction(policy.reward):7.1%} {policy.accuracy:6.3f}"
                 f" {policy.mean_cost_usd:10.6f} {policy.violation_rate:6.1%}"
-                f" {policy.calls:5.2f} {policy.strong_share:6.1%}"
+                f" {policy.expert_call_ratio:12.2f} {policy.strong_share:6.1%}"
             )
-        lines += [f"  calls of the optimum: {calls}", f"  best with at most: {rewards}"]
+        lines += [
+            f"  calls of the optimum, per problem: {calls}",
+            f"  best with at most: {rewards}",
+        ]
     return "\n".join(lines)
 
 

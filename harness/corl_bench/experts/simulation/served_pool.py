@@ -14,16 +14,7 @@ from collections.abc import Iterator
 
 from corl_bench.experts.base import ExpertSpec, Pool
 from corl_bench.experts.simulation.tables import read_simulation
-from corl_bench.money.amounts import format_usd
 from corl_bench.money.prices import Price
-
-_PRICE_KEYS = (
-    "input_usd_per_mtok",
-    "output_usd_per_mtok",
-    "cached_input_usd_per_mtok",
-    "cache_write_usd_per_mtok",
-    "cache_write_1h_usd_per_mtok",
-)
 
 
 def served_pool_toml(pool: Pool, base_url: str) -> str:
@@ -77,11 +68,7 @@ def _expert(spec: ExpertSpec, base_url: str) -> Iterator[str]:
 def _price(price: Price) -> str:
     if price.from_library:
         return _text(price.model)
-    amounts = [
-        f"{key} = {_text(format_usd(value))}"
-        for key in _PRICE_KEYS
-        if (value := getattr(price, key)) is not None
-    ]
+    amounts = [f"{key} = {_text(amount)}" for key, amount in price.figures().items()]
     day = f"effective_from = {price.effective_from.isoformat()}"
     return f"{{ {', '.join([*amounts, day, f'source = {_text(price.source)}'])} }}"
 

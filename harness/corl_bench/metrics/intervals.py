@@ -1,7 +1,7 @@
-"""Accuracy with its interval, latency quantiles and budget violations.
+"""Intervals of accuracy that know that samples are nested in problems.
 
-Samples are nested in problems: ten samples of one problem are not ten problems. Every interval
-here keeps that, and lies inside [0, 1] around the estimate.
+Ten samples of one problem are not ten problems. Every interval here keeps that, and lies inside
+[0, 1] around the estimate.
 
     >>> low, high = wilson_interval(24, 30)
     >>> round(low, 3), round(high, 3)
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from decimal import Decimal
 from statistics import NormalDist
 
 
@@ -99,26 +98,3 @@ def accuracy_interval(
     size = effective_sample_size(per_problem_scores, samples)
     mean = min(1.0, math.fsum(per_problem_scores) / problems)
     return wilson_interval(min(size, mean * size), size, confidence)
-
-
-def violates(list_cost_usd: Decimal, budget_usd: Decimal) -> bool:
-    """Whether an episode broke its budget: it cost more; exactly the budget is kept."""
-    return list_cost_usd > budget_usd
-
-
-def quantile(ordered: Sequence[float], share: float) -> float:
-    """Quantile by linear interpolation between order statistics.
-
-    Definition 7 of R. J. Hyndman and Y. Fan, "Sample quantiles in statistical packages", The
-    American Statistician 50 (1996) 361-365: numpy's default.
-
-    Args:
-        ordered: values in ascending order; none gives 0.
-        share: 0.5 for the median.
-    """
-    if not ordered:
-        return 0.0
-    position = share * (len(ordered) - 1)
-    below = math.floor(position)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)

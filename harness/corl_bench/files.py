@@ -1,9 +1,11 @@
-"""Append-only files of JSON lines that survive `kill -9` at any moment.
+"""Files that survive `kill -9` at any moment: those that grow, and those that are replaced.
 
-Every append is one `write` on a descriptor opened with `O_APPEND`, so a killed process leaves
-complete lines and at most one torn line at the end, which the next opening cuts off. What must
-stand or fall together (the ledger lines of one call) is appended in one go. Nothing is synced
-to disk a line at a time: a power cut may lose the last seconds, a killed process loses nothing.
+A `LineFile` of JSON lines only grows. Every append is one `write` on a descriptor opened with
+`O_APPEND`, so a killed process leaves complete lines and at most one torn line at the end,
+which the next opening cuts off. What must stand or fall together (the ledger lines of one call)
+is appended in one go. `write_text` and `write_json` replace a whole file in one step. Nothing is
+synced to disk a line at a time: a power cut may lose the last seconds, a killed process loses
+nothing.
 
     >>> with LineFile.open(Path("/tmp/lines.jsonl")) as lines:
     ...     lines.append([{"a": 1}])
@@ -21,6 +23,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from corl_bench.errors import StorageError
+from corl_bench.text import well_formed
 
 
 class Closing(ABC):
@@ -42,7 +45,7 @@ class Closing(ABC):
 
 
 class LineFile(Closing):
-    """One such file, open for appending."""
+    """A file of JSON lines, open for appending."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
@@ -68,9 +71,10 @@ class LineFile(Closing):
         Raises:
             StorageError: the disk is full or the file has become unwritable.
         """
-        data = "".join(
+        text = "".join(
             json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows
-        ).encode("utf-8", "replace")
+        )
+        data = well_formed(text).encode()
         start = os.lseek(self._descriptor, 0, os.SEEK_END)
         try:
             written = os.write(self._descriptor, data)
@@ -107,6 +111,30 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
             except ValueError as error:
                 raise StorageError(f"{path}:{number}: not JSON ({error})") from error
             yield row
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces a file in one step, so that a reader sees the old or the new one, never half.
+
+    Raises:
+        StorageError: it cannot be written; the old one is still there, and nothing beside it.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        try:
+            partial.write_bytes(well_formed(text).encode())
+            partial.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+
+
+def write_json(path: Path, data: Any) -> None:
+    """As `write_text`, for a JSON document that people may read, too."""
+    write_text(path, json.dumps(data, ensure_ascii=False, indent=2) + "\n")
 
 
 def _end_of_complete_lines(descriptor: int) -> int:

@@ -1,27 +1,28 @@
-"""Result files of a run: `episodes.jsonl`, `summary.json` and their schemas.
+"""`episodes.jsonl`: append-only, a line an episode, and the truth for verdicts.
 
-`episodes.jsonl` is append-only and the truth for verdicts: one line an episode, in the order
-in which they finished. Whatever depends on the clock stands under `timings`, so that two runs
-can be compared byte for byte after `canonical_lines`. Dollars are strings of exact decimals.
-A last line that a kill cut short is not an episode; readers skip it and the next run cuts it off.
+Lines stand in the order in which episodes finished. Whatever depends on the clock stands under
+`timings`, so that two runs can be compared byte for byte after `canonical_lines`. Dollars are
+strings of exact decimals. A last line that a kill cut short is not an episode; readers skip it
+and the next run cuts it off.
+
+    episodes = read_episodes(Path("runs/demo"))
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from corl_bench.appending import read_lines
 from corl_bench.errors import ConfigError
+from corl_bench.files import read_lines
 from corl_bench.money.amounts import format_usd
 from corl_bench.types import Usage, VerdictStatus
 
 EPISODE_SCHEMA = 1
-SUMMARY_SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class CallRecord:
     source_correct: bool | None = None
     """The verdict that an imported recording came with."""
     detail: str = ""
+    id: str = ""
+    """Behind the episode's key and a `#` it names the call's lines in the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,7 @@ def encode_episode(record: EpisodeRecord) -> dict[str, Any]:
 
 def _encode_call(call: CallRecord) -> dict[str, Any]:
     row: dict[str, Any] = {
+        "id": call.id,
         "expert": call.expert,
         "model": call.model,
         "role": call.role,
@@ -156,6 +160,7 @@ def decode_episode(row: Mapping[str, Any]) -> EpisodeRecord:
     timings = row["timings"]
     calls = tuple(
         CallRecord(
+            id=call["id"],
             expert=call["expert"],
             model=call["model"],
             role=call["role"],
@@ -210,162 +215,3 @@ def canonical_lines(rows: Iterable[Mapping[str, Any]]) -> list[str]:
         )
         for row in rows
     )
-
-
-@dataclass(frozen=True, slots=True)
-class SummaryRow:
-    """One operating point: a system on a task, scored at a budget.
-
-    Budget-blind systems have one row for each budget, over the same episodes.
-    """
-
-    task: str
-    system: str
-    budget: str | None
-    budget_usd: Decimal | None
-    told_budget: bool
-    """Whether the system saw the budget, or is only scored at it."""
-    oracle: bool
-    problems: int
-    samples: int
-    """Samples of each problem; accuracy is the mean over them (pass@1)."""
-    episodes: int
-    accuracy: float
-    accuracy_interval: tuple[float, float]
-    """95 %, see `corl_bench.metrics.accuracy`."""
-    accuracy_as_recorded: float | None
-    """By the verdicts that came with imported recordings, where all episodes have one."""
-    verdicts: Mapping[str, int]
-    mean_cost_usd: Decimal
-    """List cost per episode, rounded to 12 decimals; `total_cost_usd` is exact."""
-    total_cost_usd: Decimal
-    unsettled_usd: Decimal
-    calls: int
-    expert_call_ratio: float
-    """Calls to experts per episode; calls to the controller's own model are left out."""
-    calls_by_expert: Mapping[str, int]
-    violations: int
-    violation_rate: float | None
-    """Share of episodes whose list cost is above the budget; None without a budget."""
-    truncated: int
-    """Calls whose reply was cut at its output limit."""
-    refused: int
-    errors: int
-    """Episodes with the verdict `error`."""
-    input_tokens: int
-    output_tokens: int
-    reasoning_tokens: int
-    estimated_calls: int
-    """Calls whose usage is an estimate."""
-    latency_p50_s: float
-    latency_p95_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What `summary.json` holds."""
-
-    run_id: str
-    simulated: bool
-    """True where any expert is simulated; everything that prints figures says so."""
-    finished: bool
-    tasks: Mapping[str, Mapping[str, Any]]
-    """By task: title, digest, digest_status, problems, redistributable."""
-    rows: tuple[SummaryRow, ...]
-    list_cost_usd: Decimal
-    billed_cost_usd: Decimal
-    """What this run paid: calls that were replayed cost nothing."""
-    unsettled_usd: Decimal
-    unsettled_attempts: int
-    attempts: int
-    notes: tuple[str, ...] = field(default_factory=tuple)
-
-
-_ROW_TIMINGS = ("latency_p50_s", "latency_p95_s")
-
-
-def encode_summary(summary: Summary) -> dict[str, Any]:
-    """The JSON object of `summary.json`; costs are strings, clock readings under `timings`."""
-    return {
-        "schema": f"corl-bench/summary@{SUMMARY_SCHEMA}",
-        "run_id": summary.run_id,
-        "simulated": summary.simulated,
-        "finished": summary.finished,
-        "totals": {
-            "list_cost_usd": format_usd(summary.list_cost_usd),
-            "billed_cost_usd": format_usd(summary.billed_cost_usd),
-            "unsettled_usd": format_usd(summary.unsettled_usd),
-            "unsettled_attempts": summary.unsettled_attempts,
-            "attempts": summary.attempts,
-        },
-        "notes": list(summary.notes),
-        "tasks": {name: dict(task) for name, task in summary.tasks.items()},
-        "rows": [_encode_row(row) for row in summary.rows],
-    }
-
-
-def _encode_row(row: SummaryRow) -> dict[str, Any]:
-    encoded: dict[str, Any] = {}
-    for name in row.__slots__:
-        value = getattr(row, name)
-        if name in _ROW_TIMINGS:
-            continue
-        if isinstance(value, Decimal):
-            value = format_usd(value)
-        elif isinstance(value, tuple):
-            value = list(value)
-        elif isinstance(value, Mapping):
-            value = dict(value)
-        encoded[name] = value
-    encoded["timings"] = {name: round(getattr(row, name), 6) for name in _ROW_TIMINGS}
-    return encoded
-
-
-def decode_summary(data: Mapping[str, Any]) -> Summary:
-    """The inverse of `encode_summary`.
-
-    Raises:
-        ConfigError: not a summary, or one of another schema.
-    """
-    schema = data.get("schema")
-    if schema != f"corl-bench/summary@{SUMMARY_SCHEMA}":
-        raise ConfigError(f"summary of schema {schema!r} cannot be read by this version")
-    totals = data["totals"]
-    rows = []
-    for row in data["rows"]:
-        fields = {name: value for name, value in row.items() if name != "timings"}
-        for name in ("budget_usd", "mean_cost_usd", "total_cost_usd", "unsettled_usd"):
-            if fields[name] is not None:
-                fields[name] = Decimal(fields[name])
-        low, high = fields["accuracy_interval"]
-        fields["accuracy_interval"] = (low, high)
-        rows.append(SummaryRow(**fields, **row["timings"]))
-    return Summary(
-        run_id=data["run_id"],
-        simulated=data["simulated"],
-        finished=data["finished"],
-        tasks=data["tasks"],
-        rows=tuple(rows),
-        list_cost_usd=Decimal(totals["list_cost_usd"]),
-        billed_cost_usd=Decimal(totals["billed_cost_usd"]),
-        unsettled_usd=Decimal(totals["unsettled_usd"]),
-        unsettled_attempts=totals["unsettled_attempts"],
-        attempts=totals["attempts"],
-        notes=tuple(data["notes"]),
-    )
-
-
-def read_summary(run_dir: Path) -> Summary:
-    """The summary of a run directory.
-
-    Raises:
-        ConfigError: there is none, or it cannot be read.
-    """
-    path = run_dir / "summary.json"
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"{run_dir} holds no run: {path.name} is missing") from error
-    except ValueError as error:
-        raise ConfigError(f"{path}: not JSON ({error})") from error
-    return decode_summary(data)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from corl_bench.appending import LineFile, read_lines
 from corl_bench.errors import StorageError
+from corl_bench.files import LineFile, read_lines, write_json, write_text
 
 
 def test_a_torn_last_line_is_cut_off_and_the_rest_kept(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_text_that_no_file_can_hold_does_not_end_the_run(tmp_path: Path) -> None
     path = tmp_path / "lines.jsonl"
     with LineFile.open(path) as lines:
         lines.append([{"a": "\ud800 \u2028 \x00"}])
-    assert list(read_lines(path)) == [{"a": "? \u2028 \x00"}]
+    assert list(read_lines(path)) == [{"a": "\ufffd \u2028 \x00"}]
 
 
 def test_a_broken_line_in_the_middle_is_named(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_half_a_line_of_a_full_disk_is_taken_back(tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
     program = (
         "import resource, signal; from pathlib import Path\n"
-        "from corl_bench.appending import LineFile; from corl_bench.errors import StorageError\n"
+        "from corl_bench.errors import StorageError; from corl_bench.files import LineFile\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"lines = LineFile.open(Path({str(path)!r})); lines.append([{{'a': 1}}])\n"
         "most = resource.RLIM_INFINITY; resource.setrlimit(resource.RLIMIT_FSIZE, (20, most))\n"
@@ -79,7 +79,7 @@ def test_half_a_line_of_a_full_disk_is_taken_back(tmp_path: Path) -> None:
 def test_what_append_returned_from_survives_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "lines.jsonl"
     program = (
-        "import sys; from pathlib import Path; from corl_bench.appending import LineFile\n"
+        "import sys; from pathlib import Path; from corl_bench.files import LineFile\n"
         f"lines = LineFile.open(Path({str(path)!r}))\n"
         "n = 0\n"
         "while True:\n"
@@ -94,3 +94,37 @@ def test_what_append_returned_from_survives_a_kill(tmp_path: Path) -> None:
     written = [row["n"] for row in read_lines(path)]
     assert written == list(range(len(written)))
     assert written[-1] >= reported
+
+
+def test_a_file_is_replaced_whole_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "document.json"
+    path.write_text("old")
+    write_json(path, {"name": "modèle \ud83d", "n": [1]})
+    assert path.read_text("utf-8") == '{\n  "name": "modèle \ufffd",\n  "n": [\n    1\n  ]\n}\n'
+    assert [p.name for p in tmp_path.iterdir()] == ["document.json"]
+
+
+def test_what_cannot_be_replaced_is_one_line_and_leaves_no_partial_file(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "file").write_text("no folder")
+    for path in (tmp_path / "taken", tmp_path / "no" / "where.txt", tmp_path / "file" / "x.txt"):
+        with pytest.raises(StorageError, match="cannot write") as caught:
+            write_text(path, "text")
+        assert "\n" not in str(caught.value)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "taken"]
+
+
+def test_a_disk_that_is_full_keeps_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    program = (
+        "import resource, signal; from pathlib import Path\n"
+        "from corl_bench.errors import StorageError; from corl_bench.files import write_text\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20, resource.RLIM_INFINITY))\n"
+        f"try: write_text(Path({str(path)!r}), 'x' * 50); raise SystemExit('fits')\n"
+        "except StorageError: pass\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]

@@ -2,18 +2,15 @@ from __future__ import annotations
 
 import math
 import random
-from decimal import Decimal
 
 import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corl_bench.metrics.accuracy import (
+from corl_bench.metrics.intervals import (
     accuracy_interval,
     effective_sample_size,
-    quantile,
-    violates,
     wilson_interval,
 )
 
@@ -115,22 +112,3 @@ def test_nested_intervals_cover_the_truth_where_naive_ones_do_not() -> None:
         naive_covered += low <= 0.7 <= high
     assert 920 <= covered <= 970
     assert naive_covered < 800
-
-
-def test_a_budget_is_kept_to_the_last_digit() -> None:
-    budget = Decimal("0.0005")
-    assert not violates(Decimal("0.0005"), budget)
-    assert not violates(Decimal("0.00050000"), budget)
-    assert violates(Decimal("0.0005000000000001"), budget)
-
-
-@given(
-    values=st.lists(st.floats(0, 1e6), min_size=1, max_size=50), share=st.sampled_from([0.5, 0.95])
-)
-def test_quantiles_agree_with_numpy(values: list[float], share: float) -> None:
-    expected = float(numpy.quantile(values, share))
-    assert quantile(sorted(values), share) == pytest.approx(expected, rel=1e-9, abs=1e-12)
-
-
-def test_no_values_have_no_latency() -> None:
-    assert quantile([], 0.95) == 0

@@ -1,0 +1,43 @@
+r"""Text from outside, made fit for files: half characters replaced, keys struck out.
+
+Invariant: `well_formed` gives text that UTF-8 can encode, and `without_keys` text in which
+nothing looks like a key. Both are the one rule for the whole bench.
+
+    >>> well_formed("cut \ud83d here") == "cut \N{REPLACEMENT CHARACTER} here"
+    True
+    >>> without_keys("Incorrect API key provided: sk-proj-1234567")
+    'Incorrect API key provided: ***'
+"""
+
+from __future__ import annotations
+
+import re
+
+# What OpenAI, Anthropic, xAI, Groq, Hugging Face and Google begin their keys with, and whatever
+# follows the word that comes before a key in a header.
+_KEY_LIKE = re.compile(r"\b(?:sk-|pk-|xai-|gsk_|hf_|AIza)[\w*.-]{6,}|(?<=Bearer )\S+")
+
+
+def is_well_formed(text: str) -> bool:
+    """False where half of a surrogate pair keeps the text from being encoded."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def well_formed(text: str) -> str:
+    """The text with each half of a surrogate pair replaced by U+FFFD.
+
+    JSON can carry such halves, as when a provider cuts a reply in the middle of a character.
+    Two halves that belong together are joined.
+    """
+    if is_well_formed(text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def without_keys(text: str) -> str:
+    """The text with `***` for everything that looks like a key."""
+    return _KEY_LIKE.sub("***", text)
