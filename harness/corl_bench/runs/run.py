@@ -27,6 +27,7 @@ from corl_bench.runs.directory import RunDirectory, write_json
 from corl_bench.runs.execute import Ending, Stop, execute
 from corl_bench.runs.plan import Plan
 from corl_bench.runs.progress import Progress
+from corl_bench.runs.regrading import regrading_notes
 
 DEFAULT_CONCURRENCY = 64
 OWN_STORE = "recordings.sqlite"
@@ -241,4 +242,5 @@ def _summarise(plan: Plan, directory: RunDirectory, ledger: Ledger) -> Summary:
         unsettled_usd=totals.unsettled_usd,
         unsettled_attempts=totals.unsettled_attempts,
         attempts=totals.attempts,
+        notes=regrading_notes(directory.manifest),
     )
