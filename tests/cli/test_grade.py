@@ -109,7 +109,8 @@ def test_mistakes_are_one_line_with_file_and_line() -> None:
     assert refusal_of("rows.jsonl", "--out", "o.jsonl").startswith("rows.jsonl:2: no JSON")
     assert not Path("o.jsonl").exists()
     Path("empty.jsonl").write_text("\n")
-    assert refusal_of("empty.jsonl") == "empty.jsonl: no rows"
+    assert refusal_of("empty.jsonl", "--out", "o.jsonl") == "empty.jsonl: no rows"
+    assert not Path("o.jsonl").exists()
     assert run("rows.jsonl", "--policy", "fair").exit_code == 2
 
 

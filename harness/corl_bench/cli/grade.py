@@ -98,8 +98,8 @@ def command(
             if written is not None:
                 line = json.dumps(graded.encode(score.policy), ensure_ascii=False)
                 written.write(line.encode("utf-8", "replace").decode() + "\n")
-    if not score.rows:
-        raise ConfigError(f"{file}: no rows")
+        if not score.rows:
+            raise ConfigError(f"{file}: no rows")
     if as_json:
         report = {
             "schema": "corl-bench/graded@1",
