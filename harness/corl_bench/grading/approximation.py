@@ -217,6 +217,11 @@ def _function(name: str, operands: list[Ball]) -> Ball:
         if first.centre == 0 and first.radius == 0:
             return first
         return _power(first, Ball(0.5 + 0j, 0.0, True))
+    if name == "conj":
+        return first._replace(centre=first.centre.conjugate())
+    if name in ("Re", "Im"):
+        part = first.centre.real if name == "Re" else first.centre.imag
+        return first._replace(centre=complex(part))
     if name == "abs":
         return _ball(complex(abs(first.centre)), first.radius, first.tame)
     if name in ("floor", "ceil"):

@@ -19,13 +19,14 @@ from corl_bench.grading import workers
 from corl_bench.grading.approximation import approximate, letters
 from corl_bench.grading.expression import Expression, Step
 from corl_bench.grading.identity import Image, TooLarge, Undefined, image
-from corl_bench.grading.structure import Scalar
-from corl_bench.grading.vocabulary import UNITS
+from corl_bench.grading.quantities import unit_name
+from corl_bench.grading.values import Scalar
 from corl_bench.grading.workers import Settlement as Outcome
 
 STRICT_DIGITS: Final = 10
 """Significant digits from which a decimal stands for the number that it rounds."""
 LENIENT_DIGITS: Final = 3
+_I: Final = Step("const", "i")
 
 
 def compare_expressions(left: Expression, right: Expression, *, lenient: bool = False) -> Outcome:
@@ -139,7 +140,8 @@ def _certainly_differ(left: Expression, right: Expression) -> bool:
 def compare_scalars(gold: Scalar, answer: Scalar, lenient: bool) -> Outcome:
     if gold.unit and answer.unit and not lenient and _other_unit(gold.unit, answer.unit):
         return "unequal"
-    outcome = compare_expressions(gold.expression, answer.expression, lenient=lenient)
+    one, other = gold.expression, answer.expression
+    outcome = compare_expressions(_imaginary(one, other), _imaginary(other, one), lenient=lenient)
     if outcome == "equal" and not (gold.percent != answer.percent and _below_one(gold)):
         return outcome
     if gold.percent != answer.percent:
@@ -157,6 +159,16 @@ def compare_scalars(gold: Scalar, answer: Scalar, lenient: bool) -> Outcome:
     return outcome
 
 
+def _imaginary(expression: Expression, other: Expression) -> Expression:
+    """`3+4I` and `3+4j`, as programs print them, opposite a number with an i in it."""
+    if _I not in other or _I in expression:
+        return expression
+    (letter, *more) = letters(expression) or ("",)
+    if more or letter not in ("I", "j"):
+        return expression
+    return tuple(_I if step == Step("var", letter) else step for step in expression)
+
+
 def _below_one(scalar: Scalar) -> bool:
     """Whether 0.5 beside 0.5 % is a share rather than a percentage without its sign."""
     try:
@@ -172,26 +184,8 @@ def _mark(expression: Expression, op: str, marked: bool) -> Expression:
 
 def _other_unit(one: str, other: str) -> bool:
     """Whether both are units of measure, and not the same one."""
-    known = [_unit(one), _unit(other)]
+    known = [unit_name(one), unit_name(other)]
     return known[0] is not None and known[1] is not None and known[0] != known[1]
-
-
-def _unit(text: str) -> str | None:
-    """The canonical name of a unit of measure with its power, `cm2`; None for other words."""
-    words = text.replace("squared", "2").replace(".", "").split()
-    power = ""
-    if words and words[0] in ("square", "sq", "cubic", "cu"):
-        power = "2" if words[0].startswith("s") else "3"
-        words = words[1:]
-    if len(words) == 2 and words[1] in "23":
-        power, words = words[1], words[:1]
-    if len(words) != 1:
-        return None
-    name = words[0]
-    if name[-1:] in "23":
-        name, power = name[:-1], name[-1]
-    canonical = UNITS.get(name) or UNITS.get(name.removesuffix("s"))
-    return canonical + power if canonical else None
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:

@@ -12,6 +12,7 @@ expression is a flat tuple of strings that travels to another process as it is.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from corl_bench.grading.vocabulary import FUNCTIONS, GREEK
@@ -22,6 +23,8 @@ MAX_STEPS: Final = 3000
 """Largest program."""
 MAX_DIGITS: Final = 2000
 """Most digits in one number."""
+MAX_TERMS: Final = 200
+"""Longest sum or product that is written out."""
 
 
 class ParseError(ValueError):
@@ -32,8 +35,8 @@ class Step(NamedTuple):
     """One instruction: push a leaf, or replace the top `arity` values by one."""
 
     op: str
-    """`num`, `var`, `const`, `add`, `sub`, `mul`, `div`, `pow`, `neg`, `fact`, `degree`,
-    `percent`, `fn` (a known function) or `call` (an unknown one)."""
+    """`num`, `var`, `const`, `add`, `sub`, `mul`, `div`, `mod`, `pow`, `neg`, `fact`,
+    `degree`, `percent`, `fn` (a known function) or `call` (an unknown one)."""
     value: str = ""
     arity: int = 0
 
@@ -50,7 +53,7 @@ class _Token(NamedTuple):
 
 
 _LEXEME: Final = re.compile(
-    r"\s*(?:((?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3}(?![\d.]))?)|\\([A-Za-z]+)|([A-Za-z]+)|(\*\*|\\[{}]|[-+*/^_(){}\[\],|!%°']))"
+    r"\s*(?:((?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3}(?![\d.]))?)|\\([A-Za-z]+)|([A-Za-z]+)|(\*\*|\\[{}]|[-+*/^_(){}\[\],|!%°'=]))"
 )
 _SHORT_FRACTION: Final = re.compile(r"\\frac\s*(?:\{(\d{1,40})\}|(\d))\s*(?:\{(\d{1,40})\}|(\d))")
 _MIXED_NUMBER: Final = re.compile(r"(?<![\w.^/}])(\d{1,40})\s*\\frac\{(\d{1,40})\}\{(\d{1,40})\}")
@@ -58,16 +61,23 @@ _INVERSE: Final = {"sin": "arcsin", "cos": "arccos", "tan": "arctan"}
 _CONSTANTS: Final = {"pi": "pi", "infty": "oo", "e": "e", "i": "i"}
 _CALLED: Final = frozenset("fFgGPQW")
 _ENDS: Final = frozenset(("num", "var", "const", "post"))
-_PRECEDENCE: Final = {"add": 1, "sub": 1, "mul": 2, "div": 2, "neg": 3, "pow": 4}
-_BINARY: Final = {"+": "add", "-": "sub", "*": "mul", "/": "div", "^": "pow"}
+_PRECEDENCE: Final = {"add": 1, "sub": 1, "mul": 2, "div": 2, "mod": 2, "neg": 3, "pow": 4}
+_BINARY: Final = {"+": "add", "-": "sub", "*": "mul", "/": "div", "^": "pow", "mod": "mod"}
 _POSTFIX: Final = {"!": "fact", "°": "degree", "%": "percent"}
+_CIS: Final = (Step("const", "i"), Step("mul", "", 2), Step("fn", "exp", 1))
 _OPEN: Final = _Token("sym", "(")
 _CLOSE: Final = _Token("sym", ")")
 _COMMA: Final = _Token("sym", ",")
+_SUBSCRIPT: Final = _Token("sym", "_")
+_MINUS: Final = _Token("sym", "-")
 
 
-def parse(text: str) -> Expression:
+def parse(text: str, *, values: Mapping[str, int] | None = None) -> Expression:
     """Reads folded text (see `normalise.fold`) as one expression.
+
+    Args:
+        text: the expression.
+        values: whole numbers that stand in for letters, which a sum up to `n` needs.
 
     Raises:
         ParseError: the text is too large, or holds anything but plain algebra.
@@ -75,8 +85,10 @@ def parse(text: str) -> Expression:
     if len(text) > MAX_CHARS:
         raise ParseError("too long")
     text = _SHORT_FRACTION.sub(_brace, text)
-    tokens = _brackets(_tokens(_MIXED_NUMBER.sub(_spell_sum, text)))
-    return _postfix(_multiply(tokens))
+    tokens = _tokens(_MIXED_NUMBER.sub(_spell_sum, text))
+    for name, value in (values or {}).items():
+        tokens = _replace(tokens, name, value)
+    return _postfix(_multiply(_brackets(tokens)))
 
 
 def _brace(match: re.Match[str]) -> str:
@@ -127,6 +139,19 @@ def _word(word: str) -> list[_Token]:
         if word.startswith(prefix) and len(word) == len(prefix) + 1:
             return [_Token("command", prefix), _Token("var", word[-1])]
     raise ParseError(f"a word: {word[:20]!r}")
+
+
+def _replace(tokens: list[_Token], name: str, value: int) -> list[_Token]:
+    """Puts a whole number in a letter's place, in subscripts too."""
+    number = [_OPEN, *([_MINUS] if value < 0 else []), _Token("num", str(abs(value))), _CLOSE]
+    out: list[_Token] = []
+    for token in tokens:
+        if token.kind == "var" and token.value == name:
+            subscript = bool(out) and out[-1] == _SUBSCRIPT
+            out += [_Token("sym", "{"), *number, _Token("sym", "}")] if subscript else number
+        else:
+            out.append(token)
+    return out
 
 
 class _Reader:
@@ -211,6 +236,10 @@ class _Reader:
             self.variable(name)
         elif name == "cdot":
             self.out.append(_Token("sym", "*"))
+        elif name == "bmod":
+            self.out.append(_Token("sym", "mod"))
+        elif name in ("sum", "prod"):
+            self.series("+" if name == "sum" else "*")
         elif name in ("lfloor", "lceil"):
             self.out += [_Token("fn", "floor" if name == "lfloor" else "ceil"), _OPEN]
             self.closers.append(name)
@@ -233,17 +262,56 @@ class _Reader:
             self.closers.append("index")
         elif self.peek() == "(":
             self.out.append(_Token("fn", "sqrt"))
+        elif self.left and self.left[-1].kind == "num":
+            # TeX would take one digit; whoever writes \sqrt50 means the root of fifty.
+            self.out += [_Token("fn", "sqrt"), _OPEN, self.left.pop(), _CLOSE]
         else:
             self.open_group()
             self.out += [_Token("fn", "sqrt"), _OPEN]
             self.closers.append("}")
+
+    def series(self, sign: str) -> None:
+        r"""Writes out `\sum_{k=1}^{5} k^2` where both ends are whole numbers, not far apart."""
+        bounds: dict[str, list[_Token]] = {}
+        while self.peek() in ("_", "^") and len(bounds) < 2:
+            mark = self.left.pop().value
+            bounds[mark] = self.group()
+        low = bounds.get("_", [])
+        if len(low) < 3 or low[0].kind != "var" or low[1].value != "=" or "^" not in bounds:
+            raise ParseError("a sum without ends")
+        first, last = _whole_number(low[2:]), _whole_number(bounds["^"])
+        body = self.factors()
+        count = last - first + 1
+        if count > MAX_TERMS or count * len(body) > MAX_STEPS:
+            raise ParseError("a long sum")
+        terms: list[_Token] = [_OPEN, _Token("num", "0" if sign == "+" else "1")]
+        for number in range(first, last + 1):
+            terms += [_Token("sym", sign), _OPEN, *_replace(body, low[0].value, number), _CLOSE]
+        self.left += [_CLOSE, *reversed(terms)]
+
+    def factors(self) -> list[_Token]:
+        """Takes, unread, what a sum is over: up to the next plus, minus or closing bracket."""
+        taken: list[_Token] = []
+        depth = 0
+        while self.left:
+            sign = self.left[-1].value if self.left[-1].kind == "sym" else ""
+            if depth == 0 and ((sign in "+-," and sign and taken) or sign in (")", "]", "}")):
+                break
+            depth += (sign in ("(", "[", "{")) - (sign in (")", "]", "}"))
+            taken.append(self.left.pop())
+        if not taken:
+            raise ParseError("an empty sum")
+        return taken
 
     def variable(self, name: str) -> None:
         while self.peek() == "'":
             name += self.left.pop().value
         if self.peek() == "_":
             self.left.pop()
-            name += "_" + "".join(token.value for token in self.group())
+            subscript = self.group()
+            if len(subscript) > 1 and not any(token.kind == "var" for token in subscript):
+                subscript = [_Token("num", str(_whole_number(subscript)))]
+            name += "_" + "".join(token.value for token in subscript)
         if name[0] in _CALLED and self.peek() == "(":
             self.out.append(_Token("call", name))
         else:
@@ -312,6 +380,24 @@ def _brackets(tokens: list[_Token]) -> list[_Token]:
         built = [_Token("fn", "logb" if base else name), _OPEN, *base, *argument, _CLOSE, *power]
         out += reversed(built)
     return out[::-1]
+
+
+def _whole_number(tokens: list[_Token]) -> int:
+    """The value of plain arithmetic, in a bound or a subscript."""
+    stack: list[int] = []
+    for step in _postfix(_multiply(_brackets(tokens))):
+        if step.op == "num" and step.value.isdigit() and len(step.value) < 10:
+            stack.append(int(step.value))
+        elif step.op == "neg":
+            stack.append(-stack.pop())
+        elif step.op in ("add", "sub", "mul"):
+            right, left = stack.pop(), stack.pop()
+            stack.append(left * right if step.op == "mul" else left + right)
+            if step.op == "sub":
+                stack[-1] = left - right
+        else:
+            raise ParseError("no whole number")
+    return stack[-1]
 
 
 def _atom(out: list[_Token]) -> list[_Token]:
@@ -408,7 +494,8 @@ def _postfix(tokens: list[_Token]) -> Expression:
             waiting.pop()
             count = counts.pop()
             if waiting and waiting[-1].op in ("fn", "call"):
-                steps.append(waiting.pop()._replace(arity=count))
+                called = waiting.pop()._replace(arity=count)
+                steps += _CIS if called.value == "cis" else (called,)
             elif count > 1:
                 raise ParseError("a list where a value belongs")
         elif value in _BINARY:

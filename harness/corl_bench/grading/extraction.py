@@ -5,7 +5,7 @@ box, the `"answer"` field of a JSON reply, "the final answer is …", `#### n`, 
 text, a reply that is nothing but an answer, and the end of the last sentence. Thinking blocks
 do not count, and a reply that was cut off in its working has no answer.
 
-    >>> extract(r"We get $\frac{3}{70}$, so \boxed{73}.").answer
+    >>> extract(r"We get $\frac{3}{70}$, so \boxed{73}.")
     '73'
     >>> extract("First 6, then 7 and 12, and") is None
     True
@@ -23,7 +23,7 @@ MAX_CHARS: Final = 400_000
 """Of a longer reply only the end is read."""
 MAX_BARE_CHARS: Final = 400
 
-Place = Literal["box", "cut box", "json", "phrase", "hash", "bold", "bare", "ending"]
+Place = Literal["box", "cut box", "json", "tag", "phrase", "hash", "bold", "bare", "ending"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,11 @@ _PHRASE: Final = re.compile(
     r"\s{0,4}:?|[:=]|(?=\$|\\\(|\\\[|\*\*|\\boxed))\s{0,4}",
     re.IGNORECASE,
 )
+_LABEL: Final = re.compile(
+    r"(?:^|\n)[\s>*#-]*(?:ans|a|result|solution|total)\b\.?\**\s{0,4}[:=→]\s{0,4}|答案(?:是|为)?\s*[:：]?\s*",
+    re.IGNORECASE,
+)
+_TAG: Final = re.compile(r"<((?:final_)?answer)>(.{0,2000}?)</\1>", re.DOTALL | re.IGNORECASE)
 _HASH: Final = re.compile(r"(?:^|\s)####\s*(\S.*)$", re.MULTILINE)
 _BOLD: Final = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 _MATHS: Final = re.compile(
@@ -85,6 +90,15 @@ _QUANTITY: Final = re.compile(
     r"(?:approximately |about |exactly |a total of |only )?"
     r"(-?\\?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:%|€|°)?|[A-J])((?: ?[a-zA-Z²³]+){0,6})[.!]?"
 )
+_QUANTITIES: Final = re.compile(
+    r"(?:-?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:, and |, or |, | and | or )){1,8}"
+    r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?[.!]?"
+)
+_HEDGED: Final = re.compile(
+    r"\b(?:not|never|no|less|fewer|more|greater|least|most|between|under|above|below|except|nearly"
+    r"|than|until|year|step|case|question|problem|part)\b",
+    re.IGNORECASE,
+)
 _TEXT_COMMAND: Final = re.compile(
     r"\\[a-z]*text[a-z]*\s*\{[^{}]*\}|\\mbox\s*\{[^{}]*\}|\\[A-Za-z]+"
 )
@@ -93,8 +107,14 @@ _UNFINISHED: Final = re.compile(r"(?:\b(?:and|or|the|of|to|then)|[,=+])\s*$")
 _PROSE_WORD: Final = re.compile(r"[A-Za-z]{2,}")
 
 
-def extract(response: str | None, *, kind: AnswerKind = "math") -> Extraction | None:
-    """Finds the stated answer of a reply; None where it states none."""
+def extract(response: str | None, *, kind: AnswerKind = "math") -> str | None:
+    """The stated answer of a reply; None where it states none."""
+    found = find_answer(response, kind=kind)
+    return None if found is None else found.answer
+
+
+def find_answer(response: str | None, *, kind: AnswerKind = "math") -> Extraction | None:
+    """The stated answer of a reply, and where it stands; None where it states none."""
     if not response:
         return None
     text = strip_thinking(response[-MAX_CHARS:])
@@ -114,7 +134,7 @@ def extract(response: str | None, *, kind: AnswerKind = "math") -> Extraction | 
         text = text[field[1] :].partition("}")[2].strip(" \n`")
     if kind == "choice":
         return _choice(text)
-    for find in (_cut_box, _phrase, _hash, _bold, _bare, _ending):
+    for find in (_tag, _cut_box, _phrase, _hash, _bold, _bare, _ending):
         found = find(text)
         if found is not None and found.answer.strip():
             return found
@@ -240,7 +260,7 @@ def _relabel(value: str, boxes: list[tuple[int, int, str]]) -> Extraction:
 
 def _choice(text: str) -> Extraction | None:
     """A letter, stated: after "the answer is", at the head of the reply, or as its last word."""
-    phrases = list(_PHRASE.finditer(text))
+    phrases = list(_PHRASE.finditer(text)) or list(_LABEL.finditer(text))
     if phrases:
         letter = _CHOICE.search(text[phrases[-1].end() : phrases[-1].end() + 60])
         if letter:
@@ -253,9 +273,15 @@ def _choice(text: str) -> Extraction | None:
     return Extraction(letters[-1], "ending") if letters else None
 
 
+def _tag(text: str) -> Extraction | None:
+    """What the last `<answer>…</answer>` holds."""
+    found = _TAG.findall(text) if "nswer>" in text.lower() else []
+    return Extraction(found[-1][1].strip(), "tag") if found else None
+
+
 def _phrase(text: str) -> Extraction | None:
     """What the last "the answer is …" or "Answer: …" states."""
-    matches = list(_PHRASE.finditer(text))
+    matches = list(_PHRASE.finditer(text)) or list(_LABEL.finditer(text))
     for match in reversed(matches[-5:]):
         rest = text[match.end() : match.end() + 3000].lstrip("*: \n")
         value = _statement(rest)
@@ -323,7 +349,7 @@ def _bare(text: str) -> Extraction | None:
     """A reply that is nothing but an answer, or whose last line is."""
     if len(text) <= MAX_BARE_CHARS or " " not in text[:200_000]:
         if "\n" not in text and _is_short(text):
-            return Extraction(_before_reason(text), "bare")
+            return Extraction(_only_statement(_before_reason(text)), "bare")
         head = _before_reason(text.split("\n", 1)[0])
         if "\n" not in text and head != text and _QUANTITY.fullmatch(head):
             return Extraction(head, "bare")
@@ -337,6 +363,14 @@ def _bare(text: str) -> Extraction | None:
         if display and display[-1].end() == len(text):
             return Extraction(display[-1][0], "ending")
     return None
+
+
+def _only_statement(text: str) -> str:
+    """The one number of a short sentence ("She makes $18 daily."); other text as it is."""
+    words = _PROSE_WORD.findall(text)
+    if len(words) < 2 or not words[0][0].isupper() or "\\" in text or _HEDGED.search(text):
+        return text
+    return _only_quantity(text) or text
 
 
 def _before_reason(text: str) -> str:
@@ -369,6 +403,8 @@ def _ending(text: str) -> Extraction | None:
         quantity = _QUANTITY.fullmatch(sentence[match.end() :].strip(' "*'))
         if quantity:
             return Extraction(quantity[0].rstrip(".!"), "ending")
+        if _QUANTITIES.fullmatch(sentence[match.end() :].strip(' "*')):
+            return Extraction(sentence[match.end() :].strip(' "*.!'), "ending")
     only = _only_quantity(sentence)
     if only is not None:
         return Extraction(only, "ending")

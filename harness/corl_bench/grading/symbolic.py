@@ -205,6 +205,9 @@ def _numeric_function(context: Any, name: str, operands: list[Any]) -> tuple[Any
         return context.sqrt(x), positive
     if name == "abs":
         return abs(x), True
+    if name in ("conj", "Re", "Im"):
+        part = {"conj": context.conj, "Re": context.re, "Im": context.im}[name]
+        return part(x), True
     if name in ("floor", "ceil"):
         if not _is_real(context, x) or abs(x - context.nint(x)) < context.mpf(10) ** -30:
             raise Undefined("on a step")
@@ -247,6 +250,9 @@ _SYMPY_NAMES: Final = {
     "arctan": "atan",
     "ln": "log",
     "abs": "Abs",
+    "conj": "conjugate",
+    "Re": "re",
+    "Im": "im",
     "ceil": "ceiling",
     "binom": "binomial",
     "max": "Max",
@@ -292,6 +298,8 @@ def _sympy_step(sympy: Any, step: Step, operands: list[Any]) -> Any:
         return sympy.Mul(a, sympy.Rational(1, 100))
     if op == "degree":
         return sympy.Mul(a, sympy.pi, sympy.Rational(1, 180))
+    if op == "mod":
+        return sympy.Mod(a, b)
     if op == "pow":
         _check_power(a, b)
         return sympy.Pow(a, b)
