@@ -128,3 +128,21 @@ def test_as_a_process_a_text_that_is_no_unicode_does_no_harm() -> None:
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"1 false reject" in done.stdout
     assert json.loads(Path("out.jsonl").read_text())["response"] == "? so 2"
+
+
+def test_a_terminal_sees_how_far_it_is() -> None:
+    ours, theirs = os.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "corl_bench.cli.main", "grade", "rows.jsonl"],
+            env={**os.environ, "TERM": "xterm"},
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            check=True,
+        )
+        seen = os.read(ours, 65536)
+    finally:
+        os.close(theirs)
+        os.close(ours)
+    assert b"4 rows graded" in seen
+    assert b"graded" not in done.stdout
