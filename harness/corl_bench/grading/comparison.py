@@ -212,11 +212,15 @@ def _compare_sequences(gold: Sequence, answer: Sequence, lenient: bool) -> Outco
 
 
 def _listed(value: Sequence, other: Sequence) -> Sequence:
-    """A list as programs print it, `[1, 2, 3]`, opposite a list or set that is no interval."""
+    """A list as programs print it, `[1, 2, 3]`; an interval, which goes upwards, stays one."""
     if (value.opening, value.closing) != ("[", "]") or other.opening not in ("", "{"):
         return value
     if len(value.items) == 2 and all(isinstance(item, Scalar) for item in value.items):
-        return value
+        try:
+            if relations.real_set(value):
+                return value
+        except Undecided:
+            return value
     return Sequence("", "", value.items)
 
 

@@ -146,7 +146,7 @@ def _replace(tokens: list[_Token], name: str, value: int) -> list[_Token]:
     number = [_OPEN, *([_MINUS] if value < 0 else []), _Token("num", str(abs(value))), _CLOSE]
     out: list[_Token] = []
     for token in tokens:
-        if token.kind == "var" and token.value == name:
+        if token.kind in ("var", "command") and token.value == name:
             subscript = bool(out) and out[-1] == _SUBSCRIPT
             out += [_Token("sym", "{"), *number, _Token("sym", "}")] if subscript else number
         else:
@@ -277,7 +277,8 @@ class _Reader:
             mark = self.left.pop().value
             bounds[mark] = self.group()
         low = bounds.get("_", [])
-        if len(low) < 3 or low[0].kind != "var" or low[1].value != "=" or "^" not in bounds:
+        named = len(low) > 2 and (low[0].kind == "var" or low[0].value in ("e", "i"))
+        if not named or low[1].value != "=" or "^" not in bounds:
             raise ParseError("a sum without ends")
         first, last = _whole_number(low[2:]), _whole_number(bounds["^"])
         body = self.factors()

@@ -41,7 +41,7 @@ _THOUGHT_START: Final = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
 _TURN_MARK: Final = re.compile(r"<\|[a-z_]{2,20}\|>|</s>")
 _CLOSING_WORDS: Final = re.compile(r"\s{0,3}I hope (?:it|this) is correct[.!]?\s*$")
 _BLANKS: Final = re.compile(r"[ \t\xa0]{3,}")
-_BRACE: Final = re.compile(r"\\[{}]|(?:\\?boxed|\\fbox)\s*\{|[{}]")
+_BRACE: Final = re.compile(r"\\[{}]|(?:\\?boxed|\\fbox|\\framebox)\s*\{|[{}]")
 _BARE_BOX: Final = re.compile(r"\\boxed\s*(-?\d+(?:\.\d+)?|[A-Za-z](?![A-Za-z]))")
 _FIELD: Final = re.compile(r'["\'](?:final[_ ])?answer["\']\s*:\s*', re.IGNORECASE)
 _STRING: Final = re.compile(r'"((?:[^"\\]|\\.)*)(?:"|$)', re.DOTALL)
@@ -85,6 +85,11 @@ _CONCLUDES: Final = re.compile(
     r"|since|it|there|that|solution|here|not|special|now|factoring)\b",
     re.IGNORECASE,
 )
+_EXPLAINED: Final = re.compile(
+    r"\n\s*(?:\**(?:explanation|reason|reasoning|because|since|working|proof|check|note|step)\b)",
+    re.IGNORECASE,
+)
+_IS: Final = re.compile(r"\b(?:is|are|equals?)\b[:\s]*(?=[$\\])")
 _CONCLUSION: Final = re.compile(r"\b(?:So|Therefore|Thus|Hence|Final Answer)\b")
 _QUANTITY: Final = re.compile(
     r"(?:approximately |about |exactly |a total of |only )?"
@@ -103,7 +108,7 @@ _TEXT_COMMAND: Final = re.compile(
     r"\\[a-z]*text[a-z]*\s*\{[^{}]*\}|\\mbox\s*\{[^{}]*\}|\\[A-Za-z]+"
 )
 _VERB: Final = re.compile(r"\b(?:is|are|be|we|you|it|find|let|get)\b", re.IGNORECASE)
-_UNFINISHED: Final = re.compile(r"(?:\b(?:and|or|the|of|to|then)|[,=+])\s*$")
+_UNFINISHED: Final = re.compile(r"(?:\b(?:and|or|the|of|to|then)|(?<!\\)[,=+])\s*$")
 _PROSE_WORD: Final = re.compile(r"[A-Za-z]{2,}")
 
 
@@ -159,7 +164,7 @@ def choice_letter(text: str) -> str | None:
 
 def _boxes(text: str) -> list[tuple[int, int, str]]:
     """All closed boxes that hold something, as (start, end, content), by their end."""
-    if "boxed" not in text and "\\fbox" not in text:
+    if "boxed" not in text and "box{" not in text:
         return []
     found: list[tuple[int, int, str]] = []
     waiting: list[tuple[int, int]] = []  # where a brace opened, and its box or -1
@@ -266,6 +271,8 @@ def _choice(text: str) -> Extraction | None:
         if letter:
             return Extraction(letter[1], "phrase")
     head = _CHOICE_HEAD.match(text)
+    if head and head[1] in "AI" and re.match(r" [a-z]", text[head.end() : head.end() + 2]):
+        head = None  # an article or a pronoun
     if head and (len(text) < MAX_BARE_CHARS or text[head.end() : head.end() + 1] in ".):"):
         return Extraction(head[1], "bare")
     letters = _CHOICE.findall(_last_sentence(text))
@@ -283,7 +290,7 @@ def _phrase(text: str) -> Extraction | None:
     """What the last "the answer is …" or "Answer: …" states."""
     matches = list(_PHRASE.finditer(text)) or list(_LABEL.finditer(text))
     for match in reversed(matches[-5:]):
-        rest = text[match.end() : match.end() + 3000].lstrip("*: \n")
+        rest = text[match.end() : match.end() + 3000].lstrip("*: \n…")
         value = _statement(rest)
         if value:
             return Extraction(value, "phrase")
@@ -353,6 +360,9 @@ def _bare(text: str) -> Extraction | None:
         head = _before_reason(text.split("\n", 1)[0])
         if "\n" not in text and head != text and _QUANTITY.fullmatch(head):
             return Extraction(head, "bare")
+    head, line_end, _ = text.partition("\n")
+    if line_end and _EXPLAINED.match(text, len(head)) and _QUANTITY.fullmatch(head.strip("* $")):
+        return Extraction(head.strip("* $"), "bare")
     line = text.rsplit("\n", 1)[-1].strip()
     if line and len(line) <= MAX_BARE_CHARS:
         maths = _MATHS.fullmatch(line.rstrip("."))
@@ -397,6 +407,11 @@ def _ending(text: str) -> Extraction | None:
         return None
     stated = list(_STATES.finditer(sentence))
     maths = list(_MATHS.finditer(sentence))
+    named = list(_IS.finditer(sentence))
+    if named and len(maths) > 1:
+        value = _statement(sentence[named[-1].end() :])
+        if value and sentence.rstrip(".! ").endswith(value):
+            return Extraction(value, "ending")  # all of "the roots are $2$, $3$ and $5$"
     if maths and (not stated or maths[-1].end() > stated[-1].start()):
         return Extraction(maths[-1][0], "ending")
     for match in reversed(stated):

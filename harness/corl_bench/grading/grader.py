@@ -36,14 +36,14 @@ _CACHED_CHARS: Final = 500
 _PLAIN: Final = re.compile(r"-?\d{1,18}")
 _INTEGER: Final = re.compile(r"([-+]?)0*(\d+?)(?:\.0*)?")
 _LETTER_GOLD: Final = re.compile(
-    r"(?:\\text\s*\{\s*)?(?:\(([A-Ja-j])\)|([A-J]))(?:\s*\})?(?:[.:)]?\s+.*)?", re.DOTALL
+    r"(?:\\text\s*\{\s*)?(?:\(([A-Ja-j])\)\s*\}?(?:\s.*)?|([A-J])\s*\}?(?:[.:)]\s*\}?.*)?)",
+    re.DOTALL,
 )
 _LETTER_FIRST: Final = re.compile(
     r"(?:\\text\s*\{\s*)?(?:\(([A-J])\)|([A-J])(?:[).:]|(?<=\{\w)\s*\}))\s*\}?[\s:.~]*(\S.*)",
     re.DOTALL,
 )
 _LETTER: Final = re.compile(r"[A-J]|\([a-j]\)")
-_STATED: Final = re.compile(r"(?<!\{)\b(?:[Tt]he )?(?:[Ff]inal )?[Aa]nswer\b")
 _LETTER_LAST: Final = re.compile(r"(.*?[^\s\\])\s*(?:\\text\s*\{\s*)?\(([A-J])\)\s*\}?", re.DOTALL)
 _STATUS: Final[dict[Outcome, VerdictStatus]] = {
     "equal": "correct",
@@ -130,8 +130,9 @@ def grader_digest() -> str:
 
 def _find(gold: str, response: str | None, kind: AnswerKind) -> Extraction | None:
     found = find_answer(response, kind=kind)
-    if found is None and kind == "math" and _gold_letter(gold):
-        found = find_answer(response, kind="choice")
+    unsure = found is None or found.place in ("bare", "ending")
+    if unsure and kind == "math" and _gold_letter(gold):
+        found = find_answer(response, kind="choice") or found
     return found
 
 
@@ -211,11 +212,16 @@ def _bare(text: str) -> str:
 
 @lru_cache(maxsize=2048)
 def _fold_bare(text: str) -> str:
-    if "boxed" in text or len(text) > 150 or "\n" in text or _STATED.search(text):
+    if "boxed" in text or len(text) > 150 or "\n" in text or _is_stated(text):
         found = find_answer(text)
         if found is not None:
             text = ", ".join(found.boxes) if found.boxes else found.answer
     return unwrap(fold(text))
+
+
+def _is_stated(text: str) -> bool:
+    """Whether a gold or an answer is a sentence, "the answer is 17"."""
+    return "nswer" in text and "\\text" not in text
 
 
 def _value(folded: str) -> Value:

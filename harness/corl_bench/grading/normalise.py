@@ -125,6 +125,7 @@ _NAMES: Final = {
     "dotsm": r"\ldots",
     "dotsb": r"\ldots",
     "epsilon": r"\varepsilon",
+    "ell": "l",
     **dict.fromkeys(("lvert", "rvert", "vert"), "|"),
     "lbrack": "[",
     "rbrack": "]",
@@ -146,20 +147,24 @@ _ENDLESS: Final = re.compile(
     r"(?<![\d.])(\d{0,40})\.(\d{0,20}?)(?:(\d)\3{2,40}|(\d{2,12}?)\4{1,20})(?:\.\.\.|\s?\\ldots)"
 )
 _CONJUGATE: Final = re.compile(r"\\(?:overline|bar)\s*\{([^{}]*[+-][^{}]*)\}")
-_COLOUR: Final = re.compile(r"\\(?:text)?color\s*\{[a-zA-Z]+\}")
+_UNSEEN: Final = re.compile(
+    r"\\(?:text)?color\s*\{[a-zA-Z]+\}|\\[hv]?(?:phantom|space)\*?\s*\{[^{}]*\}|\\(?:tag|label)\s*\{[^{}]*\}"
+)
 _CHOOSE: Final = re.compile(r"\{?\s*([^{}\\+*/=,]{1,40}?)\s*\\choose\s*\{?([^{}\\+*/=,]{1,40})\}?")
 _UPRIGHT: Final = re.compile(r"\\text\s*\{\s*([ie])\s*\}(?=\s*(?:[-+^*)}]|\\|$))")
 _INFINITE: Final = re.compile(r"(?<![A-Za-z\\])(?:inf|infty|[Ii]nfinity)(?![A-Za-z])")
 _BLACKBOARD: Final = re.compile(r"\\mathbb\s*\{?\s*([A-Z])\s*\}?")
 _SPACED_GROUPS: Final = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d])")
-_DEGREE: Final = re.compile(r"\^\s*(?:\\circ(?![a-z])|\{\s*\\circ\s*\}|°)")
+_DEGREE: Final = re.compile(
+    r"\^\s*(?:\\circ(?![a-z])|\{\s*(?:\\circ|\\text\s*\{\s*o\s*\}|°)\s*\}|\\text\s*\{\s*o\s*\}|°)"
+)
 _WORD: Final = re.compile(
     r"\\text\s*\{\s*(percent|pct|percentage|[\d ,;.]*(?:and|or|if)?[\d ,;.]*)\s*\}"
 )
 _MODULO: Final = re.compile(r"(?<![A-Za-z\\])mod(?![A-Za-z])")
 _TEXT_NAME: Final = re.compile(r"\\text\s*\{\s*(cis|lcm|gcd|Re|Im|arcsin|arccos|arctan)\s*\}")
 _PERCENT: Final = re.compile(r"\\%|(?<=[\d)}$])\s*(?:percentage|percent|pct)\b(?! points?)")
-_SPACES: Final = re.compile(r"\s+")
+_SPACES: Final = re.compile(r"[\s~]+")
 _LOOSE_SPACE: Final = re.compile(r" (?![0-9A-Za-z])|(?<![0-9A-Za-z]) ")
 
 
@@ -189,7 +194,7 @@ def fold(text: str) -> str:
         text = _DAMAGED.sub(lambda m: "\\" + {"\f": "f", "\b": "b"}[m[0]], text)
         text = _INVISIBLE.sub("", text)
         text = _DOUBLED.sub(r"\\", text)
-        text = _CONJUGATE.sub(r"\\conj(\1)", _COLOUR.sub("", text))
+        text = _CONJUGATE.sub(r"\\conj(\1)", _UNSEEN.sub("", text))
         text = _COMMAND.sub(lambda m: _NAMES.get(m[1] or "", m[0]), text)
         text = _GROUPED.sub("", text)
         text = _SPACING.sub(" ", text)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from corl_bench.grading.approximation import letters
 from corl_bench.grading.expression import Expression, ParseError, Step, parse
 from corl_bench.grading.frames import unwrap
 from corl_bench.grading.values import Based, Clock, Scalar, Series, Words
@@ -217,6 +218,10 @@ def _read_unit(text: str, depth: int) -> Scalar | None:
     if match is not None:
         value, unit = read_quantity(match[1], depth + 1), match[2].strip().lower()
         power = match[4] or ""
+        if isinstance(value, Scalar) and letters(value.expression) and unit_name(unit) is None:
+            first = unit.split()[:1]
+            if not first or not is_unit(first[0]):
+                return None  # a statement about a letter, "x is even"
     else:
         match = _PLAIN_UNIT.fullmatch(text)
         if match is None:
@@ -225,7 +230,8 @@ def _read_unit(text: str, depth: int) -> Scalar | None:
         unit = "inch" if unit == '"' else unit
         number = plain_number(match[1].replace("\\$", "").replace("$", ""))
         words = unit.replace("/", " ").replace(".", " ").split()
-        if not _is_counted(words, match[2], power, plain=number is not None):
+        plain = number is not None or (match[1][-1] == "}" and len(words[0]) > 3 and match[2])
+        if not _is_counted(words, match[2], power, plain=bool(plain)):
             return None
         if words[0] in SCALES and number is not None:
             scale = (Step("num", str(SCALES[words[0]])), Step("mul", "", 2))

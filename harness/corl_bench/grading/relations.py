@@ -216,6 +216,9 @@ def real_set(value: Value) -> RealSet:
     if isinstance(value, Relation):
         if value.signs == ("in",) and is_name(value.names[0]):
             return real_set(value.sides[1])
+        if value.signs == ("!=",) and isinstance(value.sides[1], Sequence):
+            points = Sequence("{", "}", value.sides[1].items)
+            return realsets.complement(_bracketed(points))
         sides = [_expression(side) for side in value.sides]
         named = [is_name(name) and "|" not in name for name in value.names]
         steps = zip(pairwise(zip(sides, named, strict=True)), value.signs, strict=True)

@@ -295,6 +295,8 @@ def _read_brackets(text: str, depth: int) -> Value | None:
             return None
     elif text[0] in "([{" and text[-1] in ")]}" and _closes_at_end(text):
         opening, inner, closing = text[0], text[1:-1], text[-1]
+    elif text[0] == "]" and text[-1] == "[" and len(split_top(text[1:-1], ",;")) == 2:
+        return read(f"({text[1:-1]})", depth + 1)  # open ends as the French write them
     elif ":" in text:
         return _read_ratio(text, depth)
     else:
