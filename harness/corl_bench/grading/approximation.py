@@ -169,7 +169,8 @@ def _power(base: Ball, exponent: Ball) -> Ball:
         positive = _power(base._replace(centre=-base.centre), exponent)
         return positive._replace(centre=sign * positive.centre)
     tame = tame and _positive(base)
-    logarithm = cmath.log(base.centre)
+    # A zero with a minus sign would put the logarithm on the other side of its cut.
+    logarithm = cmath.log(complex(base.centre.real, base.centre.imag + 0.0))
     value = cmath.exp(exponent.centre * logarithm)
     relative = abs(exponent.centre) * base.radius / abs(base.centre) * 2
     relative += abs(logarithm) * exponent.radius * 2

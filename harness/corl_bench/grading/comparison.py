@@ -75,8 +75,6 @@ def compare(gold: Value, answer: Value, *, lenient: bool = False) -> Outcome:
         if isinstance(gold, kind) or isinstance(answer, kind):
             one, other = (gold, answer) if isinstance(gold, kind) else (answer, gold)
             return compare_kind(one, other, lenient)
-    if isinstance(gold, Words) and isinstance(answer, Words):
-        return _compare_words(gold.text, answer.text)
     return "unequal"
 
 
@@ -449,6 +447,17 @@ def _compare_based(gold: Based, answer: Value, lenient: bool) -> Outcome:
     return "unequal"
 
 
+def _compare_text(gold: Words, answer: Value, lenient: bool) -> Outcome:
+    if isinstance(answer, Words):
+        return _compare_words(gold.text, answer.text)
+    if isinstance(answer, Scalar) and gold.text.isalpha():
+        try:  # "abc" may be three letters, where the other side is a product
+            return compare_expressions(parse(gold.text), answer.expression, lenient=lenient)
+        except ParseError:
+            return "unequal"
+    return "unequal"
+
+
 def _compare_words(gold: str, answer: str) -> Outcome:
     one, other = (_words(text) for text in (gold, answer))
     if one == other and one:
@@ -534,5 +543,6 @@ _BY_KIND: Final[tuple[tuple[type, Callable[[Any, Value, bool], Outcome]], ...]] 
     (Meet, _compare_sets),
     (Without, _compare_sets),
     (Sequence, _compare_sequence),
+    (Words, _compare_text),
 )
 """What is compared by the rules of its kind whatever it faces, in this order."""

@@ -27,6 +27,8 @@ STRICT_DIGITS: Final = 10
 """Significant digits from which a decimal stands for the number that it rounds."""
 LENIENT_DIGITS: Final = 3
 _I: Final = Step("const", "i")
+_PI: Final = Step("const", "pi")
+_WHOLE_LETTERS: Final = frozenset("kmn")
 
 
 def compare_expressions(left: Expression, right: Expression, *, lenient: bool = False) -> Outcome:
@@ -138,10 +140,11 @@ def _certainly_differ(left: Expression, right: Expression) -> bool:
 
 
 def compare_scalars(gold: Scalar, answer: Scalar, lenient: bool) -> Outcome:
-    if gold.unit and answer.unit and not lenient and _other_unit(gold.unit, answer.unit):
+    if not lenient and _other_kind(gold, answer):
         return "unequal"
     one, other = gold.expression, answer.expression
-    outcome = compare_expressions(_imaginary(one, other), _imaginary(other, one), lenient=lenient)
+    one, other = _imaginary(one, other), _parameter(_imaginary(other, one), one)
+    outcome = compare_expressions(one, other, lenient=lenient)
     if outcome == "equal" and not (gold.percent != answer.percent and _below_one(gold)):
         return outcome
     if gold.percent != answer.percent:
@@ -169,6 +172,17 @@ def _imaginary(expression: Expression, other: Expression) -> Expression:
     return tuple(_I if step == Step("var", letter) else step for step in expression)
 
 
+def _parameter(expression: Expression, other: Expression) -> Expression:
+    r"""`\frac{\pi}{4}+n\pi` written with the `k` of the other side: any whole number, by custom."""
+    names, others = letters(expression), letters(other)
+    if names == others or len(names) != 1 or len(others) != 1 or _PI not in expression:
+        return expression
+    (name,), (new,) = names, others
+    if not {name, new} <= _WHOLE_LETTERS:
+        return expression
+    return tuple(Step("var", new) if step == Step("var", name) else step for step in expression)
+
+
 def _below_one(scalar: Scalar) -> bool:
     """Whether 0.5 beside 0.5 % is a share rather than a percentage without its sign."""
     try:
@@ -182,10 +196,16 @@ def _mark(expression: Expression, op: str, marked: bool) -> Expression:
     return (*expression, Step(op, "", 1)) if marked else expression
 
 
-def _other_unit(one: str, other: str) -> bool:
-    """Whether both are units of measure, and not the same one."""
-    known = [unit_name(one), unit_name(other)]
-    return known[0] is not None and known[1] is not None and known[0] != known[1]
+def _other_kind(one: Scalar, other: Scalar) -> bool:
+    """Whether both say what they measure, and it is not the same."""
+    names = [_measure(scalar) for scalar in (one, other)]
+    return names[0] is not None and names[1] is not None and names[0] != names[1]
+
+
+def _measure(scalar: Scalar) -> str | None:
+    if scalar.percent or scalar.degrees:
+        return "percent" if scalar.percent else "degree"
+    return unit_name(scalar.unit) if scalar.unit else None
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:

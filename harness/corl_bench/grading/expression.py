@@ -68,7 +68,7 @@ _CIS: Final = (Step("const", "i"), Step("mul", "", 2), Step("fn", "exp", 1))
 _OPEN: Final = _Token("sym", "(")
 _CLOSE: Final = _Token("sym", ")")
 _COMMA: Final = _Token("sym", ",")
-_SUBSCRIPT: Final = _Token("sym", "_")
+_TAKES_ARGUMENT: Final = (_Token("sym", "_"), _Token("sym", "^"))
 _MINUS: Final = _Token("sym", "-")
 
 
@@ -130,7 +130,7 @@ def _word(word: str) -> list[_Token]:
     """A run of letters: a function, a constant, or letters multiplied (three at the most)."""
     if word in FUNCTIONS:
         return [_Token("command", word)]
-    if word in ("pi", "sqrt", "cdot"):
+    if word in ("pi", "sqrt", "cdot", "lg"):
         return [_Token("command", word)]
     if len(word) <= 3 or (len(word) <= 6 and word.isupper()):
         return [_Token("command" if c in "ei" else "var", c) for c in word]
@@ -147,8 +147,8 @@ def _replace(tokens: list[_Token], name: str, value: int) -> list[_Token]:
     out: list[_Token] = []
     for token in tokens:
         if token.kind in ("var", "command") and token.value == name:
-            subscript = bool(out) and out[-1] == _SUBSCRIPT
-            out += [_Token("sym", "{"), *number, _Token("sym", "}")] if subscript else number
+            argument = bool(out) and out[-1] in _TAKES_ARGUMENT
+            out += [_Token("sym", "{"), *number, _Token("sym", "}")] if argument else number
         else:
             out.append(token)
     return out
@@ -225,6 +225,8 @@ class _Reader:
             self.left.pop()
             base = _Reader(self.group()).read()
             self.out.append(_Token("fn", "log", tuple(base)))
+        elif name == "lg":
+            self.out.append(_Token("fn", "log", (_Token("num", "10"),)))
         elif name in FUNCTIONS:
             self.out.append(_Token("fn", FUNCTIONS[name]))
         elif name in _CONSTANTS:

@@ -56,7 +56,7 @@ _PHRASE: Final = re.compile(
     re.IGNORECASE,
 )
 _LABEL: Final = re.compile(
-    r"(?:^|\n)[\s>*#-]*(?:ans|a|result|solution|total)\b\.?\**\s{0,4}[:=→]\s{0,4}|答案(?:是|为)?\s*[:：]?\s*",
+    r"(?:^|\n)[\s>*#-]*(?:ans\.|(?:ans|a|result|solution|total)\b\.?\**\s{0,4}[:=→])\s{0,4}|答案(?:是|为)?\s*[:：]?\s*",
     re.IGNORECASE,
 )
 _TAG: Final = re.compile(r"<((?:final_)?answer)>(.{0,2000}?)</\1>", re.DOTALL | re.IGNORECASE)
@@ -72,6 +72,7 @@ _AFTER: Final = re.compile(
     r"|\s\(|;\s|\n|\s[—–]\s"
 )
 _CHOICE: Final = re.compile(r"\(?\b([A-J])\b\)?(?=$|[\s.,:;)\\}*$])")
+_EITHER: Final = re.compile(r"\(?\b[A-J]\)? or \(?[A-J]\b")
 _CHOICE_HEAD: Final = re.compile(
     r"^[\s$*({\[]*(?:\\(?:text|textbf|mathrm|mathbf|rm|bf)\s*\{)?\s*\(?([A-J])\)?(?=$|[\s.,:;)\\}*$])"
 )
@@ -93,7 +94,8 @@ _IS: Final = re.compile(r"\b(?:is|are|equals?)\b[:\s]*(?=[$\\])")
 _CONCLUSION: Final = re.compile(r"\b(?:So|Therefore|Thus|Hence|Final Answer)\b")
 _QUANTITY: Final = re.compile(
     r"(?:approximately |about |exactly |a total of |only )?"
-    r"(-?\\?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:%|€|°)?|[A-J])((?: ?[a-zA-Z²³]+){0,6})[.!]?"
+    r"(-?\\?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:%|€|°)?|[A-J])"
+    r"((?: ?[a-zA-Z²³]+(?![a-zA-Z²³])){0,6})[.!]?"
 )
 _QUANTITIES: Final = re.compile(
     r"(?:-?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:, and |, or |, | and | or )){1,8}"
@@ -123,7 +125,8 @@ def find_answer(response: str | None, *, kind: AnswerKind = "math") -> Extractio
     if not response:
         return None
     text = strip_thinking(response[-MAX_CHARS:])
-    text = _TURN_MARK.split(text, maxsplit=1)[0] if "<" in text else text
+    if "<|" in text or "</s>" in text:
+        text = next((part for part in _TURN_MARK.split(text) if part.strip()), "")
     text = _BLANKS.sub("  ", text).strip()
     text = text[:-60] + _CLOSING_WORDS.sub("", text[-60:])
     if not text:
@@ -270,11 +273,13 @@ def _choice(text: str) -> Extraction | None:
         letter = _CHOICE.search(text[phrases[-1].end() : phrases[-1].end() + 60])
         if letter:
             return Extraction(letter[1], "phrase")
-    head = _CHOICE_HEAD.match(text)
+    head = None if _EITHER.match(text) else _CHOICE_HEAD.match(text)
     if head and head[1] in "AI" and re.match(r" [a-z]", text[head.end() : head.end() + 2]):
         head = None  # an article or a pronoun
     if head and (len(text) < MAX_BARE_CHARS or text[head.end() : head.end() + 1] in ".):"):
         return Extraction(head[1], "bare")
+    if _EITHER.search(text[-200:]):
+        return None
     letters = _CHOICE.findall(_last_sentence(text))
     letters = [letter for letter in letters if letter not in "AI"] or letters
     return Extraction(letters[-1], "ending") if letters else None
@@ -377,10 +382,13 @@ def _bare(text: str) -> Extraction | None:
 
 def _only_statement(text: str) -> str:
     """The one number of a short sentence ("She makes $18 daily."); other text as it is."""
-    words = _PROSE_WORD.findall(text)
-    if len(words) < 2 or not words[0][0].isupper() or "\\" in text or _HEDGED.search(text):
+    maths = list(_MATHS.finditer(text))
+    words = _PROSE_WORD.findall(_MATHS.sub(" ", text))
+    if len(words) < 2 or not words[0][0].isupper() or _HEDGED.search(text):
         return text
-    return _only_quantity(text) or text
+    if len(maths) == 1 and _PROSE_WORD.match(text):
+        return maths[0][0]
+    return text if maths or "\\" in text else _only_quantity(text) or text
 
 
 def _before_reason(text: str) -> str:

@@ -48,7 +48,7 @@ def unwrap(text: str) -> str:
         dollars = text.count("$") - text.count("\\$")
         if 0 < dollars < 20 and dollars % 2 == 0:
             text = _DOLLAR.sub("", text)
-        for command in ("\\boxed", "\\fbox", "\\framebox", "\\text", "\\mathbb"):
+        for command in ("\\boxed", "\\fbox", "\\framebox", "\\text"):
             if text.startswith(command) and _is_group(text, len(command)):
                 text = text[text.index("{") + 1 : -1]
         if _is_group(text, 0) and "," not in text:

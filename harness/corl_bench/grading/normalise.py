@@ -18,7 +18,7 @@ from typing import Final
 
 from corl_bench.grading.vocabulary import DROPPED_COMMANDS, SPACE_COMMANDS, TEXT_COMMANDS
 
-_SIGNS: Final = {
+_SIGNS: Final[dict[str, str | None]] = {
     **dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2014\ufe63", "-"),
     **dict.fromkeys("\u00b7\u22c5\u2219\u2022\u00d7\u2217", r"\cdot "),
     "÷": "/",
@@ -56,6 +56,7 @@ _SIGNS: Final = {
     "∠": r"\angle ",
     "⟨": "(",
     "⟩": ")",
+    **dict.fromkeys("∎■□✓✔✅☑"),
     "⇒": r"\Rightarrow ",
     "→": r"\to ",
     "∴": r"\therefore ",
@@ -83,6 +84,7 @@ _ROOT: Final = re.compile(r"([√∛])\s*(\d+(?:\.\d+)?|[A-Za-z]|(?=[({\\]))")
 _SUPER_RUN: Final = re.compile(f"[{''.join(_SUPERSCRIPTS)}]+")
 _SUB_RUN: Final = re.compile(f"[{''.join(_SUBSCRIPTS)}]+")
 _TRANSLATION: Final = str.maketrans(_SIGNS)
+"""Signs that are mapped to None end a proof, and say nothing."""
 
 # JSON decoding turns \frac into a form feed and "rac"; a control sign before letters is
 # therefore the backslash and letter that it replaced. A tab is white space that people type.
@@ -149,8 +151,15 @@ _ENDLESS: Final = re.compile(
 _CONJUGATE: Final = re.compile(r"\\(?:overline|bar)\s*\{([^{}]*[+-][^{}]*)\}")
 _UNSEEN: Final = re.compile(
     r"\\(?:text)?color\s*\{[a-zA-Z]+\}|\\[hv]?(?:phantom|space)\*?\s*\{[^{}]*\}|\\(?:tag|label)\s*\{[^{}]*\}"
+    r"|\\(?:left|right)\s*\.|\\(?:blacksquare|qed)(?![a-z])"
 )
 _CHOOSE: Final = re.compile(r"\{?\s*([^{}\\+*/=,]{1,40}?)\s*\\choose\s*\{?([^{}\\+*/=,]{1,40})\}?")
+_TIMES: Final = re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*(?:\^|\*\*))")
+_APOSTROPHES: Final = re.compile(r"(?<=\d)'(?=\d{3}(?!\d))")
+_CHOSEN: Final = re.compile(r"(?<![A-Za-z\\])C\((\w{1,20}), ?(\w{1,20})\)")
+_UNIT_FRACTION: Final = re.compile(
+    r"\\frac\s*\{\s*\\text\s*\{([a-z ]+)\}\s*\}\s*\{\s*\\text\s*\{([a-z ]+)\}\s*\}"
+)
 _UPRIGHT: Final = re.compile(r"\\text\s*\{\s*([ie])\s*\}(?=\s*(?:[-+^*)}]|\\|$))")
 _INFINITE: Final = re.compile(r"(?<![A-Za-z\\])(?:inf|infty|[Ii]nfinity)(?![A-Za-z])")
 _BLACKBOARD: Final = re.compile(r"\\mathbb\s*\{?\s*([A-Z])\s*\}?")
@@ -199,11 +208,15 @@ def fold(text: str) -> str:
         text = _GROUPED.sub("", text)
         text = _SPACING.sub(" ", text)
         text = _BLACKBOARD.sub(r"\\mathbb{\1}", _WORD.sub(r" \1 ", text))
+        text = _UNIT_FRACTION.sub(r"\\text{ \1/\2}", text)
         text = _UPRIGHT.sub(r"\1", _TEXT_NAME.sub(r"\\\1 ", text))
         if "choose" in text:
             text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
     if "..." in text or "\\ldots" in text:
         text = _ENDLESS.sub(_spell_recurring, text)
+    text = _APOSTROPHES.sub("", text) if "'" in text else text
+    text = _CHOSEN.sub(r"\\binom{\1}{\2}", text) if "C(" in text else text
+    text = _TIMES.sub(r"\\cdot ", text) if "10" in text else text
     text = _MODULO.sub(r"\\bmod", text) if "mod" in text else text
     text = _INFINITE.sub(r"\\infty", text)
     text = _PERCENT.sub("%", _DEGREE.sub("°", text))

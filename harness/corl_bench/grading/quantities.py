@@ -58,6 +58,7 @@ _HEDGE: Final = re.compile(
     r"|\\approx|\\sim)\s+(?=[-\\$\d.])",
     re.IGNORECASE,
 )
+_ASIDE: Final = re.compile(r"(\S{1,60}) \([A-Za-z][A-Za-z ,-]{3,60}\)")
 _ORDINAL: Final = re.compile(r"(\d+)\s*(?:\^\s*\{?\s*)?(?:\\text\s*\{\s*)?(?:st|nd|rd|th)\s*[}\s]*")
 _ANGLE_FUNCTION: Final = re.compile(r"sin|cos|tan|cot|sec|csc|cis")
 _WORD: Final = re.compile(r"[A-Za-z]{3,}|[Nn]o|NO")
@@ -89,6 +90,8 @@ def read_quantity(text: str, depth: int = 0) -> Quantity:
     special = _read_based(text) or read_clock(text) or _read_words(text)
     if special is not None:
         return special
+    if (aside := _ASIDE.fullmatch(text)) is not None:
+        return read_quantity(aside[1], depth + 1)
     if (hedge := _HEDGE.match(text)) is not None:
         return read_quantity(text[hedge.end() :], depth + 1)
     money = _MONEY.sub("", text) if text.count("$") == 1 or "$" not in text else text
@@ -194,7 +197,7 @@ def unit_name(text: str) -> str | None:
     words = text.replace("squared", "2").replace("cubed", "3").replace(".", "").split()
     if "per" in words or "/" in text:
         parts = re.split(r"\s*/\s*|\s+per\s+", " ".join(words))
-        names = [unit_name(part) for part in parts]
+        names = [unit_name(part) for part in parts] if len(parts) > 1 else [None]
         return None if None in names else "/".join(name for name in names if name)
     power = ""
     if words and words[0] in ("square", "sq", "cubic", "cu"):
@@ -237,6 +240,8 @@ def _read_unit(text: str, depth: int) -> Scalar | None:
             scale = (Step("num", str(SCALES[words[0]])), Step("mul", "", 2))
             return Scalar((*number, *scale), " ".join(words[1:]))
         value = read_quantity(match[1], depth + 1)
+        if len(words[0]) == 1 and isinstance(value, Scalar) and letters(value.expression):
+            return None  # one letter more, as in the volume of a cylinder of height h
     if not isinstance(value, Scalar):
         return None
     if unit.startswith("degree"):

@@ -58,6 +58,11 @@ _REALS: Final = re.compile(
     r"(?: \$?[a-z]\$?)?\s*\}?",
     re.IGNORECASE,
 )
+_REALS_BUT: Final = re.compile(
+    r"(?:\\text\s*\{)?\s*all reals?(?: numbers?)?(?: x)?,? (?:except|other than|but)"
+    r"(?: for)?\s*\}?(.{1,60})",
+    re.IGNORECASE,
+)
 _NOTHING: Final = re.compile(
     r"\\emptyset|\{\}|\\\{ ?\\\}"
     r"|(?:\\text\s*\{)?\s*(?:there (?:is|are) )?no (?:real |integer )?solutions?\s*\}?"
@@ -65,8 +70,8 @@ _NOTHING: Final = re.compile(
     re.IGNORECASE,
 )
 _QUALIFIER: Final = re.compile(
-    r"\s*[,;]?\s*(?:\\text\s*\{[^{}]*\}|where|for|with|\\forall|\()?\s*[a-z](?:\s*,\s*[a-z])*\s*"
-    r"\\in\s*\\mathbb\{[ZN]\}(?:\^\{?\+\}?)?\s*\)?$"
+    r"\s*(?:[,;(]|\\text\s*\{[^{}]*\}|where|for|with)\s*(?:\\text\s*\{[^{}]*\}|where|for|with)?"
+    r"\s*(?:\\forall\s*)?[a-z](?:\s*,\s*[a-z])*\s*\\in\s*\\mathbb\{[ZN]\}(?:\^\{?\+\}?)?\s*\)?$"
 )
 _RELATION: Final = re.compile(
     r"<=|>=|!=|<|>|=|\\in(?![a-z])|\\approx(?![a-z])|\\sim(?![a-z])|\\equiv(?![a-z])"
@@ -134,6 +139,10 @@ def _read_special(text: str, depth: int) -> Value | None:
         return clock
     if _REALS.fullmatch(text):
         return _EVERYTHING
+    if (match := _REALS_BUT.fullmatch(text)) is not None:
+        removed = read(match[1], depth + 1)
+        items = removed.items if isinstance(removed, Sequence) else (removed,)
+        return Without(_EVERYTHING, Sequence("{", "}", items))
     if _NOTHING.fullmatch(text):
         return Sequence("{", "}", ())
     if "mod" in text and (match := _CONGRUENT.fullmatch(text)) is not None:
@@ -266,6 +275,8 @@ def _read_relation(text: str, depth: int) -> Value | None:
     if not signs or not sides[-1].strip() or len(signs) > 20:
         return None
     if not sides[0].strip():
+        if signs[0] not in ("=", "approx", "in"):
+            return None
         sides, signs = sides[1:], signs[1:]
         if not signs:
             return read(sides[0], depth + 1)

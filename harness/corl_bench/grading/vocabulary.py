@@ -29,7 +29,6 @@ FUNCTIONS: Final = {
             abs floor ceil gcd lcm max min cis conj Re Im"""
         )
     },
-    "lg": "log",
     "asin": "arcsin",
     "acos": "arccos",
     "atan": "arctan",
