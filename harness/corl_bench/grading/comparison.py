@@ -152,6 +152,8 @@ def _compare_sequence(gold: Sequence, answer: Value, lenient: bool) -> Outcome:
     if gold.opening == "{" and len(gold.items) == 1:
         return compare(gold.items[0], answer, lenient=lenient)
     if gold.opening == ":" and isinstance(answer, Scalar) and (ratio := _ratio(gold)) is not None:
+        if len(answer.expression) == 1 and answer.expression[0].value.isdigit():
+            return "unequal"  # who answers 47:1 does not answer 47
         return compare_scalars(Scalar(ratio), answer, lenient)
     if isinstance(answer, Scalar) and letters(answer.expression) & {"j", "k"}:
         vector = _vector(gold)
@@ -204,6 +206,8 @@ def _compare_sequences(gold: Sequence, answer: Sequence, lenient: bool) -> Outco
         single, whole = (gold, answer) if gold.opening == "{" else (answer, gold)
         if len(single.items) == 1 and isinstance(single.items[0], Sequence):
             return compare(single.items[0], whole, lenient=lenient)
+        if len(single.items) == 1 and (whole.opening, whole.closing) == ("[", "]"):
+            return _compare_sets(single, whole, lenient)
     if lenient:
         return _match(gold.items, answer.items, lenient)
     return "unequal"

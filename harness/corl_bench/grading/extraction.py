@@ -49,10 +49,10 @@ _SCALAR: Final = re.compile(r"[^\s,}\]][^,}\n]*")
 _ARRAY: Final = re.compile(r"\[[^\n]*\]")
 _ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _PHRASE: Final = re.compile(
-    r"(?:final answer|correct answer|answer|correct (?:option|choice))\b\**\s{0,4}"
+    r"(?:final answer|correct answer|answer|correct (?:option|choice))(?![A-Za-z])[*_]*\s{0,4}"
     r"(?:(?:is|should be|must be|would be|will be|was|therefore)\b\s{0,4}"
     r"(?:for sure\b|therefore\b)?"
-    r"\s{0,4}:?|[:=]|(?=\$|\\\(|\\\[|\*\*|\\boxed))\s{0,4}",
+    r"\s{0,4}:?|[:=→⇒]|[-=]>|(?=\$|\\\(|\\\[|\*\*|\\boxed))\s{0,4}",
     re.IGNORECASE,
 )
 _LABEL: Final = re.compile(
@@ -128,6 +128,7 @@ def find_answer(response: str | None, *, kind: AnswerKind = "math") -> Extractio
     if "<|" in text or "</s>" in text:
         text = next((part for part in _TURN_MARK.split(text) if part.strip()), "")
     text = _BLANKS.sub("  ", text).strip()
+    text = text.removeprefix("```").removesuffix("```").strip()
     text = text[:-60] + _CLOSING_WORDS.sub("", text[-60:])
     if not text:
         return None

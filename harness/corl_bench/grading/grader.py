@@ -43,6 +43,7 @@ _LETTER_FIRST: Final = re.compile(
     r"(?:\\text\s*\{\s*)?(?:\(([A-J])\)|([A-J])(?:[).:]|(?<=\{\w)\s*\}))\s*\}?[\s:.~]*(\S.*)",
     re.DOTALL,
 )
+_FRAMED_LETTER: Final = re.compile(r"\(\\text\s*\{\s*([A-J])\s*\}\s*\)|(?<![a-z ])\{\(([A-J])\)\}")
 _LETTER: Final = re.compile(r"[A-J]|\([a-j]\)")
 _LETTER_LAST: Final = re.compile(r"(.*?[^\s\\])\s*(?:\\text\s*\{\s*)?\(([A-J])\)\s*\}?", re.DOTALL)
 _STATUS: Final[dict[Outcome, VerdictStatus]] = {
@@ -178,6 +179,7 @@ def _split_choice(text: str) -> tuple[str, str] | None:
     """`(C) 12`, `C. 12`, `12 (C)` and `(C)` as letter and value."""
     if len(text) > 300 or not _LETTER.search(text):
         return None
+    text = _FRAMED_LETTER.sub(lambda m: f"({m[1] or m[2]})", text)
     bare = text.strip("() .")
     if len(bare) == 1 and (bare in "ABCDEFGHIJ" or (bare in "abcdefghij" and text != bare)):
         return bare.upper(), ""

@@ -33,7 +33,7 @@ MAX_POWER: Final = 6
 MAX_CHARS: Final = 3000
 
 _GRID: Final = re.compile(r"\\begin\{([pbBvV]?matrix|smallmatrix)\}(.*?)\\end\{\1\}", re.DOTALL)
-_ROW_END: Final = re.compile(r"\\\\(?:\s*\[-?[\d.]+ ?(?:pt|em|ex|mm)\])?")
+_ROW_END: Final = re.compile(r"(?:\\\\|\\cr(?![a-z]))(?:\s*\[-?[\d.]+ ?(?:pt|em|ex|mm)\])?")
 _PART: Final = re.compile(
     r"\\begin\{(?P<kind>[a-zA-Z]*matrix)\}.*?\\end\{(?P=kind)\}|\\det(?![a-z])|[-+]"
     r"|\^\s*(?:\{\s*)?(?P<power>T|\\top|\d|\\prime)(?:\s*\})?|\\cdot(?![a-z])|[*()\[\]]"

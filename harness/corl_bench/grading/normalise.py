@@ -157,6 +157,7 @@ _CHOOSE: Final = re.compile(r"\{?\s*([^{}\\+*/=,]{1,40}?)\s*\\choose\s*\{?([^{}\
 _TIMES: Final = re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*(?:\^|\*\*))")
 _APOSTROPHES: Final = re.compile(r"(?<=\d)'(?=\d{3}(?!\d))")
 _CHOSEN: Final = re.compile(r"(?<![A-Za-z\\])C\((\w{1,20}), ?(\w{1,20})\)")
+_CHOSEN_BELOW: Final = re.compile(r"(?:\{\}\s*)?[_^]\{?(\w{1,9})\}?\s*C_\{?(\w{1,9})\}?(?![\w}])")
 _UNIT_FRACTION: Final = re.compile(
     r"\\frac\s*\{\s*\\text\s*\{([a-z ]+)\}\s*\}\s*\{\s*\\text\s*\{([a-z ]+)\}\s*\}"
 )
@@ -216,6 +217,7 @@ def fold(text: str) -> str:
         text = _ENDLESS.sub(_spell_recurring, text)
     text = _APOSTROPHES.sub("", text) if "'" in text else text
     text = _CHOSEN.sub(r"\\binom{\1}{\2}", text) if "C(" in text else text
+    text = _CHOSEN_BELOW.sub(r"\\binom{\1}{\2}", text) if "C_" in text else text
     text = _TIMES.sub(r"\\cdot ", text) if "10" in text else text
     text = _MODULO.sub(r"\\bmod", text) if "mod" in text else text
     text = _INFINITE.sub(r"\\infty", text)

@@ -39,11 +39,12 @@ _DECIMAL: Final = re.compile(r"([-+]?)(\d{0,2000}(?:\.\d{1,2000})?)\.?")
 _THOUSANDS: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
 _BASED: Final = re.compile(
     r"(?:\(\s*|\\text\{\s*)?(-?[0-9A-Za-z]{1,200})\s*[)}]?\s*"
-    r"_\s*(?:\{(?:\\text\{)?\s*(\d{1,2}|[a-z]+)\s*\}?\}|(\d{1,2}))"
+    r"_\s*(?:\{(?:\\text\{|\()?\s*(\d{1,2}|[a-z]+)\s*[})]?\}|(\d{1,2}))"
 )
 _BASE_PHRASE: Final = re.compile(r"([0-9A-Fa-f]{1,200}),? (?:in )?base[ -](\d{1,2}|[a-z]+)")
 _CLOCK: Final = re.compile(
-    r"(\d{1,2})(?::([0-5]\d)(?::00)?)?\s*(?:\\text\{)?\s*(?:([apAP])\.?\s?[mM]\b\.?)?\s*\}?\.?"
+    r"(\d{1,2})(?::([0-5]\d)(?::00)?)?(?: o'clock)?\s*"
+    r"(?:\\text\{)?\s*(?:([apAP])\.?\s?[mM]\b\.?)?\s*\}?\.?"
 )
 _TEXT_UNIT: Final = re.compile(
     r"(.*?[^\s\\])\s*\\text\s*\{([^{}]*)\}\s*(\^\s*\{?\s*([23])\s*\}?)?\s*\.?", re.DOTALL
@@ -132,10 +133,10 @@ def _read_based(text: str) -> Based | None:
 
 def read_clock(text: str) -> Clock | None:
     """A time such as `2:30 pm`, `14:05` or `2 pm`; None for other text."""
-    if not text[0].isdigit() or not (":" in text or text.rstrip(" .}")[-1:] in "mM"):
+    if not text[0].isdigit() or not (":" in text or text.rstrip(" .}")[-1:] in "mMk"):
         return None
     match = _CLOCK.fullmatch(text)
-    if match is None or not (match[2] or match[3]) or int(match[1]) > 23:
+    if match is None or not (match[2] or match[3] or "o'clock" in text) or int(match[1]) > 23:
         return None
     return Clock(int(match[1]), int(match[2] or 0), (match[3] or "").lower())
 

@@ -21,7 +21,16 @@ from corl_bench.grading.equality import compare_expressions
 from corl_bench.grading.expression import MAX_STEPS, Expression, Step
 from corl_bench.grading.identity import PRIME, TooLarge, Undefined, image
 from corl_bench.grading.realsets import End, RealSet, Span, Undecided
-from corl_bench.grading.values import Meet, Relation, Scalar, Sequence, Union, Value, Without
+from corl_bench.grading.values import (
+    Matrix,
+    Meet,
+    Relation,
+    Scalar,
+    Sequence,
+    Union,
+    Value,
+    Without,
+)
 
 FLIPPED: Final = {
     "<": ">",
@@ -77,7 +86,7 @@ def body(relation: Relation, *, sums: bool) -> Value | None:
         return None
     if "in" in signs and signs != ["in"]:
         return None
-    if is_name(names[0], sums=sums) or names[0] == "":
+    if is_name(names[0], sums=sums) or names[0] == "" or isinstance(sides[-1], Matrix):
         return sides[-1]
     if len(signs) == 1 and is_name(names[1]):
         return sides[0]

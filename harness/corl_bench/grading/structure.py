@@ -69,6 +69,7 @@ _NOTHING: Final = re.compile(
     r"|(?:\\text\s*\{)?\s*(?:the )?empty set\s*\}?",
     re.IGNORECASE,
 )
+_POINT: Final = re.compile(r"[A-Z]\s*(\([^()]*,[^()]*\))")
 _QUALIFIER: Final = re.compile(
     r"\s*(?:[,;(]|\\text\s*\{[^{}]*\}|where|for|with)\s*(?:\\text\s*\{[^{}]*\}|where|for|with)?"
     r"\s*(?:\\forall\s*)?[a-z](?:\s*,\s*[a-z])*\s*\\in\s*\\mathbb\{[ZN]\}(?:\^\{?\+\}?)?\s*\)?$"
@@ -89,7 +90,8 @@ _RATIO_WORDS: Final = re.compile(r"(-?\d+) to (-?\d+)")
 _SPACED_NUMBERS: Final = re.compile(r"-?\d{1,40}(?: -?\d{1,40})+")
 _PLUS_MINUS: Final = re.compile(r"\\(pm|mp)(?![a-z])")
 _SET_BUILDER: Final = re.compile(
-    r"\\?\{\s*([a-z])(?:\s*\\in\s*\\mathbb\{R\})?\s*[|:]\s*(.+?)\\?\}", re.DOTALL
+    r"\\?\{\s*([a-z](?:\s*\\in\s*\\mathbb\{R\})?|[a-z]\s*[<>][^|:]{1,40}?)\s*[|:]\s*(.+?)\\?\}",
+    re.DOTALL,
 )
 _EVERYTHING: Final = Sequence(
     "(",
@@ -154,6 +156,8 @@ def _read_special(text: str, depth: int) -> Value | None:
             return Congruence(parse(match[1]), parse(modulus))
         except ParseError:
             return None
+    if (match := _POINT.fullmatch(text)) is not None:
+        return read(match[1], depth + 1)
     if (match := _RATIO_WORDS.fullmatch(text)) is not None:
         return _read_ratio(f"{match[1]}:{match[2]}", depth)
     if _SPACED_NUMBERS.fullmatch(text):
@@ -299,7 +303,10 @@ def _closes_at_end(text: str) -> bool:
 
 def _read_brackets(text: str, depth: int) -> Value | None:
     if (builder := _SET_BUILDER.fullmatch(text)) is not None and _INEQUALITY.search(builder[2]):
-        return read(builder[2], depth + 1)
+        condition = read(builder[2], depth + 1)
+        if not re.search("[<>]", builder[1]):
+            return condition
+        return Meet((read(builder[1], depth + 1), condition))
     if text.startswith("\\{") and text.endswith("\\}"):
         opening, inner, closing = "{", text[2:-2], "}"
         if not _closes_at_end(text):
