@@ -31,16 +31,17 @@ KINDS: Final = ("math", "math", "math", "integer", "choice", "text")
 PIECES: Final = (
     *"0123456789xyzkneijfFABCD+-*/^_(){}[]|,;:.!=<>$%&°'\"`~# \n\t\\",
     *("\\frac", "\\dfrac12", "\\sqrt", "\\sqrt[3]", "\\boxed{", "\\fbox{", "\\text{", "\\mathrm{"),
-    *("\\left(", "\\right)", "\\pi", "\\infty", "\\cup", "\\cap", "\\setminus", "\\in", "\\mathbb{R}"),
-    *("\\pm", "\\mp", "\\le", "\\ge", "\\ne", "\\{", "\\}", " and ", " or ", " if ", " mod ", " to "),
+    *("\\left(", "\\right)", "\\pi", "\\infty", "\\cup", "\\cap", "\\setminus", "\\in"),
+    *("\\mathbb{R}", "\\forall", "\\Rightarrow", "\\phantom{-}"),
+    *("\\pm", "\\mp", "\\le", "\\ge", "\\ne", "\\{", "\\}", " and ", " or ", " if ", " mod "),
     *("\\begin{pmatrix}", "\\end{pmatrix}", "\\begin{cases}", "\\end{cases}", "\\\\", "&", "\\det"),
     *("\\begin{vmatrix}", "\\end{vmatrix}", "^T", "^2", "\\cdot", "\\times", "\\sum_{k=1}^{n}"),
     *("\\sum_{k=1}^{5}", "\\prod_{i=1}^3", "\\binom", "{n \\choose 2}", "\\lfloor", "\\rfloor"),
     *("\\sin", "\\log_", "\\ln", "\\overline{3}", "\\bar", "\\ldots", "...", "\\circ", "\\equiv"),
-    *("\\pmod{7}", "\\approx", "|x|", "x<2", "x\\in", "f(x)", "x=", "y=2x+3", "12 cm", "\\$5", "50\\%"),
-    *("2:30 pm", "10:15", "1011_2", "twenty-one", "one half", "no solution", "all real numbers"),
+    *("\\pmod{7}", "\\approx", "|x|", "x<2", "x\\in", "f(x)", "x=", "y=2x+3", "12 cm", "\\$5"),
+    *("50\\%", " to ", "2:30 pm", "10:15", "1011_2", "twenty-one", "no solution", "all reals"),
     *("**", "answer is ", "Answer: ", '"answer": "', "#### ", "<answer>", "</answer>", "<think>"),
-    *("</think>", "sqrt", "½", "²", "√", "−", "∞", "∪", "≤", "π", "１", "\u200b", "\ud800", "\u0338"),
+    *("</think>", "sqrt", "½", "²", "√", "−", "∞", "∪", "≤", "１", "\u200b", "\ud800", "\u0338"),
     *("(A)", "B.", "\\textbf{(C)}", "10^{10}", "!", "9^9", "1e9", "0.(3)", "\\int_0^1", "\\lim"),
 )
 SEEDS: Final = (
@@ -75,7 +76,8 @@ def mutated(text: str, other: str, rng: random.Random) -> str:
             cut = rng.randrange(len(other) + 1)
             text = text[:start] + other[cut : cut + 40] + text[start:]
         elif change == 3 and text:
-            text = text[:start] + chr(rng.choice((9, 12, 35, 92, 123, 160, 8722, 0x1D7D9))) + text[start:]
+            sign = chr(rng.choice((9, 12, 35, 92, 123, 160, 8722, 0x1D7D9)))
+            text = text[:start] + sign + text[start:]
         else:
             text = text[:start] + rng.choice(PIECES) + text[start:]
     return text[:MAX_CHARS]

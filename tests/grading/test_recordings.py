@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from corl_bench.grading import grade
-from corl_bench.types import Verdict
+from corl_bench.types import AnswerKind, Verdict
 
 if sys.version_info >= (3, 14):
     from compression.zstd import open as open_zstd
@@ -82,7 +82,7 @@ def graded(shared_dir: Path) -> list[tuple[str, str, dict[str, Any], Verdict]]:
         for dataset, model in PUBLISHED:
             for row in rows_of(shared_dir / "recordings" / dataset, model):
                 # MATH has golds in number bases; GSM8K's are all whole numbers.
-                kind = "integer" if dataset == "gsm" else "math"
+                kind: AnswerKind = "integer" if dataset == "gsm" else "math"
                 verdict = grade(row["gold"], row["response_text"], kind=kind)
                 yield dataset, model, row, verdict
 

@@ -208,7 +208,8 @@ def _box_answer(text: str, boxes: list[tuple[int, int, str]]) -> Extraction:
 def _cut_box(text: str) -> Extraction | None:
     """The one box that was opened and never closed: what follows it, to the end of the line."""
     starts = list(re.finditer(r"(?:\\boxed|\\fbox)\s*\{", text)) if "\\" in text else []
-    open_ones = [m for m in starts if text[m.end() :].strip()]
+    rests = {m: text[m.end() :].strip() for m in starts}
+    open_ones = [m for m, rest in rests.items() if rest and not rest.startswith("}")]
     if len(open_ones) != 1:
         return None
     content = re.split(r"\n|\$|\\\)|\\\]", text[open_ones[0].end() :], maxsplit=1)[0]

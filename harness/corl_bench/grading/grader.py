@@ -185,7 +185,9 @@ def _split_choice(text: str) -> tuple[str, str] | None:
         return bare.upper(), ""
     if (match := _LETTER_FIRST.fullmatch(text)) is not None:
         return match[1] or match[2], match[3]
-    if (match := _LETTER_LAST.fullmatch(text)) is not None and not match[1].endswith(tuple("fgPQ")):
+    if (match := _LETTER_LAST.fullmatch(text)) is not None and not match[1].endswith(
+        (*"fgPQ", " or")
+    ):
         return match[2], match[1]
     return None
 

@@ -139,7 +139,7 @@ _COMMAND: Final = re.compile(r"\\\\|\\(q?quad(?=[a-z]_)|[A-Za-z]+)\*?")
 _SPACING: Final = re.compile(r"(?<!\\)\\[,;:> !]|~|&nbsp;")
 _LONG_DIGITS: Final = r"(?=\d{3}(?!\d))"
 _GROUPED: Final = re.compile(
-    rf"(?<=\d)(?:\{{,\}}|,\\!|\\,|,(?=\\!)|\{{,\\!\}})\s*(?:\\!)?\s*{_LONG_DIGITS}"
+    rf"(?<=\d)(?:\s?\{{,\s?\}}|,\\!|\\,|,(?=\\!)|\{{,\\!\}})\s*(?:\\!)?\s*{_LONG_DIGITS}"
 )
 _PLAIN_MIXED: Final = re.compile(r"(?<![\d.,)}\]])(\d{1,9}) (\d{1,9}) ?/ ?(\d{1,9})(?![\d.])")
 _RECURRING: Final = re.compile(
@@ -196,7 +196,7 @@ def fold(text: str) -> str:
         text = _ROOT.sub(_spell_root, text)
         text = _FRACTIONS.sub(_spell_fraction, text.translate(_TRANSLATION))
         text = unicodedata.normalize("NFKC", text).translate(_TRANSLATION)
-    if "{,}" in text:
+    if "{," in text:
         text = _GROUPED.sub("", text)
     if "." in text:
         text = _RECURRING.sub(_spell_recurring, text)

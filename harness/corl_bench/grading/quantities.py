@@ -88,7 +88,7 @@ def read_quantity(text: str, depth: int = 0) -> Quantity:
         return Scalar(number)
     if depth > MAX_DEPTH or not text:
         return Words(text)
-    special = _read_based(text) or read_clock(text) or _read_words(text)
+    special = _read_based(text) or read_clock(text) or read_words(text)
     if special is not None:
         return special
     if (aside := _ASIDE.fullmatch(text)) is not None:
@@ -141,7 +141,7 @@ def read_clock(text: str) -> Clock | None:
     return Clock(int(match[1]), int(match[2] or 0), (match[3] or "").lower())
 
 
-def _read_words(text: str) -> Quantity | None:
+def read_words(text: str) -> Scalar | None:
     """Numbers in words, and ordinals; None for other text."""
     if (match := _ORDINAL.fullmatch(text)) is not None:
         return Scalar((Step("num", match[1]),))
@@ -159,7 +159,7 @@ def _read_words(text: str) -> Quantity | None:
     while numbers:
         count = _count(numbers)
         if count is not None:
-            rest = " ".join(words[words.index(numbers[-1]) + 1 :])
+            rest = " ".join(words[len(words) - words[::-1].index(numbers[-1]) :])
             return Scalar((Step("num", str(count)),), rest)
         numbers.pop()
     return None

@@ -19,7 +19,7 @@ from corl_bench.grading.expression import ParseError, Step, parse
 from corl_bench.grading.frames import unwrap
 from corl_bench.grading.matrices import Grid, rows_of, work_out
 from corl_bench.grading.normalise import spelling
-from corl_bench.grading.quantities import plain_number, read_clock, read_quantity
+from corl_bench.grading.quantities import plain_number, read_clock, read_quantity, read_words
 from corl_bench.grading.values import (
     Congruence,
     Matrix,
@@ -139,6 +139,8 @@ def _read_special(text: str, depth: int) -> Value | None:
     """The real line, the empty set, congruences and numbers parted by spaces."""
     if (clock := read_clock(text)) is not None:
         return clock
+    if " and " in text and (number := read_words(text)) is not None and not number.unit:
+        return number  # two hundred and five
     if _REALS.fullmatch(text):
         return _EVERYTHING
     if (match := _REALS_BUT.fullmatch(text)) is not None:
@@ -196,6 +198,15 @@ def _read_list(text: str, depth: int) -> Value | None:
 def _name_list(items: list[Value]) -> Value:
     """`x = 1, 2` names the whole list; a `±` among the items stands for two of them."""
     flat: list[Value] = []
+    first = items[0]
+    if isinstance(first, Relation) and first.signs == ("!=",) and len(first.sides) == 2:
+        # x != 1, 2 excludes both.
+        items = [
+            Relation((first.sides[0], i), ("!=",), (first.names[0], ""))
+            if isinstance(i, Scalar)
+            else i
+            for i in items
+        ]
     for item in items:
         if isinstance(item, Sequence) and not item.opening:
             flat += item.items
@@ -227,7 +238,7 @@ def _read_conditions(text: str, depth: int) -> Value | None:
         return None
     for kind, word in _JOINED.items():
         parts = [part.strip(" ,;") for part in word.split(text)]
-        if len(parts) < 2 or len(parts) > 20 or not all(map(_INEQUALITY.search, parts)):
+        if len(parts) < 2 or len(parts) > 20 or not all(map(_RELATION.search, parts)):
             continue
         if all(_is_balanced(part) for part in parts):
             return kind(tuple(read(part, depth + 1) for part in parts))
