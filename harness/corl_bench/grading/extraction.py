@@ -42,6 +42,7 @@ _TURN_MARK: Final = re.compile(r"<\|[a-z_]{2,20}\|>|</s>")
 _CLOSING_WORDS: Final = re.compile(r"\s{0,3}I hope (?:it|this) is correct[.!]?\s*$")
 _BLANKS: Final = re.compile(r"[ \t\xa0]{3,}")
 _BRACE: Final = re.compile(r"\\[{}]|(?:\\?boxed|\\fbox|\\framebox)\s*\{|[{}]")
+_FILLED: Final = re.compile(r"\s*[^\s}]")
 _BARE_BOX: Final = re.compile(r"\\boxed\s*(-?\d+(?:\.\d+)?|[A-Za-z](?![A-Za-z]))")
 _FIELD: Final = re.compile(r'["\'](?:final[_ ])?answer["\']\s*:\s*', re.IGNORECASE)
 _STRING: Final = re.compile(r'"((?:[^"\\]|\\.)*)(?:"|$)', re.DOTALL)
@@ -208,8 +209,7 @@ def _box_answer(text: str, boxes: list[tuple[int, int, str]]) -> Extraction:
 def _cut_box(text: str) -> Extraction | None:
     """The one box that was opened and never closed: what follows it, to the end of the line."""
     starts = list(re.finditer(r"(?:\\boxed|\\fbox)\s*\{", text)) if "\\" in text else []
-    rests = {m: text[m.end() :].strip() for m in starts}
-    open_ones = [m for m, rest in rests.items() if rest and not rest.startswith("}")]
+    open_ones = [m for m in starts if _FILLED.match(text, m.end())]
     if len(open_ones) != 1:
         return None
     content = re.split(r"\n|\$|\\\)|\\\]", text[open_ones[0].end() :], maxsplit=1)[0]
