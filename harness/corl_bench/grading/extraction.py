@@ -14,41 +14,28 @@ do not count, and a reply that was cut off in its working has no answer.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
+from corl_bench.grading.marks import (
+    Extraction,
+    answer_in_field,
+    box_answer,
+    closed_boxes,
+    cut_box,
+    json_field,
+    tag,
+)
 from corl_bench.types import AnswerKind
 
 MAX_CHARS: Final = 400_000
 """Of a longer reply only the end is read."""
 MAX_BARE_CHARS: Final = 400
 
-Place = Literal["box", "cut box", "json", "tag", "phrase", "hash", "bold", "bare", "ending"]
-
-
-@dataclass(frozen=True, slots=True)
-class Extraction:
-    """An answer as it stands in the reply, and where it stood."""
-
-    answer: str
-    place: Place
-    boxes: tuple[str, ...] = ()
-    """The boxes that the reply ends in, where several stand close together."""
-
-
 _THOUGHT_END: Final = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 _THOUGHT_START: Final = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
 _TURN_MARK: Final = re.compile(r"<\|[a-z_]{2,20}\|>|</s>")
 _CLOSING_WORDS: Final = re.compile(r"\s{0,3}I hope (?:it|this) is correct[.!]?\s*$")
 _BLANKS: Final = re.compile(r"[ \t\xa0]{3,}")
-_BRACE: Final = re.compile(r"\\[{}]|(?:\\?boxed|\\fbox|\\framebox)\s*\{|[{}]")
-_FILLED: Final = re.compile(r"\s*[^\s}]")
-_BARE_BOX: Final = re.compile(r"\\boxed\s*(-?\d+(?:\.\d+)?|[A-Za-z](?![A-Za-z]))")
-_FIELD: Final = re.compile(r'["\'](?:final[_ ])?answer["\']\s*:\s*', re.IGNORECASE)
-_STRING: Final = re.compile(r'"((?:[^"\\]|\\.)*)(?:"|$)', re.DOTALL)
-_SCALAR: Final = re.compile(r"[^\s,}\]][^,}\n]*")
-_ARRAY: Final = re.compile(r"\[[^\n]*\]")
-_ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _PHRASE: Final = re.compile(
     r"(?:final answer|correct answer|answer|correct (?:option|choice))(?![A-Za-z])[*_]*\s{0,4}"
     r"(?:(?:is|should be|must be|would be|will be|was|therefore)\b\s{0,4}"
@@ -60,7 +47,6 @@ _LABEL: Final = re.compile(
     r"(?:^|\n)[\s>*#-]*(?:ans\.|(?:ans|a|result|solution|total)\b\.?\**\s{0,4}[:=→])\s{0,4}|答案(?:是|为)?\s*[:：]?\s*",
     re.IGNORECASE,
 )
-_TAG: Final = re.compile(r"<((?:final_)?answer)>(.{0,2000}?)</\1>", re.DOTALL | re.IGNORECASE)
 _HASH: Final = re.compile(r"(?:^|\s)####\s*(\S.*)$", re.MULTILINE)
 _BOLD: Final = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 _MATHS: Final = re.compile(
@@ -133,18 +119,18 @@ def find_answer(response: str | None, *, kind: AnswerKind = "math") -> Extractio
     text = text[:-60] + _CLOSING_WORDS.sub("", text[-60:])
     if not text:
         return None
-    field = _json_field(text)
-    boxes = _boxes(text)
+    field = json_field(text)
+    boxes = closed_boxes(text)
     if boxes and (field is None or boxes[-1][1] > field[1]):
-        return _box_answer(text, boxes)
+        return box_answer(text, boxes)
     if field is not None and field[0]:
-        return _answer_in_field(field[0])
+        return answer_in_field(field[0])
     if field is not None:
         # A form left empty: only what stands behind it can still be an answer.
         text = text[field[1] :].partition("}")[2].strip(" \n`")
     if kind == "choice":
         return _choice(text)
-    for find in (_tag, _cut_box, _phrase, _hash, _bold, _bare, _ending):
+    for find in (tag, cut_box, _phrase, _hash, _bold, _bare, _ending):
         found = find(text)
         if found is not None and found.answer.strip():
             return found
@@ -167,107 +153,6 @@ def choice_letter(text: str) -> str | None:
     return match[1] if match else None
 
 
-def _boxes(text: str) -> list[tuple[int, int, str]]:
-    """All closed boxes that hold something, as (start, end, content), by their end."""
-    if "boxed" not in text and "box{" not in text:
-        return []
-    found: list[tuple[int, int, str]] = []
-    waiting: list[tuple[int, int]] = []  # where a brace opened, and its box or -1
-    for match in _BRACE.finditer(text):
-        sign = match[0]
-        if sign[0] == "\\" and sign[1] in "{}":
-            continue
-        if sign == "}":
-            if waiting:
-                inside, box = waiting.pop()
-                if box >= 0:
-                    content = text[inside : match.start()].strip()
-                    if content.strip("_? .\\"):
-                        found.append((box, match.end(), content))
-        else:
-            waiting.append((match.end(), match.start() if len(sign) > 1 else -1))
-    found += [(m.start(), m.end(), m[1]) for m in _BARE_BOX.finditer(text)]
-    found.sort(key=lambda box: box[1])
-    return found
-
-
-def _box_answer(text: str, boxes: list[tuple[int, int, str]]) -> Extraction:
-    start, _, answer = boxes[-1]
-    run = [answer]
-    for box in reversed(boxes[:-1]):
-        if box[0] >= start or box[1] > start:
-            continue
-        gap = text[box[1] : start]
-        if len(gap) > 80 or "\n\n" in gap or ". " in gap:
-            break
-        if box[2] not in run:
-            run.append(box[2])
-        start = box[0]
-    return Extraction(answer, "box", tuple(reversed(run)) if len(run) > 1 else ())
-
-
-def _cut_box(text: str) -> Extraction | None:
-    """The one box that was opened and never closed: what follows it, to the end of the line."""
-    starts = list(re.finditer(r"(?:\\boxed|\\fbox)\s*\{", text)) if "\\" in text else []
-    open_ones = [m for m in starts if _FILLED.match(text, m.end())]
-    if len(open_ones) != 1:
-        return None
-    content = re.split(r"\n|\$|\\\)|\\\]", text[open_ones[0].end() :], maxsplit=1)[0]
-    return Extraction(content.strip(), "cut box")
-
-
-def _json_field(text: str) -> tuple[str, int] | None:
-    """The last `"answer"` field as (text, position); broken JSON is read as far as it goes.
-
-    The text is empty where all fields are.
-    """
-    if "nswer" not in text:
-        return None
-    matches = list(_FIELD.finditer(text))
-    for match in reversed(matches):
-        string = _STRING.match(text, match.end())
-        if string is not None:
-            value = _unescape(string[1]).strip()
-        else:
-            plain = _ARRAY.match(text, match.end()) or _SCALAR.match(text, match.end())
-            value = plain[0].strip().rstrip("`").strip() if plain else ""
-        if value.strip("_ ") and value != "null":
-            return value, match.start()
-    return ("", matches[-1].start()) if matches else None
-
-
-def _unescape(text: str) -> str:
-    r"""Undoes JSON's escapes, and keeps the LaTeX of models that forgot to escape it.
-
-    `\\frac` and the invalid `\frac` both mean `\frac`; a `\n` before a space is a new line.
-    """
-
-    def one(match: re.Match[str]) -> str:
-        escaped = match[1]
-        if escaped[0] == "u" and len(escaped) == 5:
-            return chr(int(escaped[1:], 16))
-        if escaped in '"\\/':
-            return escaped
-        following = text[match.end() : match.end() + 1]
-        if escaped in "ntrbf" and not following.isalpha():
-            return " "
-        return "\\" + escaped
-
-    return _ESCAPE.sub(one, text)
-
-
-def _answer_in_field(value: str) -> Extraction:
-    boxes = _boxes(value)
-    if boxes:
-        return _relabel(value, boxes)
-    return Extraction(value, "json")
-
-
-def _relabel(value: str, boxes: list[tuple[int, int, str]]) -> Extraction:
-    inner = _box_answer(value, boxes)
-    return Extraction(inner.answer, "json", inner.boxes)
-
-
 def _choice(text: str) -> Extraction | None:
     """A letter, stated: after "the answer is", at the head of the reply, or as its last word."""
     phrases = list(_PHRASE.finditer(text)) or list(_LABEL.finditer(text))
@@ -285,12 +170,6 @@ def _choice(text: str) -> Extraction | None:
     letters = _CHOICE.findall(_last_sentence(text))
     letters = [letter for letter in letters if letter not in "AI"] or letters
     return Extraction(letters[-1], "ending") if letters else None
-
-
-def _tag(text: str) -> Extraction | None:
-    """What the last `<answer>…</answer>` holds."""
-    found = _TAG.findall(text) if "nswer>" in text.lower() else []
-    return Extraction(found[-1][1].strip(), "tag") if found else None
 
 
 def _phrase(text: str) -> Extraction | None:

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from corl_bench.grading.comparison import compare
-from corl_bench.grading.extraction import Extraction, choice_letter, find_answer
+from corl_bench.grading.extraction import choice_letter, find_answer
 from corl_bench.grading.frames import unwrap
+from corl_bench.grading.marks import Extraction
 from corl_bench.grading.normalise import fold, spelling
 from corl_bench.grading.structure import read
 from corl_bench.grading.values import Scalar, Sequence, Value, Words

@@ -15,7 +15,8 @@ import re
 from functools import reduce
 from typing import Final, NamedTuple
 
-from corl_bench.grading.expression import MAX_STEPS, Expression, ParseError, Step, parse
+from corl_bench.grading.expression import Expression, Step, parse
+from corl_bench.grading.tokens import MAX_STEPS, ParseError
 
 
 class Grid(NamedTuple):

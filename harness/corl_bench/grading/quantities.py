@@ -15,8 +15,9 @@ import re
 from typing import Final
 
 from corl_bench.grading.approximation import letters
-from corl_bench.grading.expression import Expression, ParseError, Step, parse
+from corl_bench.grading.expression import Expression, Step, parse
 from corl_bench.grading.frames import unwrap
+from corl_bench.grading.tokens import ParseError
 from corl_bench.grading.values import Based, Clock, Scalar, Series, Words
 from corl_bench.grading.vocabulary import (
     COUNTED,

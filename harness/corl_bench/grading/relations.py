@@ -18,9 +18,10 @@ from typing import Final
 from corl_bench.grading import realsets
 from corl_bench.grading.approximation import approximate, letters
 from corl_bench.grading.equality import compare_expressions
-from corl_bench.grading.expression import MAX_STEPS, Expression, Step
+from corl_bench.grading.expression import Expression, Step
 from corl_bench.grading.identity import PRIME, TooLarge, Undefined, image
 from corl_bench.grading.realsets import End, RealSet, Span, Undecided
+from corl_bench.grading.tokens import MAX_STEPS
 from corl_bench.grading.values import (
     Matrix,
     Meet,

@@ -15,11 +15,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from corl_bench.grading.expression import ParseError, Step, parse
+from corl_bench.grading.expression import Step, parse
 from corl_bench.grading.frames import unwrap
 from corl_bench.grading.matrices import Grid, rows_of, work_out
 from corl_bench.grading.normalise import spelling
 from corl_bench.grading.quantities import plain_number, read_clock, read_quantity, read_words
+from corl_bench.grading.tokens import ParseError
 from corl_bench.grading.values import (
     Congruence,
     Matrix,

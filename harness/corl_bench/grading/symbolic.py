@@ -16,8 +16,9 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 from corl_bench.grading.approximation import letters, sample
-from corl_bench.grading.expression import MAX_STEPS, Expression, Step
+from corl_bench.grading.expression import Expression, Step
 from corl_bench.grading.identity import TooLarge, Undefined
+from corl_bench.grading.tokens import MAX_STEPS
 from corl_bench.grading.vocabulary import FUNCTIONS
 
 Outcome = Literal["equal", "unequal", "unknown"]
