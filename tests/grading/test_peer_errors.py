@@ -104,3 +104,24 @@ def test_choices_that_are_not_made(response: str) -> None:
 def test_a_choice_in_a_short_sentence() -> None:
     assert is_correct("B", "I choose B.")
     assert is_correct(r"\text{(C)}", "Choose (C).")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "e^{-11/2004!}",
+        "10^{1/2004!}",
+        r"\sqrt[2004!]{5}",
+        "a_{" + "*".join(["999999999"] * 600) + "}",
+        r"\sum_{k=1}^{" + "*".join(["999999999"] * 600) + "}k",
+        "33.5 per",
+        "So it is " + "bec" * 60 + "?",
+        "It is 3 " + "x" * 300 + "\\",
+        "\\boxed{" * 3000,
+        "0." + "12" * 300 + "...",
+    ],
+)
+def test_found_by_fuzzing(text: str) -> None:
+    assert equivalent(text, text)
+    assert not is_correct("7", text)
+    assert not is_correct(text, "7")

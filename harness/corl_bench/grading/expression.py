@@ -44,6 +44,8 @@ class Step(NamedTuple):
 Expression = tuple[Step, ...]
 
 
+_MAX_WHOLE: Final = 10**12
+"""Largest bound of a sum, and largest subscript, that is worked out."""
 _INVERSE: Final = {"sin": "arcsin", "cos": "arccos", "tan": "arctan"}
 _PRECEDENCE: Final = {"add": 1, "sub": 1, "mul": 2, "div": 2, "mod": 2, "neg": 3, "pow": 4}
 _BINARY: Final = {"+": "add", "-": "sub", "*": "mul", "/": "div", "^": "pow", "mod": "mod"}
@@ -103,6 +105,8 @@ def _whole_number(tokens: list[Token]) -> int:
                 stack[-1] = left - right
         else:
             raise ParseError("no whole number")
+        if abs(stack[-1]) > _MAX_WHOLE:
+            raise ParseError("a large whole number")
     return stack[-1]
 
 

@@ -191,7 +191,8 @@ def _root(base: Image, index: int) -> Image:
         root = _root(_rational(-value), index)
         return _apply(Step("neg", "", 1), [root])
     if value is None or index != 2:
-        return _opaque(f"root {index}", [base])
+        # In hexadecimal: Python writes no decimal number of more than 4,300 digits.
+        return _opaque(f"root {index:x}", [base])
     root = _square_root(abs(value.numerator) * value.denominator)
     root = _apply(Step("div", "", 2), [root, _rational(Fraction(value.denominator))])
     return root if value > 0 else _apply(Step("mul", "", 2), [root, _leaf(Step("const", "i"))])
