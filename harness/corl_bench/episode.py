@@ -197,8 +197,7 @@ class Episode:
 
     def answer_in(self, text: str | None) -> str | None:
         """The final answer stated in a reply, if there is one."""
-        found = grading.extract(text, kind=self._problem.kind)
-        return None if found is None else found.answer
+        return grading.extract(text, kind=self._problem.kind)
 
     async def agreement(self, replies: Sequence[ExpertReply]) -> list[int | None]:
         """Which replies state the same answer.

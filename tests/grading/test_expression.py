@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from corl_bench.grading.expression import MAX_DIGITS, MAX_STEPS, ParseError, parse
+from corl_bench.grading.expression import parse
 from corl_bench.grading.normalise import fold, spelling
+from corl_bench.grading.tokens import MAX_DIGITS, MAX_STEPS, ParseError
 
 
 def program(text: str) -> str:

@@ -6,15 +6,10 @@ import json
 
 import pytest
 
-from corl_bench.grading import extract
+from corl_bench.grading import extract, find_answer
 from corl_bench.grading.extraction import MAX_CHARS
 
 WORKING = r"We need $m+n$ where the ratio is $\frac{3}{70}$. "
-
-
-def answer_of(response: str) -> str | None:
-    found = extract(response)
-    return found.answer if found else None
 
 
 @pytest.mark.parametrize(
@@ -42,7 +37,7 @@ def answer_of(response: str) -> str | None:
     ],
 )
 def test_places(tail: str, answer: str) -> None:
-    assert answer_of(WORKING + tail) == answer
+    assert extract(WORKING + tail) == answer
 
 
 @pytest.mark.parametrize(
@@ -84,20 +79,20 @@ def test_none_is_no_answer() -> None:
     ],
 )
 def test_json_field(reply: str, answer: str) -> None:
-    assert answer_of(reply) == answer
+    assert extract(reply) == answer
 
 
 def test_a_box_after_the_field_wins() -> None:
-    assert answer_of('{"answer": "4"} I mean \\boxed{5}') == "5"
+    assert extract('{"answer": "4"} I mean \\boxed{5}') == "5"
 
 
 def test_escapes_survive_a_round_trip() -> None:
     reply = json.dumps({"reasoning": "x", "answer": 'a "b" \\neq \\sqrt{2}'})
-    assert answer_of(reply) == r'a "b" \neq \sqrt{2}'
+    assert extract(reply) == r'a "b" \neq \sqrt{2}'
 
 
 def test_boxes_that_stand_together_are_kept() -> None:
-    found = extract(r"Trying \boxed{9}.  The roots are \boxed{1} and \boxed{2}.")
+    found = find_answer(r"Trying \boxed{9}.  The roots are \boxed{1} and \boxed{2}.")
     assert found is not None
     assert found.answer == "2"
     assert found.boxes == ("1", "2")
@@ -114,15 +109,15 @@ def test_boxes_that_stand_together_are_kept() -> None:
     ],
 )
 def test_choices(reply: str, letter: str) -> None:
-    found = extract(reply, kind="choice")
+    found = find_answer(reply, kind="choice")
     assert found is not None
     assert found.answer == letter
 
 
 def test_only_the_end_of_a_giant_reply_is_read() -> None:
-    assert answer_of(r"\boxed{1}" + " word" * MAX_CHARS) is None
-    assert answer_of("word " * MAX_CHARS + r"\boxed{1}") == "1"
+    assert extract(r"\boxed{1}" + " word" * MAX_CHARS) is None
+    assert extract("word " * MAX_CHARS + r"\boxed{1}") == "1"
 
 
 def test_a_turn_mark_ends_the_reply() -> None:
-    assert answer_of("The answer is 5.<|im_end|> The answer is 6.") == "5"
+    assert extract("The answer is 5.<|im_end|> The answer is 6.") == "5"

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corl_bench.grading import equivalent, extract, grade, is_correct
-from corl_bench.grading.expression import ParseError, parse
+from corl_bench.grading.expression import parse
 from corl_bench.grading.normalise import fold
 from corl_bench.grading.structure import read
+from corl_bench.grading.tokens import ParseError
 
 integers = st.integers(-(10**12), 10**12)
 small = st.integers(1, 60)

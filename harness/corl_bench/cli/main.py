@@ -23,6 +23,8 @@ VERBS: dict[str, str] = {
     "run": "Score routing systems on a task, from problems to a table in dollars.",
     "report": "Write the HTML report of a stored run again.",
     "reprice": "Show what a stored run costs at the prices of another day.",
+    "regrade": "Judge a stored run again, after a change of grader.",
+    "grade": "Judge a file of answers, and compare with its labels.",
     "tasks": "List, show and validate tasks.",
     "pool": "Look at pools of experts: prices, keys, simulation, optimum.",
     "prices": "Look up dated prices of models.",

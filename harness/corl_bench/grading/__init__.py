@@ -11,7 +11,7 @@ arguments. docs/grading.md has the rules.
     True
 """
 
-from corl_bench.grading.extraction import Extraction, extract
+from corl_bench.grading.extraction import extract, find_answer
 from corl_bench.grading.grader import (
     GRADER_VERSION,
     Policy,
@@ -21,6 +21,7 @@ from corl_bench.grading.grader import (
     grader_digest,
     is_correct,
 )
+from corl_bench.grading.marks import Extraction
 
 __all__ = [
     "GRADER_VERSION",
@@ -29,6 +30,7 @@ __all__ = [
     "agreement_classes",
     "equivalent",
     "extract",
+    "find_answer",
     "grade",
     "grader_digest",
     "is_correct",

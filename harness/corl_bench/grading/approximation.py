@@ -169,7 +169,8 @@ def _power(base: Ball, exponent: Ball) -> Ball:
         positive = _power(base._replace(centre=-base.centre), exponent)
         return positive._replace(centre=sign * positive.centre)
     tame = tame and _positive(base)
-    logarithm = cmath.log(base.centre)
+    # A zero with a minus sign would put the logarithm on the other side of its cut.
+    logarithm = cmath.log(complex(base.centre.real, base.centre.imag + 0.0))
     value = cmath.exp(exponent.centre * logarithm)
     relative = abs(exponent.centre) * base.radius / abs(base.centre) * 2
     relative += abs(logarithm) * exponent.radius * 2
@@ -217,6 +218,11 @@ def _function(name: str, operands: list[Ball]) -> Ball:
         if first.centre == 0 and first.radius == 0:
             return first
         return _power(first, Ball(0.5 + 0j, 0.0, True))
+    if name == "conj":
+        return first._replace(centre=first.centre.conjugate())
+    if name in ("Re", "Im"):
+        part = first.centre.real if name == "Re" else first.centre.imag
+        return first._replace(centre=complex(part))
     if name == "abs":
         return _ball(complex(abs(first.centre)), first.radius, first.tame)
     if name in ("floor", "ceil"):

@@ -8,7 +8,7 @@ time of day.
     >>> from corl_bench.grading.structure import read
     >>> compare(read("(1,2)"), read("[1,2]"))
     'unequal'
-    >>> compare(read("x<2"), read("(-\infty,2)"))
+    >>> compare(read("x<2"), read(r"(-\infty,2)"))
     'equal'
 """
 
@@ -16,44 +16,36 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from collections.abc import Sequence as Sized
-from typing import Final
+from typing import Any, Final
 
-from corl_bench.grading.approximation import approximate
+from corl_bench.grading import realsets, relations, singles
+from corl_bench.grading.approximation import letters
 from corl_bench.grading.equality import compare_expressions, compare_scalars, worst
 from corl_bench.grading.expression import Expression, Step
-from corl_bench.grading.identity import PRIME, TooLarge, Undefined, image
-from corl_bench.grading.normalise import spelling
-from corl_bench.grading.structure import (
+from corl_bench.grading.realsets import Undecided
+from corl_bench.grading.relations import is_condition, is_name
+from corl_bench.grading.values import (
     Based,
+    Clock,
+    Congruence,
     Matrix,
+    Meet,
     Relation,
     Scalar,
     Sequence,
+    Series,
     Union,
     Value,
+    Without,
     Words,
 )
 from corl_bench.grading.workers import Settlement as Outcome
 
 _MAX_PAIRS: Final = 400
-_FLIPPED: Final = {
-    "<": ">",
-    ">": "<",
-    "<=": ">=",
-    ">=": "<=",
-    "=": "=",
-    "!=": "!=",
-    "approx": "approx",
-}
-_SUBSCRIPT: Final = re.compile(r"_(?:\{[^{}]*\}|\\?\w)")
-_APPLIED: Final = re.compile(r"(?<=[A-Za-z])\(-?\d+\)")
-_NAME: Final = re.compile(
-    r"(?:[A-Za-z']|\\(?:angle|triangle|frac|alpha|beta|gamma|theta|varphi|lambda|mu|omega|Delta|zzz)"
-    r"(?![a-z])|[|(){},:/ ]|\\text|\\mathbb)+"
-)
-_WORD_MARKS: Final = re.compile(r"\\text|\\mathbb|[^\w+\-*/=<>^.]+|_")
-_INFINITE: Final = (Step("const", "oo"),)
+_BASIS: Final = (Step("const", "i"), Step("var", "j"), Step("var", "k"))
+_APPLIED_LETTER: Final = re.compile(r"([A-Za-z])\(([a-z])\)")
 
 
 def compare(gold: Value, answer: Value, *, lenient: bool = False) -> Outcome:
@@ -69,47 +61,118 @@ def compare(gold: Value, answer: Value, *, lenient: bool = False) -> Outcome:
         return compare_scalars(gold, answer, lenient)
     if isinstance(gold, Relation) or isinstance(answer, Relation):
         return _compare_relations(gold, answer, lenient)
-    if isinstance(gold, Sequence) and isinstance(answer, Sequence):
-        return _compare_sequences(gold, answer, lenient)
-    if isinstance(gold, Union) and isinstance(answer, Union):
-        return _match(gold.parts, answer.parts, lenient)
-    rows, other_rows = _rows(gold), _rows(answer)
-    if isinstance(gold, Matrix) != isinstance(answer, Matrix) and rows and other_rows:
-        return _compare_matrices(rows, other_rows, lenient)
-    if isinstance(gold, Matrix) and isinstance(answer, Matrix):
-        return _compare_matrices(gold, answer, lenient)
-    if isinstance(gold, Based) or isinstance(answer, Based):
-        return _compare_based(gold, answer)
-    if isinstance(gold, Words) and isinstance(answer, Words):
-        return _compare_words(gold.text, answer.text)
-    if isinstance(gold, Union) or isinstance(answer, Union):
-        union, other = (gold, answer) if isinstance(gold, Union) else (answer, gold)
-        solved = _solution_set(other)
-        return compare(union, solved, lenient=lenient) if isinstance(solved, Union) else "unequal"
+    for kind, compare_kind in _BY_KIND:
+        if isinstance(gold, kind) or isinstance(answer, kind):
+            one, other = (gold, answer) if isinstance(gold, kind) else (answer, gold)
+            return compare_kind(one, other, lenient)
     return "unequal"
 
 
 def _simplest(value: Value) -> Value:
-    r"""A definition such as `D = (0,1)` or `x \in S` stays a relation; `x<2 or x>3` is a set."""
+    """Inequalities side by side: all hold, or one of them where they cannot all."""
     if isinstance(value, Sequence) and not value.opening and len(value.items) > 1:
-        solved = [_solution_set(item) for item in value.items]
-        if all(
-            s is not None and isinstance(i, Relation)
-            for s, i in zip(solved, value.items, strict=True)
-        ):
-            return Union(tuple(part for s in solved if s is not None for part in _parts(s)))
+        if all(isinstance(i, Relation) and is_condition(i) for i in value.items):
+            try:
+                both = relations.real_set(Meet(value.items))
+            except Undecided:
+                return Union(value.items)
+            return Meet(value.items) if both else Union(value.items)
+        return value
+    if isinstance(value, Matrix) and [len(row) for row in value.rows] == [1]:
+        return value.rows[0][0]
     return value
 
 
-def _parts(value: Value) -> tuple[Value, ...]:
-    return value.parts if isinstance(value, Union) else (value,)
+# --- sets ------------------------------------------------------------------------------------
+
+
+def _compare_sets(gold: Value, answer: Value, lenient: bool) -> Outcome:
+    """As sets of reals where both can be worked out, else part by part."""
+    names, other_names = relations.unknowns(gold), relations.unknowns(answer)
+    if names and other_names and names != other_names:
+        return "unequal"
+    try:
+        return realsets.same(relations.real_set(gold), relations.real_set(answer))
+    except Undecided:
+        one, other = _as_intervals(gold), _as_intervals(answer)
+    if isinstance(one, Relation) or isinstance(other, Relation):
+        return "unequal"
+    if type(one) is not type(other):
+        return "unequal"
+    if isinstance(one, Union | Meet) and isinstance(other, Union | Meet):
+        return _match(one.parts, other.parts, lenient)
+    if isinstance(one, Without) and isinstance(other, Without):
+        return _in_order((one.whole, one.removed), (other.whole, other.removed), lenient)
+    return compare(one, other, lenient=lenient)
+
+
+def _as_intervals(value: Value) -> Value:
+    """The interval of `a < x < b`, whose ends have letters; other values as they are."""
+    if isinstance(value, Union | Meet):
+        return type(value)(tuple(map(_as_intervals, value.parts)))
+    if not isinstance(value, Relation):
+        return value
+    infinite = Step("const", "oo")
+    sides, signs = value.sides, value.signs
+    if len(signs) == 1 and signs[0] in ("<", "<=", ">", ">="):
+        relation = value if is_name(value.names[0]) else relations.turned(value)
+        if not is_name(relation.names[0]):
+            return value
+        end, sign = relation.sides[1], relation.signs[0]
+        if sign[0] == "<":
+            low = Scalar((infinite, Step("neg", "", 1)))
+            return Sequence("(", "]" if sign == "<=" else ")", (low, end))
+        return Sequence("[" if sign == ">=" else "(", ")", (end, Scalar((infinite,))))
+    if len(signs) == 2 and is_name(value.names[1]):
+        if {s[0] for s in signs} == {">"}:
+            turned = relations.turned(value)
+            sides, signs = turned.sides, turned.signs
+        if {s[0] for s in signs} == {"<"}:
+            opening = "[" if signs[0] == "<=" else "("
+            return Sequence(opening, "]" if signs[1] == "<=" else ")", (sides[0], sides[2]))
+    return value
 
 
 # --- structures ------------------------------------------------------------------------------
 
 
+def _compare_sequence(gold: Sequence, answer: Value, lenient: bool) -> Outcome:
+    if isinstance(answer, Sequence):
+        return _compare_sequences(gold, answer, lenient)
+    if gold.opening == "{" and len(gold.items) == 1:
+        return compare(gold.items[0], answer, lenient=lenient)
+    if (
+        gold.opening == ":"
+        and isinstance(answer, Scalar)
+        and (ratio := singles.ratio(gold)) is not None
+    ):
+        if singles.is_whole(answer.expression):
+            return "unequal"  # who answers 47:1 does not answer 47
+        return compare_scalars(Scalar(ratio), answer, lenient)
+    if isinstance(answer, Scalar) and letters(answer.expression) & {"j", "k"}:
+        vector = _vector(gold)
+        if vector is not None:
+            return compare_expressions(vector, answer.expression, lenient=lenient)
+    return "unequal"
+
+
+def _vector(value: Sequence) -> Expression | None:
+    """`(1,2,3)` as a sum of the unit vectors i, j and k."""
+    if value.opening not in ("(", "[") or not 2 <= len(value.items) <= 3:
+        return None
+    total: list[Step] = [Step("num", "0")]
+    for item, unit in zip(value.items, _BASIS, strict=False):
+        if not isinstance(item, Scalar):
+            return None
+        total += [*item.expression, unit, Step("mul", "", 2), Step("add", "", 2)]
+    return tuple(total)
+
+
 def _compare_sequences(gold: Sequence, answer: Sequence, lenient: bool) -> Outcome:
+    gold, answer = _listed(gold, answer), _listed(answer, gold)
     one, other = (gold.opening, gold.closing), (answer.opening, answer.closing)
+    if one == other == (":", ":"):
+        return _compare_ratios(gold, answer, lenient)
     if one == other and gold.opening not in ("", "{"):
         return _in_order(gold.items, answer.items, lenient)
     if one == other == ("{", "}"):
@@ -123,9 +186,48 @@ def _compare_sequences(gold: Sequence, answer: Sequence, lenient: bool) -> Outco
             return _match(_bodies(gold.items), _bodies(answer.items), lenient)
         if closed.opening == "(" and closed.closing == ")" and len(bare.items) > 1:
             return _in_order(_bodies(gold.items), _bodies(answer.items), lenient)
+    elif "{" in one and "{" in other:
+        return "unequal"
+    elif "{" in (gold.opening, answer.opening) and 1 in (len(gold.items), len(answer.items)):
+        single, whole = (gold, answer) if gold.opening == "{" else (answer, gold)
+        if len(single.items) == 1 and isinstance(single.items[0], Sequence):
+            return compare(single.items[0], whole, lenient=lenient)
+        if len(single.items) == 1 and (whole.opening, whole.closing) == ("[", "]"):
+            return _compare_sets(single, whole, lenient)
     if lenient:
         return _match(gold.items, answer.items, lenient)
     return "unequal"
+
+
+def _listed(value: Sequence, other: Sequence) -> Sequence:
+    """A list as programs print it, `[1, 2, 3]`; an interval, which goes upwards, stays one."""
+    if (value.opening, value.closing) != ("[", "]") or other.opening not in ("", "{"):
+        return value
+    if len(value.items) == 2 and all(isinstance(item, Scalar) for item in value.items):
+        try:
+            if relations.real_set(value):
+                return value
+        except Undecided:
+            return value
+    return Sequence("", "", value.items)
+
+
+def _compare_ratios(gold: Sequence, answer: Sequence, lenient: bool) -> Outcome:
+    """Part by part, or all parts by one factor."""
+    outcome = _in_order(gold.items, answer.items, lenient)
+    parts = [s.items for s in (gold, answer)]
+    if outcome == "equal" or len(parts[0]) != len(parts[1]):
+        return outcome
+    rows = [[i.expression for i in items if isinstance(i, Scalar)] for items in parts]
+    if any(len(row) < len(parts[0]) for row in rows):
+        return outcome
+    cross = (
+        compare_expressions(
+            (*a, *rows[1][0], Step("mul", "", 2)), (*b, *rows[0][0], Step("mul", "", 2))
+        )
+        for a, b in zip(rows[0][1:], rows[1][1:], strict=True)
+    )
+    return worst(cross)
 
 
 def _compare_open(gold: tuple[Value, ...], answer: tuple[Value, ...], lenient: bool) -> Outcome:
@@ -135,12 +237,16 @@ def _compare_open(gold: tuple[Value, ...], answer: tuple[Value, ...], lenient: b
         by_name = dict(zip(other_names, _bodies(answer), strict=True))
         bodies = zip(names, _bodies(gold), strict=True)
         return worst([compare(body, by_name[name], lenient=lenient) for name, body in bodies])
-    unknowns = {_SUBSCRIPT.sub("", name) for name in names or other_names}
+    unknowns = {relations.without_subscripts(name) for name in names or other_names}
     if len(unknowns) > 1 and not (names and other_names):
         return _in_order(_bodies(gold), _bodies(answer), lenient)
     if names and other_names and len(unknowns) > 1:
         return "unequal"
-    return _match(_bodies(gold), _bodies(answer), lenient)
+    one, other = _bodies(gold), _bodies(answer)
+    if all(isinstance(item, Sequence) for item in (*one, *other)):
+        # Solutions named twice are the same solutions; a number named twice may be a double root.
+        one, other = _distinct(one, lenient), _distinct(other, lenient)
+    return _match(one, other, lenient)
 
 
 def _names(items: tuple[Value, ...]) -> list[str]:
@@ -154,7 +260,9 @@ def _names(items: tuple[Value, ...]) -> list[str]:
 
 
 def _bodies(items: tuple[Value, ...]) -> tuple[Value, ...]:
-    bodies = [_body(item, sums=False) if isinstance(item, Relation) else item for item in items]
+    bodies = [
+        relations.body(item, sums=False) if isinstance(item, Relation) else item for item in items
+    ]
     return tuple(b if b is not None else i for b, i in zip(bodies, items, strict=True))
 
 
@@ -202,82 +310,42 @@ def _match(gold: Sized[Value], answer: Sized[Value], lenient: bool) -> Outcome:
     return "equal"
 
 
-def _rows(value: Value) -> Matrix | None:
-    """A matrix, or a list of lists that is one in plain text, `[[1,2],[3,4]]`."""
-    if isinstance(value, Sequence) and value.opening == "[" and value.items:
-        rows = [i.items for i in value.items if isinstance(i, Sequence) and i.opening == "["]
-        return Matrix(tuple(rows)) if len(rows) == len(value.items) else None
-    return value if isinstance(value, Matrix) else None
-
-
-def _compare_matrices(gold: Matrix, answer: Matrix, lenient: bool) -> Outcome:
-    if [len(row) for row in gold.rows] != [len(row) for row in answer.rows]:
+def _compare_matrix(gold: Matrix, answer: Value, lenient: bool) -> Outcome:
+    if isinstance(answer, Scalar) and (vector := _vector_of(gold)) is not None:
+        return _compare_sequence(vector, answer, lenient)
+    other = _rows(gold, answer)
+    if other is None or [len(row) for row in gold.rows] != [len(row) for row in other.rows]:
         return "unequal"
-    cells = [[cell for row in matrix.rows for cell in row] for matrix in (gold, answer)]
+    cells = [[cell for row in matrix.rows for cell in row] for matrix in (gold, other)]
     return _in_order(cells[0], cells[1], lenient)
 
 
-def _compare_based(gold: Value, answer: Value) -> Outcome:
-    """The same digits in the same base; the base may be left out, as the question gives it."""
-    if isinstance(gold, Based) and isinstance(answer, Based):
-        return "equal" if gold == answer else "unequal"
-    based, other = (gold, answer) if isinstance(gold, Based) else (answer, gold)
-    assert isinstance(based, Based)
-    if isinstance(other, Scalar) and not other.unit and based.digits.lstrip("-").isdigit():
-        digits: Expression = (Step("num", based.digits.lstrip("-")),)
-        if based.digits[0] == "-":
-            digits = (*digits, Step("neg", "", 1))
-        return compare_expressions(digits, other.expression)
-    return "unequal"
+def _vector_of(matrix: Matrix) -> Sequence | None:
+    """A matrix of one column or one row as a tuple."""
+    if len(matrix.rows) == 1:
+        return Sequence("(", ")", matrix.rows[0])
+    if all(len(row) == 1 for row in matrix.rows):
+        return Sequence("(", ")", tuple(row[0] for row in matrix.rows))
+    return None
 
 
-def _compare_words(gold: str, answer: str) -> Outcome:
-    one, other = (_WORD_MARKS.sub(" ", text).split() for text in (gold, answer))
-    if one == other and one:
-        return "equal"
-    # Words fold their case; a single letter may be a variable and keeps it.
-    if any(len(word) > 1 for word in one):
-        folded = [[w.casefold() if w.isalpha() else w for w in words] for words in (one, other)]
-        if folded[0] == folded[1]:
-            return "equal"
-    return "equal" if spelling(gold) == spelling(answer) and gold else "unequal"
+def _rows(gold: Matrix, value: Value) -> Matrix | None:
+    """Another matrix: one in plain text, `[[1,2],[3,4]]`, or a tuple opposite a vector."""
+    if isinstance(value, Matrix):
+        return value
+    if not isinstance(value, Sequence) or not value.items:
+        return None
+    rows = [i.items for i in value.items if isinstance(i, Sequence) and i.opening == value.opening]
+    if value.opening in ("[", "(") and len(rows) == len(value.items):
+        return Matrix(tuple(rows))
+    if value.opening in ("(", "[") and (value.opening, value.closing) in (("(", ")"), ("[", "]")):
+        if len(gold.rows) == 1:
+            return Matrix((value.items,))
+        return Matrix(tuple((item,) for item in value.items))
+    return None
 
 
 # --- relations -------------------------------------------------------------------------------
-
-
-def is_name(text: str, *, sums: bool = False) -> bool:
-    """Whether text only names a quantity: `x`, `x_1`, `f(2)`, `AB`, `|AB|`, `(p,q)`, `V_1:V_2`.
-
-    With `sums`, `m+n` too: an answer may repeat what was asked for, but a gold `x+y=5` is an
-    equation.
-    """
-    bare = _SUBSCRIPT.sub("", _APPLIED.sub("", text))
-    if sums:
-        bare = bare.replace("+", "").replace("-", "")
-    return bool(bare) and _NAME.fullmatch(bare) is not None
-
-
-def _body(relation: Relation, *, sums: bool) -> Value | None:
-    r"""What a definition defines: 7 in `x = 3+4 = 7`, `x \in 7`, `x \approx 7`; else None."""
-    sides, signs, names = list(relation.sides), list(relation.signs), list(relation.names)
-    while signs and signs[-1] == "approx" and (len(signs) > 1 or not is_name(names[0], sums=sums)):
-        sides.pop()
-        signs.pop()
-        names.pop()
-    if not signs:
-        return sides[0]
-    if any(sign not in ("=", "approx", "in") for sign in signs):
-        return None
-    if "in" in signs and signs != ["in"]:
-        return None
-    if is_name(names[0], sums=sums) or names[0] == "":
-        return sides[-1]
-    if len(signs) == 1:
-        return sides[0] if is_name(names[1]) else None
-    if any(is_name(name) for name in names[:-1]):
-        return sides[-1]
-    return None
 
 
 def _compare_relations(gold: Value, answer: Value, lenient: bool) -> Outcome:
@@ -285,116 +353,58 @@ def _compare_relations(gold: Value, answer: Value, lenient: bool) -> Outcome:
         return _compare_two_relations(gold, answer, lenient)
     relation, other = (gold, answer) if isinstance(gold, Relation) else (answer, gold)
     assert isinstance(relation, Relation)
-    body = _body(relation, sums=relation is answer)
+    body = relations.body(relation, sums=relation is answer)
     if body is not None:
         pair = (body, other) if relation is gold else (other, body)
         return compare(*pair, lenient=lenient)
-    solved = _solution_set(relation)
-    if solved is not None and not isinstance(other, Words | Scalar):
-        return compare(solved, other, lenient=lenient)
+    if isinstance(other, Sequence | Union | Meet | Without):
+        return _compare_sets(gold, answer, lenient)
     return "unequal"
 
 
 def _compare_two_relations(gold: Relation, answer: Relation, lenient: bool) -> Outcome:
     if gold.names == answer.names and gold.signs == answer.signs:
         return "equal"
-    bodies = [_body(r, sums=False) for r in (gold, answer)]
+    bodies = [relations.body(r, sums=False) for r in (gold, answer)]
     if bodies[0] is not None and bodies[1] is not None:
-        names = [_defined(r) for r in (gold, answer)]
+        names = [relations.defined(r) for r in (gold, answer)]
         if names[0] == names[1] or all(n == "y" or n.endswith("(x)") for n in names):
             return compare(bodies[0], bodies[1], lenient=lenient)
+        if (renamed := _same_function(names, bodies[1])) is not None:
+            return compare(bodies[0], renamed, lenient=lenient)
     if len(gold.signs) == 1 and len(answer.signs) == 1:
-        outcome = _proportional(gold, answer)
-        if outcome is not None:
-            return outcome
-    for candidate in (answer, _turned(answer)):
+        same = relations.proportional(gold, answer)
+        if same is not None:
+            return "equal" if same else "unequal"
+    for candidate in (answer, relations.turned(answer)):
         if candidate.signs == gold.signs and len(candidate.sides) == len(gold.sides):
             outcome = _in_order(gold.sides, candidate.sides, lenient)
             if outcome == "equal":
                 return outcome
-    solved = [_solution_set(r) for r in (gold, answer)]
-    if solved[0] is not None and solved[1] is not None and _unknown(gold) == _unknown(answer):
-        return compare(solved[0], solved[1], lenient=lenient)
-    return "unequal"
+    return _compare_sets(gold, answer, lenient)
 
 
-def _defined(relation: Relation) -> str:
-    first, last = relation.names[0], relation.names[-1]
-    return first if is_name(first) or not is_name(last) else last
-
-
-def _turned(relation: Relation) -> Relation:
-    signs = tuple(_FLIPPED.get(sign, sign) for sign in reversed(relation.signs))
-    return Relation(relation.sides[::-1], signs, relation.names[::-1])
-
-
-def _proportional(gold: Relation, answer: Relation) -> Outcome | None:
-    """Equations and inequalities that differ by a constant factor; None where unreadable."""
-    one, other = _difference(gold), _difference(answer)
-    if one is None or other is None:
+def _same_function(names: list[str], body: Value) -> Value | None:
+    """The body of `f(t) = …` written for `f(x) = …`; None where those are not the names."""
+    one, other = (_APPLIED_LETTER.fullmatch(name) for name in names)
+    if one is None or other is None or one[1] != other[1] or not isinstance(body, Scalar):
         return None
-    try:
-        ratios: list[int] = []
-        for seed in (0, 1, 2):
-            above, below = image(one, seed=seed), image(other, seed=seed)
-            if above.residue == 0 or below.residue == 0:
-                return None
-            ratios.append(above.residue * pow(below.residue, -1, PRIME) % PRIME)
-    except (Undefined, TooLarge):
+    if one[2] in letters(body.expression):
         return None
-    if len(set(ratios)) > 1:
-        return None
-    signs = {gold.signs[0], answer.signs[0]}
-    if signs <= {"="} or signs <= {"!="}:
-        return "equal"
-    try:
-        quotient = approximate((*one, *other, Step("div", "", 2)), seed=0)
-    except Undefined:
-        return None
-    if abs(quotient.centre.real) <= quotient.radius:
-        return None
-    sign = answer.signs[0] if quotient.centre.real > 0 else _FLIPPED.get(answer.signs[0], "")
-    return "equal" if sign == gold.signs[0] else "unequal"
+    old, new = Step("var", other[2]), Step("var", one[2])
+    return Scalar(tuple(new if step == old else step for step in body.expression))
 
 
-def _difference(relation: Relation) -> Expression | None:
-    """Left side minus right side."""
-    left, right = relation.sides
-    if not (isinstance(left, Scalar) and isinstance(right, Scalar)):
-        return None
-    if left.unit or right.unit or relation.signs[0] not in _FLIPPED:
-        return None
-    return (*left.expression, *right.expression, Step("sub", "", 2))
-
-
-def _unknown(relation: Relation) -> str:
-    """The letter that an inequality is about."""
-    return next((name for name in relation.names if is_name(name)), "")
-
-
-def _solution_set(value: Value) -> Value | None:
-    """The interval of `x < 2`, `1 <= x < 3`; the two of `x != 3`; None for anything else."""
-    if not isinstance(value, Relation):
-        return value if isinstance(value, Sequence | Union) else None
-    if value.signs == ("in",) and is_name(value.names[0]):
-        return value.sides[1]
-    infinite, minus = Scalar(_INFINITE), Scalar((*_INFINITE, Step("neg", "", 1)))
-    sides, signs = value.sides, value.signs
-    if len(signs) == 1 and signs[0] in ("<", "<=", ">", ">=", "!="):
-        relation = value if is_name(value.names[0]) else _turned(value)
-        if not is_name(relation.names[0]) or not isinstance(relation.sides[1], Scalar):
-            return None
-        end, sign = relation.sides[1], relation.signs[0]
-        if sign == "!=":
-            return Union((Sequence("(", ")", (minus, end)), Sequence("(", ")", (end, infinite))))
-        if sign[0] == "<":
-            return Sequence("(", "]" if sign == "<=" else ")", (minus, end))
-        return Sequence("[" if sign == ">=" else "(", ")", (end, infinite))
-    if len(signs) == 2 and is_name(value.names[1]):
-        if {s[0] for s in signs} == {">"}:
-            turned = _turned(value)
-            sides, signs = turned.sides, turned.signs
-        if {s[0] for s in signs} == {"<"}:
-            opening = "[" if signs[0] == "<=" else "("
-            return Sequence(opening, "]" if signs[1] == "<=" else ")", (sides[0], sides[2]))
-    return None
+_BY_KIND: Final[tuple[tuple[type, Callable[[Any, Value, bool], Outcome]], ...]] = (
+    (Series, singles.compare_series),
+    (Congruence, singles.compare_congruence),
+    (Clock, singles.compare_clock),
+    (Based, singles.compare_based),
+    (Matrix, _compare_matrix),
+    (Union, _compare_sets),
+    (Meet, _compare_sets),
+    (Without, _compare_sets),
+    (Sequence, _compare_sequence),
+    (Words, singles.compare_text),
+)
+"""What is compared by the rules of its kind whatever it faces, in this order."""

@@ -19,13 +19,16 @@ from corl_bench.grading import workers
 from corl_bench.grading.approximation import approximate, letters
 from corl_bench.grading.expression import Expression, Step
 from corl_bench.grading.identity import Image, TooLarge, Undefined, image
-from corl_bench.grading.structure import Scalar
-from corl_bench.grading.vocabulary import UNITS
+from corl_bench.grading.quantities import unit_name
+from corl_bench.grading.values import Scalar
 from corl_bench.grading.workers import Settlement as Outcome
 
 STRICT_DIGITS: Final = 10
 """Significant digits from which a decimal stands for the number that it rounds."""
 LENIENT_DIGITS: Final = 3
+_I: Final = Step("const", "i")
+_PI: Final = Step("const", "pi")
+_WHOLE_LETTERS: Final = frozenset("kmn")
 
 
 def compare_expressions(left: Expression, right: Expression, *, lenient: bool = False) -> Outcome:
@@ -137,9 +140,11 @@ def _certainly_differ(left: Expression, right: Expression) -> bool:
 
 
 def compare_scalars(gold: Scalar, answer: Scalar, lenient: bool) -> Outcome:
-    if gold.unit and answer.unit and not lenient and _other_unit(gold.unit, answer.unit):
+    if not lenient and _other_kind(gold, answer):
         return "unequal"
-    outcome = compare_expressions(gold.expression, answer.expression, lenient=lenient)
+    one, other = gold.expression, answer.expression
+    one, other = _imaginary(one, other), _parameter(_imaginary(other, one), one)
+    outcome = compare_expressions(one, other, lenient=lenient)
     if outcome == "equal" and not (gold.percent != answer.percent and _below_one(gold)):
         return outcome
     if gold.percent != answer.percent:
@@ -157,6 +162,27 @@ def compare_scalars(gold: Scalar, answer: Scalar, lenient: bool) -> Outcome:
     return outcome
 
 
+def _imaginary(expression: Expression, other: Expression) -> Expression:
+    """`3+4I` and `3+4j`, as programs print them, opposite a number with an i in it."""
+    if _I not in other or _I in expression:
+        return expression
+    (letter, *more) = letters(expression) or ("",)
+    if more or letter not in ("I", "j"):
+        return expression
+    return tuple(_I if step == Step("var", letter) else step for step in expression)
+
+
+def _parameter(expression: Expression, other: Expression) -> Expression:
+    r"""`\frac{\pi}{4}+n\pi` written with the `k` of the other side: any whole number, by custom."""
+    names, others = letters(expression), letters(other)
+    if names == others or len(names) != 1 or len(others) != 1 or _PI not in expression:
+        return expression
+    (name,), (new,) = names, others
+    if not {name, new} <= _WHOLE_LETTERS:
+        return expression
+    return tuple(Step("var", new) if step == Step("var", name) else step for step in expression)
+
+
 def _below_one(scalar: Scalar) -> bool:
     """Whether 0.5 beside 0.5 % is a share rather than a percentage without its sign."""
     try:
@@ -170,28 +196,16 @@ def _mark(expression: Expression, op: str, marked: bool) -> Expression:
     return (*expression, Step(op, "", 1)) if marked else expression
 
 
-def _other_unit(one: str, other: str) -> bool:
-    """Whether both are units of measure, and not the same one."""
-    known = [_unit(one), _unit(other)]
-    return known[0] is not None and known[1] is not None and known[0] != known[1]
+def _other_kind(one: Scalar, other: Scalar) -> bool:
+    """Whether both say what they measure, and it is not the same."""
+    names = [_measure(scalar) for scalar in (one, other)]
+    return names[0] is not None and names[1] is not None and names[0] != names[1]
 
 
-def _unit(text: str) -> str | None:
-    """The canonical name of a unit of measure with its power, `cm2`; None for other words."""
-    words = text.replace("squared", "2").replace(".", "").split()
-    power = ""
-    if words and words[0] in ("square", "sq", "cubic", "cu"):
-        power = "2" if words[0].startswith("s") else "3"
-        words = words[1:]
-    if len(words) == 2 and words[1] in "23":
-        power, words = words[1], words[:1]
-    if len(words) != 1:
-        return None
-    name = words[0]
-    if name[-1:] in "23":
-        name, power = name[:-1], name[-1]
-    canonical = UNITS.get(name) or UNITS.get(name.removesuffix("s"))
-    return canonical + power if canonical else None
+def _measure(scalar: Scalar) -> str | None:
+    if scalar.percent or scalar.degrees:
+        return "percent" if scalar.percent else "degree"
+    return unit_name(scalar.unit) if scalar.unit else None
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:

@@ -11,29 +11,32 @@ expression is a flat tuple of strings that travels to another process as it is.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from corl_bench.grading.vocabulary import FUNCTIONS, GREEK
+from corl_bench.grading.tokens import (
+    CLOSE,
+    COMMA,
+    ENDS,
+    MAX_STEPS,
+    OPEN,
+    POSTFIX,
+    ParseError,
+    Reader,
+    Token,
+    tokenise,
+)
 
 MAX_CHARS: Final = 6000
 """Longest text that is read as an expression."""
-MAX_STEPS: Final = 3000
-"""Largest program."""
-MAX_DIGITS: Final = 2000
-"""Most digits in one number."""
-
-
-class ParseError(ValueError):
-    """The text is no expression that grading knows."""
 
 
 class Step(NamedTuple):
     """One instruction: push a leaf, or replace the top `arity` values by one."""
 
     op: str
-    """`num`, `var`, `const`, `add`, `sub`, `mul`, `div`, `pow`, `neg`, `fact`, `degree`,
-    `percent`, `fn` (a known function) or `call` (an unknown one)."""
+    """`num`, `var`, `const`, `add`, `sub`, `mul`, `div`, `mod`, `pow`, `neg`, `fact`,
+    `degree`, `percent`, `fn` (a known function) or `call` (an unknown one)."""
     value: str = ""
     arity: int = 0
 
@@ -41,287 +44,80 @@ class Step(NamedTuple):
 Expression = tuple[Step, ...]
 
 
-class _Token(NamedTuple):
-    kind: str
-    """`num`, `var`, `const`, `fn`, `call`, `post` or `sym`."""
-    value: str
-    inner: tuple[_Token, ...] = ()
-    """The base of a logarithm, the index of a root."""
-
-
-_LEXEME: Final = re.compile(
-    r"\s*(?:((?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3}(?![\d.]))?)|\\([A-Za-z]+)|([A-Za-z]+)|(\*\*|\\[{}]|[-+*/^_(){}\[\],|!%°']))"
-)
-_SHORT_FRACTION: Final = re.compile(r"\\frac\s*(?:\{(\d{1,40})\}|(\d))\s*(?:\{(\d{1,40})\}|(\d))")
-_MIXED_NUMBER: Final = re.compile(r"(?<![\w.^/}])(\d{1,40})\s*\\frac\{(\d{1,40})\}\{(\d{1,40})\}")
+_MAX_WHOLE: Final = 10**12
+"""Largest bound of a sum, and largest subscript, that is worked out."""
 _INVERSE: Final = {"sin": "arcsin", "cos": "arccos", "tan": "arctan"}
-_CONSTANTS: Final = {"pi": "pi", "infty": "oo", "e": "e", "i": "i"}
-_CALLED: Final = frozenset("fFgGPQW")
-_ENDS: Final = frozenset(("num", "var", "const", "post"))
-_PRECEDENCE: Final = {"add": 1, "sub": 1, "mul": 2, "div": 2, "neg": 3, "pow": 4}
-_BINARY: Final = {"+": "add", "-": "sub", "*": "mul", "/": "div", "^": "pow"}
-_POSTFIX: Final = {"!": "fact", "°": "degree", "%": "percent"}
-_OPEN: Final = _Token("sym", "(")
-_CLOSE: Final = _Token("sym", ")")
-_COMMA: Final = _Token("sym", ",")
+_PRECEDENCE: Final = {"add": 1, "sub": 1, "mul": 2, "div": 2, "mod": 2, "neg": 3, "pow": 4}
+_BINARY: Final = {"+": "add", "-": "sub", "*": "mul", "/": "div", "^": "pow", "mod": "mod"}
+_CIS: Final = (Step("const", "i"), Step("mul", "", 2), Step("fn", "exp", 1))
 
 
-def parse(text: str) -> Expression:
+def parse(text: str, *, values: Mapping[str, int] | None = None) -> Expression:
     """Reads folded text (see `normalise.fold`) as one expression.
+
+    Args:
+        text: the expression.
+        values: whole numbers that stand in for letters, which a sum up to `n` needs.
 
     Raises:
         ParseError: the text is too large, or holds anything but plain algebra.
     """
     if len(text) > MAX_CHARS:
         raise ParseError("too long")
-    text = _SHORT_FRACTION.sub(_brace, text)
-    tokens = _brackets(_tokens(_MIXED_NUMBER.sub(_spell_sum, text)))
-    return _postfix(_multiply(tokens))
+    return _postfix(_multiply(_brackets(tokenise(text, values))))
 
 
-def _brace(match: re.Match[str]) -> str:
-    above, short_above, below, short_below = match.groups()
-    return rf"\frac{{{above or short_above}}}{{{below or short_below}}}"
-
-
-def _spell_sum(match: re.Match[str]) -> str:
-    r"""`3\frac{1}{2}` is a sum where the fraction is a proper one, else a product."""
-    whole, above, below = match.groups()
-    if int(above) >= int(below):
-        return match[0]
-    return rf"({whole}+\frac{{{above}}}{{{below}}})"
-
-
-def _tokens(text: str) -> list[_Token]:
-    tokens: list[_Token] = []
-    position, end = 0, len(text.rstrip())
-    while position < end:
-        match = _LEXEME.match(text, position)
-        if match is None:
-            raise ParseError(f"unexpected {text[position : position + 8]!r}")
-        position = match.end()
-        number, command, word, symbol = match.groups()
-        if number is not None:
-            if len(number) > MAX_DIGITS:
-                raise ParseError("too many digits")
-            tokens.append(_Token("num", number))
-        elif command is not None:
-            tokens.append(_Token("command", command))
-        elif word is not None:
-            tokens.extend(_word(word))
-        else:
-            tokens.append(_Token("sym", {"**": "^", "\\{": "(", "\\}": ")"}.get(symbol, symbol)))
-    return tokens
-
-
-def _word(word: str) -> list[_Token]:
-    """A run of letters: a function, a constant, or letters multiplied (three at the most)."""
-    if word in FUNCTIONS:
-        return [_Token("command", word)]
-    if word in ("pi", "sqrt", "cdot"):
-        return [_Token("command", word)]
-    if len(word) <= 3 or (len(word) <= 6 and word.isupper()):
-        return [_Token("command" if c in "ei" else "var", c) for c in word]
-    for prefix in sorted(FUNCTIONS, key=len, reverse=True):
-        # "sinx", "2xlog": a function's name run together with one letter.
-        if word.startswith(prefix) and len(word) == len(prefix) + 1:
-            return [_Token("command", prefix), _Token("var", word[-1])]
-    raise ParseError(f"a word: {word[:20]!r}")
-
-
-class _Reader:
-    """Turns LaTeX arguments into brackets and commas, left to right with an explicit stack."""
-
-    def __init__(self, tokens: list[_Token]) -> None:
-        self.left = tokens[::-1]
-        self.out: list[_Token] = []
-        self.closers: list[str] = []
-
-    def read(self) -> list[_Token]:
-        while self.left:
-            token = self.left.pop()
-            if token.kind == "command":
-                self.command(token.value)
-            elif token.kind == "sym":
-                self.symbol(token.value)
-            elif token.kind == "var":
-                self.variable(token.value)
-            else:
-                self.out.append(token)
-        if self.closers:
-            raise ParseError("unbalanced")
-        return self.out
-
-    def peek(self) -> str:
-        return self.left[-1].value if self.left else ""
-
-    def open_group(self) -> None:
-        r"""Enters the next argument; `\frac12` takes one digit a time."""
-        if not self.left:
-            raise ParseError("an argument is missing")
-        token = self.left.pop()
-        if token.kind == "sym" and token.value == "{":
-            return
-        close = _Token("sym", "}")
-        if token.kind == "num" and len(token.value) > 1:
-            if not token.value.isdigit():
-                raise ParseError("an argument is missing")
-            self.left += [_Token("num", token.value[1:]), close, _Token("num", token.value[0])]
-        elif token.kind in ("num", "var") or token.value in _CONSTANTS or token.value in GREEK:
-            self.left += [close, token]
-        else:
-            raise ParseError("an argument is missing")
-
-    def group(self) -> list[_Token]:
-        """Takes the next argument whole, unread."""
-        self.open_group()
-        taken: list[_Token] = []
-        depth = 1
-        while self.left:
-            token = self.left.pop()
-            depth += (token.value == "{") - (token.value == "}") if token.kind == "sym" else 0
-            if not depth:
-                return taken
-            taken.append(token)
-        raise ParseError("unbalanced")
-
-    def command(self, name: str) -> None:
-        if name == "frac":
-            self.open_group()
-            self.out += [_OPEN, _OPEN]
-            self.closers.append("numerator")
-        elif name == "sqrt":
-            self.root()
-        elif name == "binom":
-            self.open_group()
-            self.out += [_Token("fn", "binom"), _OPEN]
-            self.closers.append("first")
-        elif name == "log" and self.peek() == "_":
-            self.left.pop()
-            base = _Reader(self.group()).read()
-            self.out.append(_Token("fn", "log", tuple(base)))
-        elif name in FUNCTIONS:
-            self.out.append(_Token("fn", FUNCTIONS[name]))
-        elif name in _CONSTANTS:
-            if self.peek() == "_":
-                self.variable(name)
-            else:
-                self.out.append(_Token("const", _CONSTANTS[name]))
-        elif name in GREEK:
-            self.variable(name)
-        elif name == "cdot":
-            self.out.append(_Token("sym", "*"))
-        elif name in ("lfloor", "lceil"):
-            self.out += [_Token("fn", "floor" if name == "lfloor" else "ceil"), _OPEN]
-            self.closers.append(name)
-        elif name in ("rfloor", "rceil"):
-            self.close("l" + name[1:])
-        elif name == "text":
-            inner = self.group()
-            if len(inner) != 1 or inner[0].kind not in ("num", "var", "command"):
-                raise ParseError("text")
-            self.left.append(inner[0])
-        elif name == "angle" or name == "triangle":
-            raise ParseError("a name")
-        else:
-            raise ParseError(f"unknown command {name[:20]!r}")
-
-    def root(self) -> None:
-        if self.peek() == "[":
-            self.left.pop()
-            self.out += [_Token("fn", "root"), _OPEN]
-            self.closers.append("index")
-        elif self.peek() == "(":
-            self.out.append(_Token("fn", "sqrt"))
-        else:
-            self.open_group()
-            self.out += [_Token("fn", "sqrt"), _OPEN]
-            self.closers.append("}")
-
-    def variable(self, name: str) -> None:
-        while self.peek() == "'":
-            name += self.left.pop().value
-        if self.peek() == "_":
-            self.left.pop()
-            name += "_" + "".join(token.value for token in self.group())
-        if name[0] in _CALLED and self.peek() == "(":
-            self.out.append(_Token("call", name))
-        else:
-            self.out.append(_Token("var", name))
-
-    def symbol(self, sign: str) -> None:
-        if sign in ("(", "[", "{"):
-            self.out.append(_OPEN)
-            self.closers.append({"(": ")", "[": "]", "{": "}"}[sign])
-        elif sign in (")", "]", "}"):
-            self.close(sign)
-        elif sign == "|":
-            ends = bool(self.out) and (self.out[-1].kind in _ENDS or self.out[-1] == _CLOSE)
-            if ends and "|" in self.closers:
-                self.close("|")
-            else:
-                self.out += [_Token("fn", "abs"), _OPEN]
-                self.closers.append("|")
-        elif sign in _POSTFIX:
-            self.out.append(_Token("post", sign))
-        elif sign in ("_", "'"):
-            raise ParseError("a lone subscript")
-        elif sign == "^" and self.peek() == "{":
-            self.left.pop()
-            self.out += [_Token("sym", "^"), _OPEN]
-            self.closers.append("}")
-        else:
-            self.out.append(_Token("sym", sign))
-
-    def close(self, sign: str) -> None:
-        expected = self.closers.pop() if self.closers else ""
-        if sign == "}" and expected == "numerator":
-            self.out += [_CLOSE, _Token("sym", "/"), _OPEN]
-            self.open_group()
-            self.closers.append("denominator")
-        elif sign == "}" and expected == "denominator":
-            self.out += [_CLOSE, _CLOSE]
-        elif (sign == "}" and expected == "first") or (sign == "]" and expected == "index"):
-            self.out.append(_COMMA)
-            self.open_group()
-            self.closers.append("}")
-        elif sign == expected:
-            self.out.append(_CLOSE)
-        else:
-            raise ParseError("unbalanced")
-
-
-def _brackets(tokens: list[_Token]) -> list[_Token]:
+def _brackets(tokens: list[Token]) -> list[Token]:
     r"""Gives every function its argument in brackets: `\sin^2 2x y` is `(sin(2xy))^2`.
 
     It works from the right, so that an inner function is closed before the outer one looks.
     """
-    out: list[_Token] = []  # reversed
-    for token in reversed(_Reader(tokens).read()):
-        if token.kind != "fn" or (out and out[-1] == _OPEN and not token.inner):
+    out: list[Token] = []  # reversed
+    for token in reversed(Reader(tokens, _whole_number).read()):
+        if token.kind != "fn" or (out and out[-1] == OPEN and not token.inner):
             out.append(token)
             continue
-        power: list[_Token] = []
-        if out and out[-1] == _Token("sym", "^"):
+        power: list[Token] = []
+        if out and out[-1] == Token("sym", "^"):
             power = [out.pop(), *_atom(out)]
         name = token.value
         if [p.value for p in power] == ["^", "(", "-", "1", ")"] and name in _INVERSE:
             name, power = _INVERSE[name], []
         argument = _argument(out)
-        base = [*token.inner, _COMMA] if token.inner else []
-        built = [_Token("fn", "logb" if base else name), _OPEN, *base, *argument, _CLOSE, *power]
+        base = [*token.inner, COMMA] if token.inner else []
+        built = [Token("fn", "logb" if base else name), OPEN, *base, *argument, CLOSE, *power]
         out += reversed(built)
     return out[::-1]
 
 
-def _atom(out: list[_Token]) -> list[_Token]:
+def _whole_number(tokens: list[Token]) -> int:
+    """The value of plain arithmetic, in a bound or a subscript."""
+    stack: list[int] = []
+    for step in _postfix(_multiply(_brackets(tokens))):
+        if step.op == "num" and step.value.isdigit() and len(step.value) < 10:
+            stack.append(int(step.value))
+        elif step.op == "neg":
+            stack.append(-stack.pop())
+        elif step.op in ("add", "sub", "mul"):
+            right, left = stack.pop(), stack.pop()
+            stack.append(left * right if step.op == "mul" else left + right)
+            if step.op == "sub":
+                stack[-1] = left - right
+        else:
+            raise ParseError("no whole number")
+        if abs(stack[-1]) > _MAX_WHOLE:
+            raise ParseError("a large whole number")
+    return stack[-1]
+
+
+def _atom(out: list[Token]) -> list[Token]:
     """Pops a bracketed group, or a single leaf with its function brackets."""
-    taken: list[_Token] = []
+    taken: list[Token] = []
     depth = 0
     while out:
         token = out.pop()
         taken.append(token)
-        depth += (token == _OPEN) - (token == _CLOSE)
+        depth += (token == OPEN) - (token == CLOSE)
         if depth < 0:
             break
         if depth == 0 and token.kind not in ("fn", "call"):
@@ -329,15 +125,15 @@ def _atom(out: list[_Token]) -> list[_Token]:
     raise ParseError("a function without argument")
 
 
-def _argument(out: list[_Token]) -> list[_Token]:
+def _argument(out: list[Token]) -> list[Token]:
     """What a function without brackets applies to: factors up to the next sign or function."""
-    if out and out[-1] == _OPEN:
+    if out and out[-1] == OPEN:
         group = _atom(out)
-        if not (out and (out[-1] == _Token("sym", "^") or out[-1].kind == "post")):
+        if not (out and (out[-1] == Token("sym", "^") or out[-1].kind == "post")):
             return group
         return [*group, *_tail(out)]
-    taken: list[_Token] = []
-    if out and out[-1] == _Token("sym", "-"):
+    taken: list[Token] = []
+    if out and out[-1] == Token("sym", "-"):
         taken.append(out.pop())
     while out and out[-1].kind in ("num", "var", "const"):
         taken += [out.pop(), *_tail(out)]
@@ -348,10 +144,10 @@ def _argument(out: list[_Token]) -> list[_Token]:
     return taken
 
 
-def _tail(out: list[_Token]) -> list[_Token]:
+def _tail(out: list[Token]) -> list[Token]:
     """The exponents and postfix signs that belong to the factor just taken."""
-    taken: list[_Token] = []
-    while out and (out[-1].kind == "post" or out[-1] == _Token("sym", "^")):
+    taken: list[Token] = []
+    while out and (out[-1].kind == "post" or out[-1] == Token("sym", "^")):
         token = out.pop()
         taken.append(token)
         if token.kind != "post":
@@ -359,20 +155,20 @@ def _tail(out: list[_Token]) -> list[_Token]:
     return taken
 
 
-def _multiply(tokens: list[_Token]) -> list[_Token]:
+def _multiply(tokens: list[Token]) -> list[Token]:
     """Writes out the multiplication signs that are only implied."""
-    out: list[_Token] = []
+    out: list[Token] = []
     for token in tokens:
-        starts = token.kind in ("num", "var", "const", "fn", "call") or token == _OPEN
-        if out and starts and (out[-1].kind in _ENDS or out[-1] == _CLOSE):
+        starts = token.kind in ("num", "var", "const", "fn", "call") or token == OPEN
+        if out and starts and (out[-1].kind in ENDS or out[-1] == CLOSE):
             if token.kind == "num" and out[-1].kind == "num":
                 raise ParseError("two numbers side by side")
-            out.append(_Token("sym", "*"))
+            out.append(Token("sym", "*"))
         out.append(token)
     return out
 
 
-def _postfix(tokens: list[_Token]) -> Expression:
+def _postfix(tokens: list[Token]) -> Expression:
     """The shunting-yard algorithm (Dijkstra 1961), with prefix signs and argument counts."""
     steps: list[Step] = []
     waiting: list[Step] = []
@@ -389,7 +185,7 @@ def _postfix(tokens: list[_Token]) -> Expression:
         elif kind == "post":
             if not operand:
                 raise ParseError("an operand is missing")
-            steps.append(Step(_POSTFIX[value], "", 1))
+            steps.append(Step(POSTFIX[value], "", 1))
         elif value == "(":
             waiting.append(Step("("))
             counts.append(1)
@@ -408,7 +204,8 @@ def _postfix(tokens: list[_Token]) -> Expression:
             waiting.pop()
             count = counts.pop()
             if waiting and waiting[-1].op in ("fn", "call"):
-                steps.append(waiting.pop()._replace(arity=count))
+                called = waiting.pop()._replace(arity=count)
+                steps += _CIS if called.value == "cis" else (called,)
             elif count > 1:
                 raise ParseError("a list where a value belongs")
         elif value in _BINARY:

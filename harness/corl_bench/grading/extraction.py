@@ -5,7 +5,7 @@ box, the `"answer"` field of a JSON reply, "the final answer is …", `#### n`, 
 text, a reply that is nothing but an answer, and the end of the last sentence. Thinking blocks
 do not count, and a reply that was cut off in its working has no answer.
 
-    >>> extract(r"We get $\frac{3}{70}$, so \boxed{73}.").answer
+    >>> extract(r"We get $\frac{3}{70}$, so \boxed{73}.")
     '73'
     >>> extract("First 6, then 7 and 12, and") is None
     True
@@ -14,45 +14,37 @@ do not count, and a reply that was cut off in its working has no answer.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
+from corl_bench.grading.marks import (
+    Extraction,
+    answer_in_field,
+    box_answer,
+    closed_boxes,
+    cut_box,
+    json_field,
+    tag,
+)
 from corl_bench.types import AnswerKind
 
 MAX_CHARS: Final = 400_000
 """Of a longer reply only the end is read."""
 MAX_BARE_CHARS: Final = 400
 
-Place = Literal["box", "cut box", "json", "phrase", "hash", "bold", "bare", "ending"]
-
-
-@dataclass(frozen=True, slots=True)
-class Extraction:
-    """An answer as it stands in the reply, and where it stood."""
-
-    answer: str
-    place: Place
-    boxes: tuple[str, ...] = ()
-    """The boxes that the reply ends in, where several stand close together."""
-
-
 _THOUGHT_END: Final = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
 _THOUGHT_START: Final = re.compile(r"<think(?:ing)?>", re.IGNORECASE)
 _TURN_MARK: Final = re.compile(r"<\|[a-z_]{2,20}\|>|</s>")
 _CLOSING_WORDS: Final = re.compile(r"\s{0,3}I hope (?:it|this) is correct[.!]?\s*$")
 _BLANKS: Final = re.compile(r"[ \t\xa0]{3,}")
-_BRACE: Final = re.compile(r"\\[{}]|(?:\\?boxed|\\fbox)\s*\{|[{}]")
-_BARE_BOX: Final = re.compile(r"\\boxed\s*(-?\d+(?:\.\d+)?|[A-Za-z](?![A-Za-z]))")
-_FIELD: Final = re.compile(r'["\'](?:final[_ ])?answer["\']\s*:\s*', re.IGNORECASE)
-_STRING: Final = re.compile(r'"((?:[^"\\]|\\.)*)(?:"|$)', re.DOTALL)
-_SCALAR: Final = re.compile(r"[^\s,}\]][^,}\n]*")
-_ARRAY: Final = re.compile(r"\[[^\n]*\]")
-_ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _PHRASE: Final = re.compile(
-    r"(?:final answer|correct answer|answer|correct (?:option|choice))\b\**\s{0,4}"
+    r"(?:final answer|correct answer|answer|correct (?:option|choice))(?![A-Za-z])[*_]*\s{0,4}"
     r"(?:(?:is|should be|must be|would be|will be|was|therefore)\b\s{0,4}"
     r"(?:for sure\b|therefore\b)?"
-    r"\s{0,4}:?|[:=]|(?=\$|\\\(|\\\[|\*\*|\\boxed))\s{0,4}",
+    r"\s{0,4}:?|[:=→⇒]|[-=]>|(?=\$|\\\(|\\\[|\*\*|\\boxed))\s{0,4}",
+    re.IGNORECASE,
+)
+_LABEL: Final = re.compile(
+    r"(?:^|\n)[\s>*#-]*(?:ans\.|(?:ans|a|result|solution|total)\b\.?\**\s{0,4}[:=→])\s{0,4}|答案(?:是|为)?\s*[:：]?\s*",
     re.IGNORECASE,
 )
 _HASH: Final = re.compile(r"(?:^|\s)####\s*(\S.*)$", re.MULTILINE)
@@ -67,6 +59,7 @@ _AFTER: Final = re.compile(
     r"|\s\(|;\s|\n|\s[—–]\s"
 )
 _CHOICE: Final = re.compile(r"\(?\b([A-J])\b\)?(?=$|[\s.,:;)\\}*$])")
+_EITHER: Final = re.compile(r"\(?\b[A-J]\)? or \(?[A-J]\b")
 _CHOICE_HEAD: Final = re.compile(
     r"^[\s$*({\[]*(?:\\(?:text|textbf|mathrm|mathbf|rm|bf)\s*\{)?\s*\(?([A-J])\)?(?=$|[\s.,:;)\\}*$])"
 )
@@ -80,41 +73,64 @@ _CONCLUDES: Final = re.compile(
     r"|since|it|there|that|solution|here|not|special|now|factoring)\b",
     re.IGNORECASE,
 )
+_EXPLAINED: Final = re.compile(
+    r"\n\s*(?:\**(?:explanation|reason|reasoning|because|since|working|proof|check|note|step)\b)",
+    re.IGNORECASE,
+)
+_IS: Final = re.compile(r"\b(?:is|are|equals?)\b[:\s]*(?=[$\\])")
 _CONCLUSION: Final = re.compile(r"\b(?:So|Therefore|Thus|Hence|Final Answer)\b")
 _QUANTITY: Final = re.compile(
     r"(?:approximately |about |exactly |a total of |only )?"
-    r"(-?\\?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:%|€|°)?|[A-J])((?: ?[a-zA-Z²³]+){0,6})[.!]?"
+    r"(-?\\?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:%|€|°)?|[A-J])"
+    r"((?: ?[a-zA-Z²³]+(?![a-zA-Z²³])){0,6})[.!]?"
+)
+_QUANTITIES: Final = re.compile(
+    r"(?:-?\d[\d,]*(?:\.\d+)?(?:/\d+)?(?:, and |, or |, | and | or )){1,8}"
+    r"-?\d[\d,]*(?:\.\d+)?(?:/\d+)?[.!]?"
+)
+_HEDGED: Final = re.compile(
+    r"\b(?:not|never|no|less|fewer|more|greater|least|most|between|under|above|below|except|nearly"
+    r"|than|until|year|step|case|question|problem|part)\b",
+    re.IGNORECASE,
 )
 _TEXT_COMMAND: Final = re.compile(
     r"\\[a-z]*text[a-z]*\s*\{[^{}]*\}|\\mbox\s*\{[^{}]*\}|\\[A-Za-z]+"
 )
 _VERB: Final = re.compile(r"\b(?:is|are|be|we|you|it|find|let|get)\b", re.IGNORECASE)
-_UNFINISHED: Final = re.compile(r"(?:\b(?:and|or|the|of|to|then)|[,=+])\s*$")
+_UNFINISHED: Final = re.compile(r"(?:\b(?:and|or|the|of|to|then)|(?<!\\)[,=+])\s*$")
 _PROSE_WORD: Final = re.compile(r"[A-Za-z]{2,}")
 
 
-def extract(response: str | None, *, kind: AnswerKind = "math") -> Extraction | None:
-    """Finds the stated answer of a reply; None where it states none."""
+def extract(response: str | None, *, kind: AnswerKind = "math") -> str | None:
+    """The stated answer of a reply; None where it states none."""
+    found = find_answer(response, kind=kind)
+    return None if found is None else found.answer
+
+
+def find_answer(response: str | None, *, kind: AnswerKind = "math") -> Extraction | None:
+    """The stated answer of a reply, and where it stands; None where it states none."""
     if not response:
         return None
     text = strip_thinking(response[-MAX_CHARS:])
-    text = _TURN_MARK.split(text, maxsplit=1)[0] if "<" in text else text
+    if "<|" in text or "</s>" in text:
+        text = next((part for part in _TURN_MARK.split(text) if part.strip()), "")
     text = _BLANKS.sub("  ", text).strip()
+    text = text.removeprefix("```").removesuffix("```").strip()
     text = text[:-60] + _CLOSING_WORDS.sub("", text[-60:])
     if not text:
         return None
-    field = _json_field(text)
-    boxes = _boxes(text)
+    field = json_field(text)
+    boxes = closed_boxes(text)
     if boxes and (field is None or boxes[-1][1] > field[1]):
-        return _box_answer(text, boxes)
+        return box_answer(text, boxes)
     if field is not None and field[0]:
-        return _answer_in_field(field[0])
+        return answer_in_field(field[0])
     if field is not None:
         # A form left empty: only what stands behind it can still be an answer.
         text = text[field[1] :].partition("}")[2].strip(" \n`")
     if kind == "choice":
         return _choice(text)
-    for find in (_cut_box, _phrase, _hash, _bold, _bare, _ending):
+    for find in (tag, cut_box, _phrase, _hash, _bold, _bare, _ending):
         found = find(text)
         if found is not None and found.answer.strip():
             return found
@@ -137,117 +153,20 @@ def choice_letter(text: str) -> str | None:
     return match[1] if match else None
 
 
-def _boxes(text: str) -> list[tuple[int, int, str]]:
-    """All closed boxes that hold something, as (start, end, content), by their end."""
-    if "boxed" not in text and "\\fbox" not in text:
-        return []
-    found: list[tuple[int, int, str]] = []
-    waiting: list[tuple[int, int]] = []  # where a brace opened, and its box or -1
-    for match in _BRACE.finditer(text):
-        sign = match[0]
-        if sign[0] == "\\" and sign[1] in "{}":
-            continue
-        if sign == "}":
-            if waiting:
-                inside, box = waiting.pop()
-                if box >= 0:
-                    content = text[inside : match.start()].strip()
-                    if content.strip("_? .\\"):
-                        found.append((box, match.end(), content))
-        else:
-            waiting.append((match.end(), match.start() if len(sign) > 1 else -1))
-    found += [(m.start(), m.end(), m[1]) for m in _BARE_BOX.finditer(text)]
-    found.sort(key=lambda box: box[1])
-    return found
-
-
-def _box_answer(text: str, boxes: list[tuple[int, int, str]]) -> Extraction:
-    start, _, answer = boxes[-1]
-    run = [answer]
-    for box in reversed(boxes[:-1]):
-        if box[0] >= start or box[1] > start:
-            continue
-        gap = text[box[1] : start]
-        if len(gap) > 80 or "\n\n" in gap or ". " in gap:
-            break
-        if box[2] not in run:
-            run.append(box[2])
-        start = box[0]
-    return Extraction(answer, "box", tuple(reversed(run)) if len(run) > 1 else ())
-
-
-def _cut_box(text: str) -> Extraction | None:
-    """The one box that was opened and never closed: what follows it, to the end of the line."""
-    starts = list(re.finditer(r"(?:\\boxed|\\fbox)\s*\{", text)) if "\\" in text else []
-    open_ones = [m for m in starts if text[m.end() :].strip()]
-    if len(open_ones) != 1:
-        return None
-    content = re.split(r"\n|\$|\\\)|\\\]", text[open_ones[0].end() :], maxsplit=1)[0]
-    return Extraction(content.strip(), "cut box")
-
-
-def _json_field(text: str) -> tuple[str, int] | None:
-    """The last `"answer"` field as (text, position); broken JSON is read as far as it goes.
-
-    The text is empty where all fields are.
-    """
-    if "nswer" not in text:
-        return None
-    matches = list(_FIELD.finditer(text))
-    for match in reversed(matches):
-        string = _STRING.match(text, match.end())
-        if string is not None:
-            value = _unescape(string[1]).strip()
-        else:
-            plain = _ARRAY.match(text, match.end()) or _SCALAR.match(text, match.end())
-            value = plain[0].strip().rstrip("`").strip() if plain else ""
-        if value.strip("_ ") and value != "null":
-            return value, match.start()
-    return ("", matches[-1].start()) if matches else None
-
-
-def _unescape(text: str) -> str:
-    r"""Undoes JSON's escapes, and keeps the LaTeX of models that forgot to escape it.
-
-    `\\frac` and the invalid `\frac` both mean `\frac`; a `\n` before a space is a new line.
-    """
-
-    def one(match: re.Match[str]) -> str:
-        escaped = match[1]
-        if escaped[0] == "u" and len(escaped) == 5:
-            return chr(int(escaped[1:], 16))
-        if escaped in '"\\/':
-            return escaped
-        following = text[match.end() : match.end() + 1]
-        if escaped in "ntrbf" and not following.isalpha():
-            return " "
-        return "\\" + escaped
-
-    return _ESCAPE.sub(one, text)
-
-
-def _answer_in_field(value: str) -> Extraction:
-    boxes = _boxes(value)
-    if boxes:
-        return _relabel(value, boxes)
-    return Extraction(value, "json")
-
-
-def _relabel(value: str, boxes: list[tuple[int, int, str]]) -> Extraction:
-    inner = _box_answer(value, boxes)
-    return Extraction(inner.answer, "json", inner.boxes)
-
-
 def _choice(text: str) -> Extraction | None:
     """A letter, stated: after "the answer is", at the head of the reply, or as its last word."""
-    phrases = list(_PHRASE.finditer(text))
+    phrases = list(_PHRASE.finditer(text)) or list(_LABEL.finditer(text))
     if phrases:
         letter = _CHOICE.search(text[phrases[-1].end() : phrases[-1].end() + 60])
         if letter:
             return Extraction(letter[1], "phrase")
-    head = _CHOICE_HEAD.match(text)
+    head = None if _EITHER.match(text) else _CHOICE_HEAD.match(text)
+    if head and head[1] in "AI" and re.match(r" [a-z]", text[head.end() : head.end() + 2]):
+        head = None  # an article or a pronoun
     if head and (len(text) < MAX_BARE_CHARS or text[head.end() : head.end() + 1] in ".):"):
         return Extraction(head[1], "bare")
+    if _EITHER.search(text[-200:]):
+        return None
     letters = _CHOICE.findall(_last_sentence(text))
     letters = [letter for letter in letters if letter not in "AI"] or letters
     return Extraction(letters[-1], "ending") if letters else None
@@ -255,9 +174,9 @@ def _choice(text: str) -> Extraction | None:
 
 def _phrase(text: str) -> Extraction | None:
     """What the last "the answer is …" or "Answer: …" states."""
-    matches = list(_PHRASE.finditer(text))
+    matches = list(_PHRASE.finditer(text)) or list(_LABEL.finditer(text))
     for match in reversed(matches[-5:]):
-        rest = text[match.end() : match.end() + 3000].lstrip("*: \n")
+        rest = text[match.end() : match.end() + 3000].lstrip("*: \n…")
         value = _statement(rest)
         if value:
             return Extraction(value, "phrase")
@@ -323,10 +242,13 @@ def _bare(text: str) -> Extraction | None:
     """A reply that is nothing but an answer, or whose last line is."""
     if len(text) <= MAX_BARE_CHARS or " " not in text[:200_000]:
         if "\n" not in text and _is_short(text):
-            return Extraction(_before_reason(text), "bare")
+            return Extraction(_only_statement(_before_reason(text)), "bare")
         head = _before_reason(text.split("\n", 1)[0])
         if "\n" not in text and head != text and _QUANTITY.fullmatch(head):
             return Extraction(head, "bare")
+    head, line_end, _ = text.partition("\n")
+    if line_end and _EXPLAINED.match(text, len(head)) and _QUANTITY.fullmatch(head.strip("* $")):
+        return Extraction(head.strip("* $"), "bare")
     line = text.rsplit("\n", 1)[-1].strip()
     if line and len(line) <= MAX_BARE_CHARS:
         maths = _MATHS.fullmatch(line.rstrip("."))
@@ -337,6 +259,17 @@ def _bare(text: str) -> Extraction | None:
         if display and display[-1].end() == len(text):
             return Extraction(display[-1][0], "ending")
     return None
+
+
+def _only_statement(text: str) -> str:
+    """The one number of a short sentence ("She makes $18 daily."); other text as it is."""
+    maths = list(_MATHS.finditer(text))
+    words = _PROSE_WORD.findall(_MATHS.sub(" ", text))
+    if len(words) < 2 or not words[0][0].isupper() or _HEDGED.search(text):
+        return text
+    if len(maths) == 1 and _PROSE_WORD.match(text):
+        return maths[0][0]
+    return text if maths or "\\" in text else _only_quantity(text) or text
 
 
 def _before_reason(text: str) -> str:
@@ -363,12 +296,19 @@ def _ending(text: str) -> Extraction | None:
         return None
     stated = list(_STATES.finditer(sentence))
     maths = list(_MATHS.finditer(sentence))
+    named = list(_IS.finditer(sentence))
+    if named and len(maths) > 1:
+        value = _statement(sentence[named[-1].end() :])
+        if value and sentence.rstrip(".! ").endswith(value):
+            return Extraction(value, "ending")  # all of "the roots are $2$, $3$ and $5$"
     if maths and (not stated or maths[-1].end() > stated[-1].start()):
         return Extraction(maths[-1][0], "ending")
     for match in reversed(stated):
         quantity = _QUANTITY.fullmatch(sentence[match.end() :].strip(' "*'))
         if quantity:
             return Extraction(quantity[0].rstrip(".!"), "ending")
+        if _QUANTITIES.fullmatch(sentence[match.end() :].strip(' "*')):
+            return Extraction(sentence[match.end() :].strip(' "*.!'), "ending")
     only = _only_quantity(sentence)
     if only is not None:
         return Extraction(only, "ending")

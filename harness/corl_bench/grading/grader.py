@@ -18,13 +18,16 @@ from pathlib import Path
 from typing import Final, Literal
 
 from corl_bench.grading.comparison import compare
-from corl_bench.grading.extraction import Extraction, choice_letter, extract
+from corl_bench.grading.extraction import choice_letter, find_answer
+from corl_bench.grading.frames import unwrap
+from corl_bench.grading.marks import Extraction
 from corl_bench.grading.normalise import fold, spelling
-from corl_bench.grading.structure import Scalar, Sequence, Value, Words, read, unwrap
+from corl_bench.grading.structure import read
+from corl_bench.grading.values import Scalar, Sequence, Value, Words
 from corl_bench.grading.workers import Settlement as Outcome
 from corl_bench.types import AnswerKind, Verdict, VerdictStatus
 
-GRADER_VERSION: Final = "1"
+GRADER_VERSION: Final = "2"
 """Raised whenever a verdict on some reply may change."""
 
 Policy = Literal["strict", "lenient"]
@@ -34,12 +37,16 @@ _CACHED_CHARS: Final = 500
 _PLAIN: Final = re.compile(r"-?\d{1,18}")
 _INTEGER: Final = re.compile(r"([-+]?)0*(\d+?)(?:\.0*)?")
 _LETTER_GOLD: Final = re.compile(
-    r"(?:\\text\s*\{\s*)?(?:\(([A-Ja-j])\)|([A-J]))(?:\s*\})?(?:[.:)]?\s+.*)?", re.DOTALL
+    r"(?:\\text\s*\{\s*)?(?:\(([A-Ja-j])\)\s*\}?(?:\s.*)?|([A-J])\s*\}?(?:[.:)]\s*\}?.*)?)",
+    re.DOTALL,
 )
 _LETTER_FIRST: Final = re.compile(
-    r"(?:\\text\s*\{\s*)?(?:\(([A-J])\)|([A-J])[).:])\s*\}?[\s:.]*(\S.*)", re.DOTALL
+    r"(?:\\text\s*\{\s*)?(?:\(([A-J])\)|([A-J])(?:[).:]|(?<=\{\w)\s*\}))\s*\}?[\s:.~]*(\S.*)",
+    re.DOTALL,
 )
-_LETTER_LAST: Final = re.compile(r"(.*\S)\s*(?:\\text\s*\{\s*)?\(([A-J])\)\s*\}?", re.DOTALL)
+_FRAMED_LETTER: Final = re.compile(r"\(\\text\s*\{\s*([A-J])\s*\}\s*\)|(?<![a-z ])\{\(([A-J])\)\}")
+_LETTER: Final = re.compile(r"[A-J]|\([a-j]\)")
+_LETTER_LAST: Final = re.compile(r"(.*?[^\s\\])\s*(?:\\text\s*\{\s*)?\(([A-J])\)\s*\}?", re.DOTALL)
 _STATUS: Final[dict[Outcome, VerdictStatus]] = {
     "equal": "correct",
     "unequal": "wrong",
@@ -124,9 +131,10 @@ def grader_digest() -> str:
 
 
 def _find(gold: str, response: str | None, kind: AnswerKind) -> Extraction | None:
-    found = extract(response, kind=kind)
-    if found is None and kind == "math" and _gold_letter(gold):
-        found = extract(response, kind="choice")
+    found = find_answer(response, kind=kind)
+    unsure = found is None or found.place in ("bare", "ending")
+    if unsure and kind == "math" and _gold_letter(gold):
+        found = find_answer(response, kind="choice") or found
     return found
 
 
@@ -170,14 +178,17 @@ def _judge_letters(gold: str, answer: str, lenient: bool) -> Outcome | None:
 
 def _split_choice(text: str) -> tuple[str, str] | None:
     """`(C) 12`, `C. 12`, `12 (C)` and `(C)` as letter and value."""
-    if len(text) > 300 or not any(c in "ABCDEFGHIJ" for c in text):
+    if len(text) > 300 or not _LETTER.search(text):
         return None
+    text = _FRAMED_LETTER.sub(lambda m: f"({m[1] or m[2]})", text)
     bare = text.strip("() .")
-    if len(bare) == 1 and bare in "ABCDEFGHIJ":
-        return bare, ""
+    if len(bare) == 1 and (bare in "ABCDEFGHIJ" or (bare in "abcdefghij" and text != bare)):
+        return bare.upper(), ""
     if (match := _LETTER_FIRST.fullmatch(text)) is not None:
         return match[1] or match[2], match[3]
-    if (match := _LETTER_LAST.fullmatch(text)) is not None and not match[1].endswith(tuple("fgPQ")):
+    if (match := _LETTER_LAST.fullmatch(text)) is not None and not match[1].endswith(
+        (*"fgPQ", " or")
+    ):
         return match[2], match[1]
     return None
 
@@ -206,11 +217,16 @@ def _bare(text: str) -> str:
 
 @lru_cache(maxsize=2048)
 def _fold_bare(text: str) -> str:
-    if "boxed" in text or len(text) > 150 or "\n" in text:
-        found = extract(text)
+    if "boxed" in text or len(text) > 150 or "\n" in text or _is_stated(text):
+        found = find_answer(text)
         if found is not None:
             text = ", ".join(found.boxes) if found.boxes else found.answer
     return unwrap(fold(text))
+
+
+def _is_stated(text: str) -> bool:
+    """Whether a gold or an answer is a sentence, "the answer is 17"."""
+    return "nswer" in text and "\\text" not in text
 
 
 def _value(folded: str) -> Value:

@@ -145,6 +145,10 @@ def _apply(step: Step, operands: list[Image]) -> Image:
         return _apply(Step("div", "", 2), [product, _rational(Fraction(180))])
     if op == "pow":
         return _power(left, right)
+    if op == "mod":
+        if a is not None and b is not None and b != 0 and a.denominator == b.denominator == 1:
+            return _rational(a % b)
+        return _opaque("mod", operands)
     if op == "fact":
         if a is not None and a.denominator == 1 and 0 <= a <= MAX_FACTORIAL:
             return _rational(Fraction(math.factorial(a.numerator)))
@@ -187,7 +191,8 @@ def _root(base: Image, index: int) -> Image:
         root = _root(_rational(-value), index)
         return _apply(Step("neg", "", 1), [root])
     if value is None or index != 2:
-        return _opaque(f"root {index}", [base])
+        # In hexadecimal: Python writes no decimal number of more than 4,300 digits.
+        return _opaque(f"root {index:x}", [base])
     root = _square_root(abs(value.numerator) * value.denominator)
     root = _apply(Step("div", "", 2), [root, _rational(Fraction(value.denominator))])
     return root if value > 0 else _apply(Step("mul", "", 2), [root, _leaf(Step("const", "i"))])
@@ -257,6 +262,8 @@ def _function(name: str, operands: list[Image], rational: bool) -> Image:
     if name == "log":
         return _opaque("fn ln", operands)
     values = [operand.value for operand in operands]
+    if rational and name in ("conj", "Re"):
+        return first
     if rational and name in ("abs", "floor", "ceil", "max", "min"):
         numbers = [value for value in values if value is not None]
         if len(numbers) == len(values):

@@ -18,7 +18,7 @@ from typing import Final
 
 from corl_bench.grading.vocabulary import DROPPED_COMMANDS, SPACE_COMMANDS, TEXT_COMMANDS
 
-_SIGNS: Final = {
+_SIGNS: Final[dict[str, str | None]] = {
     **dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2014\ufe63", "-"),
     **dict.fromkeys("\u00b7\u22c5\u2219\u2022\u00d7\u2217", r"\cdot "),
     "÷": "/",
@@ -54,6 +54,17 @@ _SIGNS: Final = {
     "′": "'",
     "’": "'",
     "∠": r"\angle ",
+    "⟨": "(",
+    "⟩": ")",
+    **dict.fromkeys("∎■□✓✔✅☑"),
+    "⇒": r"\Rightarrow ",
+    "→": r"\to ",
+    "∴": r"\therefore ",
+    "≡": r"\equiv ",
+    "∧": r"\land ",
+    "∨": r"\lor ",
+    "∖": r"\setminus ",
+    "ℤ": r"\mathbb{Z}",
     "⌊": r"\lfloor ",
     "⌋": r"\rfloor ",
     "⌈": r"\lceil ",
@@ -73,10 +84,11 @@ _ROOT: Final = re.compile(r"([√∛])\s*(\d+(?:\.\d+)?|[A-Za-z]|(?=[({\\]))")
 _SUPER_RUN: Final = re.compile(f"[{''.join(_SUPERSCRIPTS)}]+")
 _SUB_RUN: Final = re.compile(f"[{''.join(_SUBSCRIPTS)}]+")
 _TRANSLATION: Final = str.maketrans(_SIGNS)
+"""Signs that are mapped to None end a proof, and say nothing."""
 
 # JSON decoding turns \frac into a form feed and "rac"; a control sign before letters is
-# therefore the backslash and letter that it replaced.
-_DAMAGED: Final = re.compile("[\f\b](?=[a-z])|\t(?=ext|imes|heta|frac|an\\b)")
+# therefore the backslash and letter that it replaced. A tab is white space that people type.
+_DAMAGED: Final = re.compile("[\f\b](?=[a-z])")
 _INVISIBLE: Final = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]"
 )
@@ -105,9 +117,17 @@ _NAMES: Final = {
     "phi": r"\varphi",
     "colon": ":",
     "mid": "|",
+    "langle": "(",
+    "rangle": ")",
+    "wedge": r"\land",
+    "vee": r"\lor",
+    "backslash": r"\setminus",
+    "choose": r"\choose",
+    "mod": r"\bmod",
     "dotsm": r"\ldots",
     "dotsb": r"\ldots",
     "epsilon": r"\varepsilon",
+    "ell": "l",
     **dict.fromkeys(("lvert", "rvert", "vert"), "|"),
     "lbrack": "[",
     "rbrack": "]",
@@ -119,15 +139,42 @@ _COMMAND: Final = re.compile(r"\\\\|\\(q?quad(?=[a-z]_)|[A-Za-z]+)\*?")
 _SPACING: Final = re.compile(r"(?<!\\)\\[,;:> !]|~|&nbsp;")
 _LONG_DIGITS: Final = r"(?=\d{3}(?!\d))"
 _GROUPED: Final = re.compile(
-    rf"(?<=\d)(?:\{{,\}}|,\\!|\\,|,(?=\\!)|\{{,\\!\}})\s*(?:\\!)?\s*{_LONG_DIGITS}"
+    rf"(?<=\d)(?:\s?\{{,\s?\}}|,\\!|\\,|,(?=\\!)|\{{,\\!\}})\s*(?:\\!)?\s*{_LONG_DIGITS}"
 )
 _PLAIN_MIXED: Final = re.compile(r"(?<![\d.,)}\]])(\d{1,9}) (\d{1,9}) ?/ ?(\d{1,9})(?![\d.])")
+_RECURRING: Final = re.compile(
+    r"(?<![\d.])(\d{0,40})\.(\d{0,40})\s*(?:\\(?:overline|bar|dot)\s*\{?(\d{1,40})\}?|\((\d{1,40})\))"
+)
+_ENDLESS: Final = re.compile(
+    r"(?<![\d.])(\d{0,40})\.(\d{0,20}?)(?:(\d)\3{2,40}|(\d{2,12}?)\4{1,20})(?:\.\.\.|\s?\\ldots)"
+)
+_CONJUGATE: Final = re.compile(r"\\(?:overline|bar)\s*\{([^{}]*[+-][^{}]*)\}")
+_UNSEEN: Final = re.compile(
+    r"\\(?:text)?color\s*\{[a-zA-Z]+\}|\\[hv]?(?:phantom|space)\*?\s*\{[^{}]*\}|\\(?:tag|label)\s*\{[^{}]*\}"
+    r"|\\(?:left|right)\s*\.|\\(?:blacksquare|qed)(?![a-z])"
+)
+_CHOOSE: Final = re.compile(r"\{?\s*([^{}\\+*/=,]{1,40}?)\s*\\choose\s*\{?([^{}\\+*/=,]{1,40})\}?")
+_TIMES: Final = re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*(?:\^|\*\*))")
+_APOSTROPHES: Final = re.compile(r"(?<=\d)'(?=\d{3}(?!\d))")
+_CHOSEN: Final = re.compile(r"(?<![A-Za-z\\])C\((\w{1,20}), ?(\w{1,20})\)")
+_CHOSEN_BELOW: Final = re.compile(r"(?:\{\}\s*)?[_^]\{?(\w{1,9})\}?\s*C_\{?(\w{1,9})\}?(?![\w}])")
+_UNIT_FRACTION: Final = re.compile(
+    r"\\frac\s*\{\s*\\text\s*\{([a-z ]+)\}\s*\}\s*\{\s*\\text\s*\{([a-z ]+)\}\s*\}"
+)
+_UPRIGHT: Final = re.compile(r"\\text\s*\{\s*([ie])\s*\}(?=\s*(?:[-+^*)}]|\\|$))")
+_INFINITE: Final = re.compile(r"(?<![A-Za-z\\])(?:inf|infty|[Ii]nfinity)(?![A-Za-z])")
 _BLACKBOARD: Final = re.compile(r"\\mathbb\s*\{?\s*([A-Z])\s*\}?")
 _SPACED_GROUPS: Final = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d])")
-_DEGREE: Final = re.compile(r"\^\s*(?:\\circ(?![a-z])|\{\s*\\circ\s*\}|°)")
-_WORD: Final = re.compile(r"\\text\s*\{\s*(and|or|percent|pct|percentage)\s*\}")
+_DEGREE: Final = re.compile(
+    r"\^\s*(?:\\circ(?![a-z])|\{\s*(?:\\circ|\\text\s*\{\s*o\s*\}|°)\s*\}|\\text\s*\{\s*o\s*\}|°)"
+)
+_WORD: Final = re.compile(
+    r"\\text\s*\{\s*(percent|pct|percentage|[\d ,;.]*(?:and|or|if)?[\d ,;.]*)\s*\}"
+)
+_MODULO: Final = re.compile(r"(?<![A-Za-z\\])mod(?![A-Za-z])")
+_TEXT_NAME: Final = re.compile(r"\\text\s*\{\s*(cis|lcm|gcd|Re|Im|arcsin|arccos|arctan)\s*\}")
 _PERCENT: Final = re.compile(r"\\%|(?<=[\d)}$])\s*(?:percentage|percent|pct)\b(?! points?)")
-_SPACES: Final = re.compile(r"\s+")
+_SPACES: Final = re.compile(r"[\s~]+")
 _LOOSE_SPACE: Final = re.compile(r" (?![0-9A-Za-z])|(?<![0-9A-Za-z]) ")
 
 
@@ -149,16 +196,31 @@ def fold(text: str) -> str:
         text = _ROOT.sub(_spell_root, text)
         text = _FRACTIONS.sub(_spell_fraction, text.translate(_TRANSLATION))
         text = unicodedata.normalize("NFKC", text).translate(_TRANSLATION)
-    if "{,}" in text:
+    if "{," in text:
         text = _GROUPED.sub("", text)
+    if "." in text:
+        text = _RECURRING.sub(_spell_recurring, text)
     if "\\" in text or not text.isprintable():
-        text = _DAMAGED.sub(lambda m: "\\" + {"\f": "f", "\b": "b", "\t": "t"}[m[0]], text)
+        text = _DAMAGED.sub(lambda m: "\\" + {"\f": "f", "\b": "b"}[m[0]], text)
         text = _INVISIBLE.sub("", text)
         text = _DOUBLED.sub(r"\\", text)
+        text = _CONJUGATE.sub(r"\\conj(\1)", _UNSEEN.sub("", text))
         text = _COMMAND.sub(lambda m: _NAMES.get(m[1] or "", m[0]), text)
         text = _GROUPED.sub("", text)
         text = _SPACING.sub(" ", text)
         text = _BLACKBOARD.sub(r"\\mathbb{\1}", _WORD.sub(r" \1 ", text))
+        text = _UNIT_FRACTION.sub(r"\\text{ \1/\2}", text)
+        text = _UPRIGHT.sub(r"\1", _TEXT_NAME.sub(r"\\\1 ", text))
+        if "choose" in text:
+            text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
+    if "..." in text or "\\ldots" in text:
+        text = _ENDLESS.sub(_spell_recurring, text)
+    text = _APOSTROPHES.sub("", text) if "'" in text else text
+    text = _CHOSEN.sub(r"\\binom{\1}{\2}", text) if "C(" in text else text
+    text = _CHOSEN_BELOW.sub(r"\\binom{\1}{\2}", text) if "C_" in text else text
+    text = _TIMES.sub(r"\\cdot ", text) if "10" in text else text
+    text = _MODULO.sub(r"\\bmod", text) if "mod" in text else text
+    text = _INFINITE.sub(r"\\infty", text)
     text = _PERCENT.sub("%", _DEGREE.sub("°", text))
     text = _SPACES.sub(" ", text).strip()
     text = _PLAIN_MIXED.sub(r"\1\\frac{\2}{\3}", text)
@@ -176,6 +238,15 @@ def spelling(folded: str) -> str:
 def _spell_fraction(match: re.Match[str]) -> str:
     r"""`½` becomes `\frac{1}{2}`."""
     above, _, below = unicodedata.normalize("NFKC", match[0]).partition("\u2044")
+    return rf"\frac{{{above}}}{{{below}}}"
+
+
+def _spell_recurring(match: re.Match[str]) -> str:
+    r"""`0.1\overline{6}` and `0.1666...` become the fraction that they are."""
+    whole, before = match[1] or "0", match[2]
+    again = match[3] or match[4]
+    above = int(whole + before + again) - int(whole + before)
+    below = 10 ** len(before) * (10 ** len(again) - 1)
     return rf"\frac{{{above}}}{{{below}}}"
 
 

@@ -1,199 +1,123 @@
 r"""What kind of thing an answer is: a number, a pair, an interval, a set, an equation, words.
 
-`read` turns folded text into a small tree of frozen values. It keeps what the writer wrote
-(the brackets, the unit, the base, the name before an equals sign) and decides nothing; which
-differences matter is `comparison`'s business. What cannot be read as mathematics becomes
-`Words`, so reading never fails on any text.
+`read` turns folded text into the tree of `values`. It decides nothing, and what cannot be
+read as mathematics becomes `Words`, so reading never fails on any text.
 
     >>> pair = read("(1,2]")
     >>> pair.opening, pair.closing, len(pair.items)
     ('(', ']', 2)
-    >>> read(r"12\text{ cm}").unit
-    'cm'
+    >>> type(read("x>1 and x<3")).__name__
+    'Meet'
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
-from corl_bench.grading.expression import Expression, ParseError, Step, parse
+from corl_bench.grading.expression import Step, parse
+from corl_bench.grading.frames import unwrap
+from corl_bench.grading.matrices import Grid, rows_of, work_out
 from corl_bench.grading.normalise import spelling
-from corl_bench.grading.vocabulary import BASE_WORDS, COUNTED, NUMBER_WORDS, SCALES, UNITS
+from corl_bench.grading.quantities import plain_number, read_clock, read_quantity, read_words
+from corl_bench.grading.tokens import ParseError
+from corl_bench.grading.values import (
+    Congruence,
+    Matrix,
+    Meet,
+    Relation,
+    Scalar,
+    Sequence,
+    Union,
+    Value,
+    Without,
+    Words,
+)
 
 MAX_DEPTH: Final = 12
 MAX_ITEMS: Final = 10_000
-MAX_UNIT_CHARS: Final = 300
-"""A quantity with its unit is not longer; the patterns for units are not linear."""
+MAX_CHARS: Final = 60_000
 
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """Text that is no mathematics, or mathematics beyond this reader."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Scalar:
-    """One expression, with the unit or sign that followed it."""
-
-    expression: Expression
-    unit: str = ""
-    percent: bool = False
-    degrees: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Based:
-    """Digits in a number base, `1011_2`."""
-
-    digits: str
-    base: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sequence:
-    """Items between brackets; `opening` is `(`, `[`, `{`, `:` for a ratio, or empty."""
-
-    opening: str
-    closing: str
-    items: tuple[Value, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Union:
-    """Sets joined by a union sign."""
-
-    parts: tuple[Value, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Matrix:
-    rows: tuple[tuple[Value, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Relation:
-    """Two or more sides with `=`, `<`, `<=`, `>`, `>=`, `!=`, `in` or `approx` between them."""
-
-    sides: tuple[Value, ...]
-    signs: tuple[str, ...]
-    names: tuple[str, ...]
-    """The text of each side, for a side that is only a name (`AB`, `m+n`, `f(x)`)."""
-
-
-Value = Words | Scalar | Based | Sequence | Union | Matrix | Relation
-
-_INTEGER: Final = re.compile(r"-?\d{1,2000}")
-_DECIMAL: Final = re.compile(r"([-+]?)(\d{0,2000}(?:\.\d{1,2000})?)\.?")
-_THOUSANDS: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
 _DIGIT_GROUPS: Final = re.compile(r"(?<![\d,.])[1-9]\d{0,2}(?:,\d{3})+(?!\d|,\d)")
-_BASED: Final = re.compile(r"(-?[0-9A-Za-z]{1,200})_(?:\{(?:\\text\{)?(\d{1,2}|[a-z]+)\}?\}|(\d))")
 _MATRIX: Final = re.compile(
-    r"(?:\[|\(|\\\{)?\s*\\begin\{([pbvBV]?matrix|smallmatrix|array)\}(?:\{[lcr| ]*\})?(.*?)"
+    r"(?:\[|\(|\\\{)?\s*\\begin\{([pbBV]?matrix|smallmatrix|array)\}(?:\{[lcr| ]*\})?(.*?)"
     r"\\end\{\1\}\s*(?:\]|\)|\\\})?",
     re.DOTALL,
+)
+_LINES: Final = re.compile(
+    r"(?:\\\{\s*)?\\begin\{(cases|aligned|align\*?|gathered|array|split)\}(?:\{[lcr| ]*\})?(.*)"
+    r"\\end\{\1\}\s*\.?",
+    re.DOTALL,
+)
+_TRANSPOSED: Final = re.compile(r"([\[(].*[\])])\s*\^\s*\{?\s*(?:T|\\top)\s*\}?", re.DOTALL)
+_CONGRUENT: Final = re.compile(
+    r"(?:[a-zA-Z]\s*(?:\\equiv|=)\s*)?([^=<>,;]{1,60}?)\s*"
+    r"(?:\\pmod\s*(?:\{([^{}]{1,40})\}|(\w))|\(\s*\\bmod\s*([^()]{1,40})\)|,?\s*\\bmod\s*(\w+))"
+)
+_REALS: Final = re.compile(
+    r"(?:[a-z]\s*\\in\s*)?\\mathbb\{R\}|(?:\\text\s*\{)?\s*(?:all|any|every) reals?(?: numbers?)?"
+    r"(?: \$?[a-z]\$?)?\s*\}?",
+    re.IGNORECASE,
+)
+_REALS_BUT: Final = re.compile(
+    r"(?:\\text\s*\{)?\s*all reals?(?: numbers?)?(?: x)?,? (?:except|other than|but)"
+    r"(?: for)?\s*\}?(.{1,60})",
+    re.IGNORECASE,
+)
+_NOTHING: Final = re.compile(
+    r"\\emptyset|\{\}|\\\{ ?\\\}"
+    r"|(?:\\text\s*\{)?\s*(?:there (?:is|are) )?no (?:real |integer )?solutions?\s*\}?"
+    r"|(?:\\text\s*\{)?\s*(?:the )?empty set\s*\}?",
+    re.IGNORECASE,
+)
+_POINT: Final = re.compile(r"[A-Z]\s*(\([^()]*,[^()]*\))")
+_QUALIFIER: Final = re.compile(
+    r"\s*(?:[,;(]|\\text\s*\{[^{}]*\}|where|for|with)\s*(?:\\text\s*\{[^{}]*\}|where|for|with)?"
+    r"\s*(?:\\forall\s*)?[a-z](?:\s*,\s*[a-z])*\s*\\in\s*\\mathbb\{[ZN]\}(?:\^\{?\+\}?)?\s*\)?$"
 )
 _RELATION: Final = re.compile(
     r"<=|>=|!=|<|>|=|\\in(?![a-z])|\\approx(?![a-z])|\\sim(?![a-z])|\\equiv(?![a-z])"
 )
 _RELATION_NAMES: Final = {"\\in": "in", "\\approx": "approx", "\\sim": "approx", "\\equiv": "="}
-_CONJUNCTION: Final = re.compile(r"(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])")
-_TEXT_UNIT: Final = re.compile(
-    r"(.*?[^\s\\])\s*\\text\s*\{([^{}]*)\}\s*(\^\s*\{?\s*([23])\s*\}?)?\s*\.?", re.DOTALL
+_INEQUALITY: Final = re.compile(r"[<>]|!=|\\in(?![a-z])")
+_JOINED: Final[dict[type[Union | Meet], re.Pattern[str]]] = {
+    Union: re.compile(r"(?<![A-Za-z\\])or(?![A-Za-z])|\\lor(?![a-z])"),
+    Meet: re.compile(r"(?<![A-Za-z\\])and(?![A-Za-z])|\\land(?![a-z])|&&?"),
+}
+_CONJUNCTION: Final = re.compile(
+    r"(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|(?<=[\d)])(?:and|or)(?=[A-Z(]|[a-z] ?=)"
 )
-_PLAIN_UNIT: Final = re.compile(
-    r"(-?(?:\\\$)?[\d,]*\.?\d+(?:/\d+)?|\S.*?[\d})])\s*"
-    r"([A-Za-z][A-Za-z/ ]*[A-Za-z]|[A-Za-z]|\")(\^\s*\{?([23])\}?)?\.?"
-)
-_MONEY: Final = re.compile(r"\\?\$")
-_DOLLAR: Final = re.compile(r"(?<!\\)\$")
+_RATIO_WORDS: Final = re.compile(r"(-?\d+) to (-?\d+)")
+_SPACED_NUMBERS: Final = re.compile(r"-?\d{1,40}(?: -?\d{1,40})+")
 _PLUS_MINUS: Final = re.compile(r"\\(pm|mp)(?![a-z])")
-_ANGLE_FUNCTION: Final = re.compile(r"sin|cos|tan|cot|sec|csc")
-_WORD: Final = re.compile(r"[A-Za-z]{3,}|[Nn]o|NO")
 _SET_BUILDER: Final = re.compile(
-    r"\\\{\s*[a-z](?:\s*\\in\s*\\mathbb\{R\})?\s*[|:]\s*([^|]+)\\\}", re.DOTALL
+    r"\\?\{\s*([a-z](?:\s*\\in\s*\\mathbb\{R\})?|[a-z]\s*[<>][^|:]{1,40}?)\s*[|:]\s*(.+?)\\?\}",
+    re.DOTALL,
+)
+_EVERYTHING: Final = Sequence(
+    "(",
+    ")",
+    (Scalar((Step("const", "oo"), Step("neg", "", 1))), Scalar((Step("const", "oo"),))),
 )
 
 
 def read(text: str, depth: int = 0) -> Value:
     """Reads folded text; see the module."""
+    if "\\mathbb" in text:
+        if _REALS.fullmatch(text.strip(" $.")):
+            return _EVERYTHING
+        text = _QUALIFIER.sub("", text)
     text = unwrap(text)
     number = plain_number(text)
     if number is not None:
         return Scalar(number)
-    if depth > MAX_DEPTH or len(text) > 60_000 or not text:
+    if depth > MAX_DEPTH or len(text) > MAX_CHARS or not text:
         return Words(text)
-    for reader in (_read_matrix, _read_list, _read_union, _read_relation, _read_brackets):
+    for reader in _READERS:
         value = reader(text, depth)
         if value is not None:
             return value
-    return _read_scalar(text, depth)
-
-
-def plain_number(text: str) -> Expression | None:
-    """An integer or a decimal, with thousands separators, as an expression."""
-    if _INTEGER.fullmatch(text):
-        digits = text.lstrip("-")
-    elif _THOUSANDS.fullmatch(text):
-        digits = text.lstrip("+-").replace(",", "")
-    elif (match := _DECIMAL.fullmatch(text)) and match[2]:
-        digits = match[2]
-    else:
-        return None
-    leaf = Step("num", digits)
-    return (leaf, Step("neg", "", 1)) if text[0] == "-" else (leaf,)
-
-
-def unwrap(text: str) -> str:
-    r"""Takes off what only frames an answer: `$…$`, `\boxed{…}`, `\text{…}`, `**…**`."""
-    for _ in range(8):
-        text = text.strip()
-        before = text
-        text = text.rstrip("\\ ") if text.endswith(("\\", "\\ ")) else text
-        if text.endswith((".", ",", ";", ":")) and not text.endswith(("..", "\\,", "\\;", "\\:")):
-            text = text[:-1].rstrip()
-        if text.startswith("**") and text.endswith("**") and len(text) > 4:
-            text = text[2:-2]
-        for left, right in (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]")):
-            if (
-                text.startswith(left)
-                and text.endswith(right)
-                and len(text) > len(left + right)
-                and not text.endswith("\\$")
-                and left not in text[len(left) : -len(right)]
-            ):
-                # Bare braces inside delimiters only group; `${1,3}$` is the list 1,3.
-                inner = text[len(left) : -len(right)].strip()
-                text = inner[1:-1] if _is_group(inner, 0) and "," in inner else inner
-                break
-        dollars = text.count("$") - text.count("\\$")
-        if 0 < dollars < 20 and dollars % 2 == 0:
-            text = _DOLLAR.sub("", text)
-        for command in ("\\boxed", "\\fbox", "\\text", "\\mathbb"):
-            if text.startswith(command) and _is_group(text, len(command)):
-                text = text[text.index("{") + 1 : -1]
-        if _is_group(text, 0) and "," not in text:
-            text = text[1:-1]
-        if text == before:
-            break
-    return text.strip()
-
-
-def _is_group(text: str, start: int) -> bool:
-    """Whether `text[start:]` is one `{…}` whose brace closes at the very end."""
-    start += len(text[start:]) - len(text[start:].lstrip())
-    if not (text[start : start + 1] == "{" and text.endswith("}") and not text.endswith("\\}")):
-        return False
-    depth = 0
-    for position in range(start, len(text)):
-        if text[position] in "{}" and text[position - 1 : position] != "\\":
-            depth += 1 if text[position] == "{" else -1
-            if depth == 0:
-                return position == len(text) - 1
-    return False
+    return read_quantity(text)
 
 
 def split_top(text: str, separators: str) -> list[str]:
@@ -210,6 +134,38 @@ def split_top(text: str, separators: str) -> list[str]:
             start = position + 1
     parts.append(text[start:])
     return parts
+
+
+def _read_special(text: str, depth: int) -> Value | None:
+    """The real line, the empty set, congruences and numbers parted by spaces."""
+    if (clock := read_clock(text)) is not None:
+        return clock
+    if " and " in text and (number := read_words(text)) is not None and not number.unit:
+        return number  # two hundred and five
+    if _REALS.fullmatch(text):
+        return _EVERYTHING
+    if (match := _REALS_BUT.fullmatch(text)) is not None:
+        removed = read(match[1], depth + 1)
+        items = removed.items if isinstance(removed, Sequence) else (removed,)
+        return Without(_EVERYTHING, Sequence("{", "}", items))
+    if _NOTHING.fullmatch(text):
+        return Sequence("{", "}", ())
+    if "mod" in text and (match := _CONGRUENT.fullmatch(text)) is not None:
+        plain = match[5] is not None
+        if plain and "\\equiv" not in text and "=" not in text:
+            return None  # an operation, not a class: 17 mod 5 is 2
+        modulus = match[2] or match[3] or match[4] or match[5]
+        try:
+            return Congruence(parse(match[1]), parse(modulus))
+        except ParseError:
+            return None
+    if (match := _POINT.fullmatch(text)) is not None:
+        return read(match[1], depth + 1)
+    if (match := _RATIO_WORDS.fullmatch(text)) is not None:
+        return _read_ratio(f"{match[1]}:{match[2]}", depth)
+    if _SPACED_NUMBERS.fullmatch(text):
+        return Sequence("", "", tuple(read(part, depth + 1) for part in text.split()))
+    return None
 
 
 def _read_list(text: str, depth: int) -> Value | None:
@@ -243,17 +199,26 @@ def _read_list(text: str, depth: int) -> Value | None:
 def _name_list(items: list[Value]) -> Value:
     """`x = 1, 2` names the whole list; a `±` among the items stands for two of them."""
     flat: list[Value] = []
+    first = items[0]
+    if isinstance(first, Relation) and first.signs == ("!=",) and len(first.sides) == 2:
+        # x != 1, 2 excludes both.
+        items = [
+            Relation((first.sides[0], i), ("!=",), (first.names[0], ""))
+            if isinstance(i, Scalar)
+            else i
+            for i in items
+        ]
     for item in items:
         if isinstance(item, Sequence) and not item.opening:
             flat += item.items
         elif (
             isinstance(item, Relation)
-            and item.signs == ("=",)
+            and item.signs in (("=",), ("!=",))
             and isinstance(item.sides[1], Sequence)
             and not item.sides[1].opening
         ):
             flat += [
-                Relation((item.sides[0], v), ("=",), (item.names[0], ""))
+                Relation((item.sides[0], v), item.signs, (item.names[0], ""))
                 for v in item.sides[1].items
             ]
         else:
@@ -268,15 +233,42 @@ def _as_tuple(value: Value) -> Value:
     return value
 
 
+def _read_conditions(text: str, depth: int) -> Value | None:
+    """Inequalities joined by `or` and `and`, of which `and` binds closer."""
+    if not _INEQUALITY.search(text):
+        return None
+    for kind, word in _JOINED.items():
+        parts = [part.strip(" ,;") for part in word.split(text)]
+        if len(parts) < 2 or len(parts) > 20 or not all(map(_RELATION.search, parts)):
+            continue
+        if all(_is_balanced(part) for part in parts):
+            return kind(tuple(read(part, depth + 1) for part in parts))
+    return None
+
+
+def _is_balanced(text: str) -> bool:
+    return all(text.count(o) == text.count(c) for o, c in ("()", "[]", "{}")) or (
+        text.count("{") == text.count("}")
+        and text.count("(") + text.count("[") == text.count(")") + text.count("]")
+    )
+
+
 def _read_union(text: str, depth: int) -> Value | None:
-    if "\\cup" not in text:
+    r"""Sets joined by signs outside all brackets: the last `\setminus` first, then unions."""
+    if not ("\\cup" in text or "\\cap" in text or "\\setminus" in text):
         return None
-    parts = re.split(r"\\cup(?![a-z])", text)
-    if any(p.count(o) != p.count(c) for p in parts for o, c in ("{}",)) or "=" in parts[0]:
-        return None
-    if re.search(r"\\in(?![a-z])", parts[0]):
-        return None
-    return Union(tuple(read(p, depth + 1) for p in parts))
+    if (match := re.match(r"[a-z]\s*\\in(?![a-z])", text)) is not None:
+        return read(text[match.end() :], depth + 1)
+    for sign in ("\\setminus", "\\cup", "\\cap"):
+        parts = re.split(re.escape(sign) + r"(?![a-z])", text)
+        if len(parts) < 2 or "=" in parts[0] or not all(map(_is_balanced, parts)):
+            continue
+        if sign == "\\setminus":
+            whole = read(sign.join(parts[:-1]), depth + 1)
+            return Without(whole, read(parts[-1], depth + 1))
+        values = tuple(read(part, depth + 1) for part in parts)
+        return Union(values) if sign == "\\cup" else Meet(values)
+    return None
 
 
 def _read_relation(text: str, depth: int) -> Value | None:
@@ -299,6 +291,8 @@ def _read_relation(text: str, depth: int) -> Value | None:
     if not signs or not sides[-1].strip() or len(signs) > 20:
         return None
     if not sides[0].strip():
+        if signs[0] not in ("=", "approx", "in"):
+            return None
         sides, signs = sides[1:], signs[1:]
         if not signs:
             return read(sides[0], depth + 1)
@@ -320,16 +314,19 @@ def _closes_at_end(text: str) -> bool:
 
 
 def _read_brackets(text: str, depth: int) -> Value | None:
-    if text in ("\\emptyset", "{}", "\\{\\}", "\\{ \\}"):
-        return Sequence("{", "}", ())
+    if (builder := _SET_BUILDER.fullmatch(text)) is not None and _INEQUALITY.search(builder[2]):
+        condition = read(builder[2], depth + 1)
+        if not re.search("[<>]", builder[1]):
+            return condition
+        return Meet((read(builder[1], depth + 1), condition))
     if text.startswith("\\{") and text.endswith("\\}"):
         opening, inner, closing = "{", text[2:-2], "}"
         if not _closes_at_end(text):
             return None
-        if (builder := _SET_BUILDER.fullmatch(text)) is not None:
-            return read(builder[1], depth + 1)
     elif text[0] in "([{" and text[-1] in ")]}" and _closes_at_end(text):
         opening, inner, closing = text[0], text[1:-1], text[-1]
+    elif text[0] == "]" and text[-1] == "[" and len(split_top(text[1:-1], ",;")) == 2:
+        return read(f"({text[1:-1]})", depth + 1)  # open ends as the French write them
     elif ":" in text:
         return _read_ratio(text, depth)
     else:
@@ -374,80 +371,50 @@ def _read_ratio(text: str, depth: int) -> Value | None:
 
 
 def _read_matrix(text: str, depth: int) -> Value | None:
+    """Matrices and their arithmetic, systems of equations, functions given piece by piece."""
+    if "\\begin" not in text:
+        match = _TRANSPOSED.fullmatch(text)
+        row = read(match[1], depth + 1) if match is not None else None
+        if isinstance(row, Sequence):
+            return Matrix(tuple((item,) for item in row.items))
+        return None
     match = _MATRIX.fullmatch(text)
-    if match is None or "\\begin" in match[2]:
-        return None
-    body = match[2].strip().removesuffix("\\\\").removesuffix("\\hline")
-    rows = [row.split("&") for row in body.split("\\\\") if row.strip()]
-    if sum(map(len, rows)) > MAX_ITEMS:
-        return None
-    return Matrix(tuple(tuple(read(cell, depth + 1) for cell in row) for row in rows))
-
-
-def _read_scalar(text: str, depth: int) -> Value:
-    match = _BASED.fullmatch(text)
-    if match and any(c.isdigit() for c in match[1]):
-        name = match[2] or match[3]
-        base = int(name) if name.isdigit() else BASE_WORDS.get(name, 0)
-        if 2 <= base <= 36 and (match[1].lstrip("-").isdigit() or base > 10):
-            return Based(match[1].upper().lstrip("0") or "0", base)
-    money = _MONEY.sub("", text) if text.count("$") == 1 else text
-    if money != text and money.strip():
-        value = read(money, depth + 1)
-        if isinstance(value, Scalar) and not value.unit:
-            return Scalar(value.expression, "$", value.percent, value.degrees)
-        return value if not isinstance(value, Words) else Words(text)
-    if text.endswith("%"):
-        value = read(text[:-1], depth + 1)
-        return Scalar(value.expression, "", True) if isinstance(value, Scalar) else Words(text)
-    if text.endswith("°") and not _ANGLE_FUNCTION.search(text):
-        value = read(text[:-1], depth + 1)
-        if isinstance(value, Scalar):
-            return Scalar(value.expression, "", False, True)
-    united = _read_unit(text, depth)
-    if united is not None:
-        return united
-    if _WORD.fullmatch(text):
-        number = NUMBER_WORDS.get(text.lower())
-        return Scalar((Step("num", number),)) if number else Words(text)
-    try:
-        return Scalar(parse(text))
-    except ParseError:
-        return Words(text)
-
-
-def is_unit(word: str) -> bool:
-    """Whether a word is a unit of measure, singular or plural, or is counted like one."""
-    return word in UNITS or word.removesuffix("s") in UNITS or word in COUNTED
-
-
-def _read_unit(text: str, depth: int) -> Scalar | None:
-    if len(text) > MAX_UNIT_CHARS:
-        return None
-    match = _TEXT_UNIT.fullmatch(text)
-    if match is not None:
-        value, unit = read(match[1], depth + 1), match[2].strip().lower()
-        power = match[4] or ""
-    else:
-        match = _PLAIN_UNIT.fullmatch(text)
-        if match is None:
+    if match is not None and "\\begin" not in match[2] and "=" not in match[2]:
+        rows = rows_of(match[2])
+        if sum(map(len, rows)) > MAX_ITEMS:
             return None
-        unit, power = match[2].strip().lower(), match[4] or ""
-        unit = "inch" if unit == '"' else unit
-        words = unit.replace("/", " ").split()
-        number = plain_number(match[1].replace("\\$", ""))
-        spaced = len(words[0]) > 1 or match[1] + " " in text or bool(power)
-        known = is_unit(words[0]) and spaced
-        if number is None and not known:
-            return None
-        if not known and (len(words) > 5 or any(len(w) < 2 and not is_unit(w) for w in words)):
-            return None
-        if words[0] in SCALES and number is not None:
-            scale = (Step("num", str(SCALES[words[0]])), Step("mul", "", 2))
-            return Scalar((*number, *scale), " ".join(words[1:]))
-        value = read(match[1], depth + 1)
-    if not isinstance(value, Scalar):
+        return Matrix(tuple(tuple(read(cell, depth + 1) for cell in row) for row in rows))
+    match = _LINES.fullmatch(text)
+    if match is not None and "\\begin" not in match[2]:
+        return _read_lines(match[1], match[2], depth)
+    if _RELATION.search(text):
         return None
-    if unit.startswith("degree"):
-        return Scalar(value.expression, "", value.percent, True)
-    return Scalar(value.expression, unit + power, value.percent, value.degrees)
+    result = work_out(text)
+    if isinstance(result, Grid):
+        return Matrix(tuple(tuple(Scalar(cell) for cell in row) for row in result.rows))
+    return Scalar(result) if result is not None else None
+
+
+def _read_lines(kind: str, body: str, depth: int) -> Value | None:
+    rows = rows_of(body)
+    if len(rows) > 40:
+        return None
+    if kind == "cases" and any(len(row) > 1 and not _RELATION.search(row[0]) for row in rows):
+        cells = [[cell.strip(" ,").removeprefix("if ") for cell in row] for row in rows]
+        return Matrix(tuple(tuple(read(cell, depth + 1) for cell in row) for row in cells))
+    text = ""
+    for row in rows:
+        line = "".join(row).strip(" ,")
+        text += line if line.startswith("=") or not text else f", {line}"
+    return read(text, depth + 1)
+
+
+_READERS: Final = (
+    _read_special,
+    _read_matrix,
+    _read_conditions,
+    _read_list,
+    _read_union,
+    _read_relation,
+    _read_brackets,
+)

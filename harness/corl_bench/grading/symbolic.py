@@ -16,8 +16,9 @@ from __future__ import annotations
 from typing import Any, Final, Literal
 
 from corl_bench.grading.approximation import letters, sample
-from corl_bench.grading.expression import MAX_STEPS, Expression, Step
+from corl_bench.grading.expression import Expression, Step
 from corl_bench.grading.identity import TooLarge, Undefined
+from corl_bench.grading.tokens import MAX_STEPS
 from corl_bench.grading.vocabulary import FUNCTIONS
 
 Outcome = Literal["equal", "unequal", "unknown"]
@@ -205,6 +206,9 @@ def _numeric_function(context: Any, name: str, operands: list[Any]) -> tuple[Any
         return context.sqrt(x), positive
     if name == "abs":
         return abs(x), True
+    if name in ("conj", "Re", "Im"):
+        part = {"conj": context.conj, "Re": context.re, "Im": context.im}[name]
+        return part(x), True
     if name in ("floor", "ceil"):
         if not _is_real(context, x) or abs(x - context.nint(x)) < context.mpf(10) ** -30:
             raise Undefined("on a step")
@@ -247,6 +251,9 @@ _SYMPY_NAMES: Final = {
     "arctan": "atan",
     "ln": "log",
     "abs": "Abs",
+    "conj": "conjugate",
+    "Re": "re",
+    "Im": "im",
     "ceil": "ceiling",
     "binom": "binomial",
     "max": "Max",
@@ -292,6 +299,8 @@ def _sympy_step(sympy: Any, step: Step, operands: list[Any]) -> Any:
         return sympy.Mul(a, sympy.Rational(1, 100))
     if op == "degree":
         return sympy.Mul(a, sympy.pi, sympy.Rational(1, 180))
+    if op == "mod":
+        return sympy.Mod(a, b)
     if op == "pow":
         _check_power(a, b)
         return sympy.Pow(a, b)

@@ -26,10 +26,9 @@ FUNCTIONS: Final = {
         name: name
         for name in _words(
             """sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos arctan exp log ln sqrt
-            abs floor ceil gcd lcm max min"""
+            abs floor ceil gcd lcm max min cis conj Re Im"""
         )
     },
-    "lg": "log",
     "asin": "arcsin",
     "acos": "arccos",
     "atan": "arctan",
@@ -41,7 +40,8 @@ FUNCTIONS: Final = {
 DROPPED_COMMANDS: Final = _words(
     """left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle
     textstyle limits nolimits boldsymbol mathbf mathit bf it rm mathsf bm pmb strut mathstrut
-    mathcal mathord mathrel middle overline vec"""
+    mathcal mathord mathrel middle overline vec hat underline bar overrightarrow boldmath large
+    Large LARGE small normalsize huge Huge scriptstyle nonumber notag"""
 )
 """Sizes, fonts and marks that do not change what a formula says."""
 
@@ -76,12 +76,17 @@ UNITS: Final = {
         "$ dollar",
         "cent",
         "l liter litre",
-        "ml milliliter",
+        "ml milliliter millilitre",
         "gallon",
         "radian rad",
         "degree",
-        "mph",
-        "kph",
+        "mi/h mph",
+        "km/h kph kmh",
+        "newton",
+        "joule",
+        "watt",
+        "volt",
+        "yuan",
     )
     for name in line.split()
 }
@@ -95,12 +100,30 @@ COUNTED: Final = frozenset(
 SCALES: Final = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9}
 
 NUMBER_WORDS: Final = {
-    word: str(number)
-    for number, word in enumerate(
-        _words(
-            """zero one two three four five six seven eight nine ten eleven twelve thirteen
-            fourteen fifteen sixteen seventeen eighteen nineteen twenty"""
+    **{
+        word: number
+        for number, word in enumerate(
+            _words(
+                """zero one two three four five six seven eight nine ten eleven twelve thirteen
+                fourteen fifteen sixteen seventeen eighteen nineteen"""
+            )
         )
-    )
+    },
+    **{
+        word: 10 * number
+        for number, word in enumerate(
+            _words("twenty thirty forty fifty sixty seventy eighty ninety"), 2
+        )
+    },
 }
-BASE_WORDS: Final = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "eight": 8, "ten": 10}
+FRACTION_WORDS: Final = {
+    **dict.fromkeys(("half", "halves"), 2),
+    **dict.fromkeys(("quarter", "quarters"), 4),
+    **{
+        word + plural: number
+        for number, word in enumerate(
+            _words("third fourth fifth sixth seventh eighth ninth tenth"), 3
+        )
+        for plural in ("", "s")
+    },
+}

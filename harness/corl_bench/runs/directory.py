@@ -1,8 +1,8 @@
 """The directory of a run: who may write into it, what it is a run of, what is done already.
 
-`episodes.jsonl`, `ledger.jsonl` and `journal.jsonl` grow; `manifest.json` and `problems.jsonl`
-are written once; `summary.json` and `report.html` are derived and replaced. A lock held while
-a process works here keeps a second one out.
+`episodes.jsonl`, `ledger.jsonl` and `journal.jsonl` grow; `problems.jsonl` is written once, and
+so is `manifest.json`, but for what a re-grading adds to it; `summary.json` and `report.html` are
+derived and replaced. A lock held while a process works here keeps a second one out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import platform
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,13 +47,30 @@ class RunDirectory(Closing):
         """
         try:
             path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot write {path}: {error.strerror}") from error
+        return cls._locked(path, lambda: _claim(path, plan, command))
+
+    @classmethod
+    def reopen(cls, path: Path) -> Self:
+        """Locks the directory of a stored run, whatever its plan was.
+
+        Raises:
+            ConfigError: another process works here, or it holds no run.
+            StorageError: it cannot be written.
+        """
+        read_manifest(path)
+        return cls._locked(path, lambda: read_manifest(path))
+
+    @classmethod
+    def _locked(cls, path: Path, manifest: Callable[[], dict[str, Any]]) -> Self:
+        try:
             lock = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error.strerror}") from error
         try:
             _lock_or_refuse(lock, path)
-            manifest = _claim(path, plan, command)
-            return cls(path, manifest, LineFile.open(path / "episodes.jsonl"), lock)
+            return cls(path, manifest(), LineFile.open(path / "episodes.jsonl"), lock)
         except BaseException:
             os.close(lock)
             raise
@@ -83,8 +100,8 @@ def _lock_or_refuse(lock: int, path: Path) -> None:
     except OSError as error:
         holder = os.pread(lock, 20, 0).decode(errors="replace").strip() or "?"
         raise ConfigError(
-            f"another run (process {holder}) is working in {path}: wait for it, or name"
-            " another directory with --out"
+            f"another run (process {holder}) is working in {path}: wait for it, or work in"
+            " another directory"
         ) from error
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
@@ -104,6 +121,12 @@ def _claim(path: Path, plan: Plan, command: Sequence[str]) -> dict[str, Any]:
     theirs, ours = manifest["identity"], plan.identity()
     if theirs != ours:
         differing = [name for name in ours if theirs.get(name) != ours[name]]
+        if differing == ["grader"]:
+            raise ConfigError(
+                f"{path} was graded by grader {theirs.get('grader')}, this is grader"
+                f" {ours['grader']}: bring its verdicts up to date with"
+                f" `corl-bench regrade {path} --write`, or name another directory with --out"
+            )
         raise ConfigError(
             f"{path} holds a run with other settings ({', '.join(differing)}): name another"
             " directory with --out, or repeat the command in its manifest.json"

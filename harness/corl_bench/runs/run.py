@@ -30,6 +30,7 @@ from corl_bench.runs.directory import RunDirectory
 from corl_bench.runs.execute import Ending, Stop, execute
 from corl_bench.runs.plan import Plan
 from corl_bench.runs.progress import Progress
+from corl_bench.runs.regrading import regrading_notes
 from corl_bench.runs.settings import DEFAULT_CONCURRENCY, OWN_STORE
 
 OFFLINE_PROVIDERS = frozenset({"recorded", "simulated"})
@@ -282,7 +283,10 @@ def _summarise(plan: Plan, directory: RunDirectory, ledger: Ledger) -> Summary:
         unsettled_usd=totals.unsettled_usd,
         unsettled_attempts=totals.unsettled_attempts,
         attempts=totals.attempts,
-        notes=_notes(episodes, totals, finished=len(episodes) == len(keys)),
+        notes=(
+            *regrading_notes(directory.manifest),
+            *_notes(episodes, totals, finished=len(episodes) == len(keys)),
+        ),
     )
 
 

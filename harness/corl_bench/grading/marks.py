@@ -1,0 +1,142 @@
+r"""Answers that a reply marks as such: boxes, the field of a JSON reply, an `<answer>` tag.
+
+What stands in the mark is returned as it is, and a broken mark is read as far as it goes:
+braces that do not match, JSON whose LaTeX was not escaped, a box cut off by the token limit.
+
+    >>> [content for _, _, content in closed_boxes(r"\boxed{1} and \boxed{\frac{1}{2}}")]
+    ['1', '\\frac{1}{2}']
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Place = Literal["box", "cut box", "json", "tag", "phrase", "hash", "bold", "bare", "ending"]
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """An answer as it stands in the reply, and where it stood."""
+
+    answer: str
+    place: Place
+    boxes: tuple[str, ...] = ()
+    """The boxes that the reply ends in, where several stand close together."""
+
+
+_BRACE: Final = re.compile(r"\\[{}]|(?:\\?boxed|\\fbox|\\framebox)\s*\{|[{}]")
+_FILLED: Final = re.compile(r"\s*[^\s}]")
+_BARE_BOX: Final = re.compile(r"\\boxed\s*(-?\d+(?:\.\d+)?|[A-Za-z](?![A-Za-z]))")
+_FIELD: Final = re.compile(r'["\'](?:final[_ ])?answer["\']\s*:\s*', re.IGNORECASE)
+_STRING: Final = re.compile(r'"((?:[^"\\]|\\.)*)(?:"|$)', re.DOTALL)
+_SCALAR: Final = re.compile(r"[^\s,}\]][^,}\n]*")
+_ARRAY: Final = re.compile(r"\[[^\n]*\]")
+_ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_TAG: Final = re.compile(r"<((?:final_)?answer)>(.{0,2000}?)</\1>", re.DOTALL | re.IGNORECASE)
+
+
+def closed_boxes(text: str) -> list[tuple[int, int, str]]:
+    """All closed boxes that hold something, as (start, end, content), by their end."""
+    if "boxed" not in text and "box{" not in text:
+        return []
+    found: list[tuple[int, int, str]] = []
+    waiting: list[tuple[int, int]] = []  # where a brace opened, and its box or -1
+    for match in _BRACE.finditer(text):
+        sign = match[0]
+        if sign[0] == "\\" and sign[1] in "{}":
+            continue
+        if sign == "}":
+            if waiting:
+                inside, box = waiting.pop()
+                if box >= 0:
+                    content = text[inside : match.start()].strip()
+                    if content.strip("_? .\\"):
+                        found.append((box, match.end(), content))
+        else:
+            waiting.append((match.end(), match.start() if len(sign) > 1 else -1))
+    found += [(m.start(), m.end(), m[1]) for m in _BARE_BOX.finditer(text)]
+    found.sort(key=lambda box: box[1])
+    return found
+
+
+def box_answer(text: str, boxes: list[tuple[int, int, str]]) -> Extraction:
+    """The last box, and those that stand close before it."""
+    start, _, answer = boxes[-1]
+    run = [answer]
+    for box in reversed(boxes[:-1]):
+        if box[0] >= start or box[1] > start:
+            continue
+        gap = text[box[1] : start]
+        if len(gap) > 80 or "\n\n" in gap or ". " in gap:
+            break
+        if box[2] not in run:
+            run.append(box[2])
+        start = box[0]
+    return Extraction(answer, "box", tuple(reversed(run)) if len(run) > 1 else ())
+
+
+def cut_box(text: str) -> Extraction | None:
+    """The one box that was opened and never closed: what follows it, to the end of the line."""
+    starts = list(re.finditer(r"(?:\\boxed|\\fbox)\s*\{", text)) if "\\" in text else []
+    open_ones = [m for m in starts if _FILLED.match(text, m.end())]
+    if len(open_ones) != 1:
+        return None
+    content = re.split(r"\n|\$|\\\)|\\\]", text[open_ones[0].end() :], maxsplit=1)[0]
+    return Extraction(content.strip(), "cut box")
+
+
+def json_field(text: str) -> tuple[str, int] | None:
+    """The last `"answer"` field as (text, position); broken JSON is read as far as it goes.
+
+    The text is empty where all fields are.
+    """
+    if "nswer" not in text:
+        return None
+    matches = list(_FIELD.finditer(text))
+    for match in reversed(matches):
+        string = _STRING.match(text, match.end())
+        if string is not None:
+            value = _unescape(string[1]).strip()
+        else:
+            plain = _ARRAY.match(text, match.end()) or _SCALAR.match(text, match.end())
+            value = plain[0].strip().rstrip("`").strip() if plain else ""
+        if value.strip("_ ") and value != "null":
+            return value, match.start()
+    return ("", matches[-1].start()) if matches else None
+
+
+def _unescape(text: str) -> str:
+    r"""Undoes JSON's escapes, and keeps the LaTeX of models that forgot to escape it.
+
+    `\\frac` and the invalid `\frac` both mean `\frac`; a `\n` before a space is a new line.
+    """
+
+    def one(match: re.Match[str]) -> str:
+        escaped = match[1]
+        if escaped[0] == "u" and len(escaped) == 5:
+            return chr(int(escaped[1:], 16))
+        if escaped in '"\\/':
+            return escaped
+        following = text[match.end() : match.end() + 1]
+        if escaped in "ntrbf" and not following.isalpha():
+            return " "
+        return "\\" + escaped
+
+    return _ESCAPE.sub(one, text)
+
+
+def answer_in_field(value: str) -> Extraction:
+    """The text of an answer field, or the box in it."""
+    inside = closed_boxes(value)
+    if inside:
+        inner = box_answer(value, inside)
+        return Extraction(inner.answer, "json", inner.boxes)
+    return Extraction(value, "json")
+
+
+def tag(text: str) -> Extraction | None:
+    """What the last `<answer>…</answer>` holds."""
+    found = _TAG.findall(text) if "nswer>" in text.lower() else []
+    return Extraction(found[-1][1].strip(), "tag") if found else None

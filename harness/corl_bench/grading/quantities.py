@@ -1,0 +1,266 @@
+r"""One value as people write it: a number, digits in a base, money, a unit, a time, a percentage.
+
+`read_quantity` takes folded text without any list or relation in it; what it cannot read is
+`Words`. Words that are no measure are dropped ("18 eggs" is 18), a known unit is kept.
+
+    >>> read_quantity(r"12\text{ cm}").unit
+    'cm'
+    >>> read_quantity("twenty-one") == read_quantity("21")
+    True
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from corl_bench.grading.approximation import letters
+from corl_bench.grading.expression import Expression, Step, parse
+from corl_bench.grading.frames import unwrap
+from corl_bench.grading.tokens import ParseError
+from corl_bench.grading.values import Based, Clock, Scalar, Series, Words
+from corl_bench.grading.vocabulary import (
+    COUNTED,
+    FRACTION_WORDS,
+    FUNCTIONS,
+    NUMBER_WORDS,
+    SCALES,
+    UNITS,
+)
+
+MAX_UNIT_CHARS: Final = 300
+"""A quantity with its unit is not longer; the patterns for units are not linear."""
+MAX_DEPTH: Final = 8
+MAX_NUMBER_WORDS: Final = 8
+
+Quantity = Words | Scalar | Based | Clock | Series
+
+_INTEGER: Final = re.compile(r"-?\d{1,2000}")
+_DECIMAL: Final = re.compile(r"([-+]?)(\d{0,2000}(?:\.\d{1,2000})?)\.?")
+_THOUSANDS: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
+_BASED: Final = re.compile(
+    r"(?:\(\s*|\\text\{\s*)?(-?[0-9A-Za-z]{1,200})\s*[)}]?\s*"
+    r"_\s*(?:\{(?:\\text\{|\()?\s*(\d{1,2}|[a-z]+)\s*[})]?\}|(\d{1,2}))"
+)
+_BASE_PHRASE: Final = re.compile(r"([0-9A-Fa-f]{1,200}),? (?:in )?base[ -](\d{1,2}|[a-z]+)")
+_CLOCK: Final = re.compile(
+    r"(\d{1,2})(?::([0-5]\d)(?::00)?)?(?: o'clock)?\s*"
+    r"(?:\\text\{)?\s*(?:([apAP])\.?\s?[mM]\b\.?)?\s*\}?\.?"
+)
+_TEXT_UNIT: Final = re.compile(
+    r"(.*?[^\s\\])\s*\\text\s*\{([^{}]*)\}\s*(\^\s*\{?\s*([23])\s*\}?)?\s*\.?", re.DOTALL
+)
+_PLAIN_UNIT: Final = re.compile(
+    r"(-?(?:\\?\$)?[\d,]*\.?\d+(?:/\d+)?|\S.*?[\d})i])(\s*)"
+    r"([A-Za-z][A-Za-z/. -]*[A-Za-z]|[A-Za-z]|\")\.?\s*(\^\s*\{?([23])\}?)?\.?"
+)
+_MONEY: Final = re.compile(r"\\?\$|\b(?:USD|EUR|GBP)\b")
+_HEDGE: Final = re.compile(
+    r"(?:approximately|approx\.?|about|around|roughly|exactly|only|just|over|(?:a )?total of"
+    r"|\\approx|\\sim)\s+(?=[-\\$\d.])",
+    re.IGNORECASE,
+)
+_ASIDE: Final = re.compile(r"(\S{1,60}) \([A-Za-z][A-Za-z ,-]{3,60}\)")
+_ORDINAL: Final = re.compile(r"(\d+)\s*(?:\^\s*\{?\s*)?(?:\\text\s*\{\s*)?(?:st|nd|rd|th)\s*[}\s]*")
+_ANGLE_FUNCTION: Final = re.compile(r"sin|cos|tan|cot|sec|csc|cis")
+_WORD: Final = re.compile(r"[A-Za-z]{3,}|[Nn]o|NO")
+_NUMBER_PHRASE: Final = re.compile(r"[A-Za-z]+(?:[ -][A-Za-z]+){0,9}")
+
+
+def plain_number(text: str) -> Expression | None:
+    """An integer or a decimal, with thousands separators, as an expression."""
+    if _INTEGER.fullmatch(text):
+        digits = text.lstrip("-")
+    elif _THOUSANDS.fullmatch(text):
+        digits = text.lstrip("+-").replace(",", "")
+    elif (match := _DECIMAL.fullmatch(text)) and match[2]:
+        digits = match[2]
+    else:
+        return None
+    leaf = Step("num", digits)
+    return (leaf, Step("neg", "", 1)) if text[0] == "-" else (leaf,)
+
+
+def read_quantity(text: str, depth: int = 0) -> Quantity:
+    """Reads one value; see the module."""
+    text = unwrap(text) if depth else text
+    number = plain_number(text)
+    if number is not None:
+        return Scalar(number)
+    if depth > MAX_DEPTH or not text:
+        return Words(text)
+    special = _read_based(text) or read_clock(text) or read_words(text)
+    if special is not None:
+        return special
+    if (aside := _ASIDE.fullmatch(text)) is not None:
+        return read_quantity(aside[1], depth + 1)
+    if (hedge := _HEDGE.match(text)) is not None:
+        return read_quantity(text[hedge.end() :], depth + 1)
+    money = _MONEY.sub("", text) if text.count("$") == 1 or "$" not in text else text
+    if money != text and money.strip():
+        value = read_quantity(money, depth + 1)
+        if isinstance(value, Scalar) and not value.unit:
+            return Scalar(value.expression, "$", value.percent, value.degrees)
+        return value if not isinstance(value, Words) else Words(text)
+    if text.endswith("%"):
+        value = read_quantity(text[:-1], depth + 1)
+        return Scalar(value.expression, "", True) if isinstance(value, Scalar) else Words(text)
+    if text.endswith("°") and not _ANGLE_FUNCTION.search(text):
+        value = read_quantity(text[:-1], depth + 1)
+        if isinstance(value, Scalar):
+            return Scalar(value.expression, "", False, True)
+    return _read_unit(text, depth) or _read_algebra(text)
+
+
+def _read_algebra(text: str) -> Quantity:
+    if _WORD.fullmatch(text):
+        return Words(text)
+    try:
+        return Scalar(parse(text))
+    except ParseError:
+        return Series(text) if "\\sum" in text or "\\prod" in text else Words(text)
+
+
+def _read_based(text: str) -> Based | None:
+    match = _BASED.fullmatch(text) or _BASE_PHRASE.fullmatch(text)
+    if match is None or not any(c.isdigit() for c in match[1]):
+        return None
+    name = match[2] or match[3]
+    base = int(name) if name.isdigit() else NUMBER_WORDS.get(name, 0)
+    if 2 <= base <= 36 and (match[1].lstrip("-").isdigit() or base > 10):
+        return Based(match[1].upper().lstrip("0") or "0", base)
+    return None
+
+
+def read_clock(text: str) -> Clock | None:
+    """A time such as `2:30 pm`, `14:05` or `2 pm`; None for other text."""
+    if not text[0].isdigit() or not (":" in text or text.rstrip(" .}")[-1:] in "mMk"):
+        return None
+    match = _CLOCK.fullmatch(text)
+    if match is None or not (match[2] or match[3] or "o'clock" in text) or int(match[1]) > 23:
+        return None
+    return Clock(int(match[1]), int(match[2] or 0), (match[3] or "").lower())
+
+
+def read_words(text: str) -> Scalar | None:
+    """Numbers in words, and ordinals; None for other text."""
+    if (match := _ORDINAL.fullmatch(text)) is not None:
+        return Scalar((Step("num", match[1]),))
+    if not _NUMBER_PHRASE.fullmatch(text):
+        return None
+    words = text.lower().replace("-", " ").split()
+    if words[0] not in NUMBER_WORDS and words[0] not in ("a", "an"):
+        return None
+    numbers = [word for word in words if word not in ("and", "a", "an")]
+    if not numbers or len(words) > MAX_NUMBER_WORDS:
+        return None
+    below = FRACTION_WORDS.get(numbers[-1])
+    if below and len(numbers) > 1 and (whole := _count(numbers[:-1])) is not None:
+        return Scalar((Step("num", str(whole)), Step("num", str(below)), Step("div", "", 2)))
+    while numbers:
+        count = _count(numbers)
+        if count is not None:
+            rest = " ".join(words[len(words) - words[::-1].index(numbers[-1]) :])
+            return Scalar((Step("num", str(count)),), rest)
+        numbers.pop()
+    return None
+
+
+def _count(words: list[str]) -> int | None:
+    """`two hundred five` is 205; None where a word is no number or stands in a wrong place."""
+    total = part = 0
+    last = 10**12
+    for word in words:
+        if word in SCALES:
+            if part == 0:
+                return None
+            part *= SCALES[word]
+            if SCALES[word] >= 1000:
+                total, part = total + part, 0
+            last = SCALES[word]
+            continue
+        if word not in NUMBER_WORDS:
+            return None
+        number = NUMBER_WORDS[word]
+        size = 10 if number >= 20 else 1
+        if size >= last or (last == 10 and number >= 10):
+            return None
+        part, last = part + number, size
+    return total + part
+
+
+def is_unit(word: str) -> bool:
+    """Whether a word is a unit of measure, singular or plural, or is counted like one."""
+    return word in UNITS or word.removesuffix("s") in UNITS or word in COUNTED
+
+
+def unit_name(text: str) -> str | None:
+    """The canonical name of a unit of measure with its power, `cm2`; None for other words."""
+    words = text.replace("squared", "2").replace("cubed", "3").replace(".", "").split()
+    if "per" in words or "/" in text:
+        parts = re.split(r"\s*/\s*|\s+per\s+", " ".join(words))
+        names = [unit_name(part) for part in parts] if len(parts) > 1 else [None]
+        return None if None in names else "/".join(name for name in names if name)
+    power = ""
+    if words and words[0] in ("square", "sq", "cubic", "cu"):
+        power = "2" if words[0].startswith("s") else "3"
+        words = words[1:]
+    if len(words) == 2 and words[1] in "23":
+        power, words = words[1], words[:1]
+    if len(words) != 1:
+        return None
+    name = words[0]
+    if name[-1:] in "23":
+        name, power = name[:-1], name[-1]
+    canonical = UNITS.get(name) or UNITS.get(name.removesuffix("s"))
+    return canonical + power if canonical else None
+
+
+def _read_unit(text: str, depth: int) -> Scalar | None:
+    if len(text) > MAX_UNIT_CHARS:
+        return None
+    match = _TEXT_UNIT.fullmatch(text)
+    if match is not None:
+        value, unit = read_quantity(match[1], depth + 1), match[2].strip().lower()
+        power = match[4] or ""
+        if isinstance(value, Scalar) and letters(value.expression) and unit_name(unit) is None:
+            first = unit.split()[:1]
+            if not first or not is_unit(first[0]):
+                return None  # a statement about a letter, "x is even"
+    else:
+        match = _PLAIN_UNIT.fullmatch(text)
+        if match is None:
+            return None
+        unit, power = match[3].strip().lower(), match[5] or ""
+        unit = "inch" if unit == '"' else unit
+        number = plain_number(match[1].replace("\\$", "").replace("$", ""))
+        words = unit.replace("/", " ").replace(".", " ").split()
+        plain = number is not None or (match[1][-1] == "}" and len(words[0]) > 3 and match[2])
+        if not _is_counted(words, match[2], power, plain=bool(plain)):
+            return None
+        if words[0] in SCALES and number is not None:
+            scale = (Step("num", str(SCALES[words[0]])), Step("mul", "", 2))
+            return Scalar((*number, *scale), " ".join(words[1:]))
+        value = read_quantity(match[1], depth + 1)
+        if len(words[0]) == 1 and isinstance(value, Scalar) and letters(value.expression):
+            return None  # one letter more, as in the volume of a cylinder of height h
+    if not isinstance(value, Scalar):
+        return None
+    if unit.startswith("degree"):
+        return Scalar(value.expression, "", value.percent, True)
+    return Scalar(value.expression, unit + power, value.percent, value.degrees)
+
+
+def _is_counted(words: list[str], gap: str, power: str, *, plain: bool) -> bool:
+    """Whether the words after a number are its unit rather than letters multiplied to it.
+
+    A known unit needs a space where it is a single letter (`3 m`, but `3m` is three times m).
+    Unknown words count after a plain number only, and need a space where they could be letters.
+    """
+    if is_unit(words[0]) and (len(words[0]) > 1 or gap or power):
+        return True
+    if not plain or len(words) > 6 or words[0] in FUNCTIONS or words[0] == "pi":
+        return False
+    if any(len(word) < 2 and not is_unit(word) for word in words):
+        return len(words) > 2 and len(words[0]) > 2
+    return len(words[0]) > 3 or (bool(gap) and (len(words[0]) > 2 or len(words) > 1))
