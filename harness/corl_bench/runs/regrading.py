@@ -264,7 +264,7 @@ def _summary(
     budgets = [Budget(name, parse_usd(usd)) for name, usd in manifest["budgets"].items()]
     owed = sum(task["problems"] for task in tasks.values()) * manifest["samples"]
     owed *= sum(len(budgets) or 1 if system["reads_budget"] else 1 for system in systems)
-    shown = ("title", "digest", "digest_status", "problems", "redistributable")
+    shown = ("title", "digest", "digest_status", "problems", "total", "redistributable")
     return Summary(
         run_id=manifest["run_id"],
         simulated=manifest["pool"]["simulated"],
