@@ -31,11 +31,13 @@ def test_hard_rows(rows: dict[str, list[dict[str, Any]]]) -> None:
     hard = [r for name, part in rows.items() if not name.startswith("math500") for r in part]
     wrong = [r for r in hard if is_correct(r["gold"], r["pred"]) != r["label"]]
     assert len(hard) > 500
-    assert len(wrong) <= 15
-    assert sum(not r["label"] for r in wrong) <= 2
+    assert len(wrong) <= 4
+    assert sum(not r["label"] for r in wrong) <= 1
 
 
-@pytest.mark.parametrize("name", ["aime_amc", "issues", "nemo_skills", "inspect_ai", "hendrycks"])
+@pytest.mark.parametrize(
+    "name", ["aime_amc", "issues", "nemo_skills", "inspect_ai", "hendrycks", "tinker"]
+)
 def test_sets_without_a_mistake(name: str, rows: dict[str, list[dict[str, Any]]]) -> None:
     assert [r for r in rows[name] if is_correct(r["gold"], r["pred"]) != r["label"]] == []
 

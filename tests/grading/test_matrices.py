@@ -170,3 +170,33 @@ def test_more_arithmetic() -> None:
 def test_pairs(one: str, other: str, same: bool) -> None:
     assert equivalent(one, other) is same
     assert equivalent(other, one) is same
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (r"x\approx3.5", "3.5", True),
+        (r"3+4=7\approx7.0", "7", True),
+        ("3+4=8", "8", False),
+        (r"\frac{6}{14}=\frac37", r"\frac37", True),
+        ("x<y<3", "(1,3)", False),
+        ("x=1<2", "1", False),
+        ("2x+y<4", "4x+2y<8", True),
+        ("2x+y<4", "4x+2y>8", False),
+        ("2x+y<4", "-2x-y>-4", True),
+        ("x+y=1", "x+z=1", False),
+        (r"x \text{ cm}=5", "x=5", True),
+        ("|x|=-1", "x=1", False),
+        ("|x-a|<2", "(1,2)", False),
+        ("0<f(x)<1", "(0,1)", True),
+        ("5<3x<6", r"(\frac53,2)", True),
+        ("x+x<4", r"(-\infty,2)", True),
+        ("0x<4", r"(-\infty,2)", False),
+        ("x+y<4", r"(-\infty,2)", False),
+        ("1>x", "x<1", True),
+        ("2<x<1", r"\emptyset", True),
+    ],
+)
+def test_relations(one: str, other: str, same: bool) -> None:
+    assert equivalent(one, other) is same
+    assert equivalent(other, one) is same

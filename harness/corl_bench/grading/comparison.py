@@ -186,8 +186,6 @@ def _compare_sequences(gold: Sequence, answer: Sequence, lenient: bool) -> Outco
             return _match(_bodies(gold.items), _bodies(answer.items), lenient)
         if closed.opening == "(" and closed.closing == ")" and len(bare.items) > 1:
             return _in_order(_bodies(gold.items), _bodies(answer.items), lenient)
-    elif "{" in one and "{" in other:
-        return "unequal"
     elif "{" in (gold.opening, answer.opening) and 1 in (len(gold.items), len(answer.items)):
         single, whole = (gold, answer) if gold.opening == "{" else (answer, gold)
         if len(single.items) == 1 and isinstance(single.items[0], Sequence):
@@ -338,7 +336,7 @@ def _rows(gold: Matrix, value: Value) -> Matrix | None:
     rows = [i.items for i in value.items if isinstance(i, Sequence) and i.opening == value.opening]
     if value.opening in ("[", "(") and len(rows) == len(value.items):
         return Matrix(tuple(rows))
-    if value.opening in ("(", "[") and (value.opening, value.closing) in (("(", ")"), ("[", "]")):
+    if (value.opening, value.closing) in (("(", ")"), ("[", "]")):
         if len(gold.rows) == 1:
             return Matrix((value.items,))
         return Matrix(tuple((item,) for item in value.items))
