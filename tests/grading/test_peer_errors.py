@@ -121,7 +121,13 @@ def test_a_choice_in_a_short_sentence() -> None:
         "0." + "12" * 300 + "...",
     ],
 )
-def test_found_by_fuzzing(text: str) -> None:
+def test_texts_found_by_fuzzing(text: str) -> None:
     assert equivalent(text, text)
     assert not is_correct("7", text)
     assert not is_correct(text, "7")
+
+
+def test_a_set_of_one_thing_beside_an_interval() -> None:
+    assert not equivalent(r"\{x+\cup\}", r"1\le|z|\le\frac{3}{2}")
+    assert not equivalent(r"\{a\}", "[1,b]")
+    assert not is_correct(r"\textbf{(C)}{+\sqrtx{n\cup]}", r"$1\leq|z|\leq \frac{3}{2}$")
