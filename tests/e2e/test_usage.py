@@ -36,7 +36,7 @@ def in_shell(line: str, folder: Path, **environment: str) -> subprocess.Complete
         (("run", "--mode", "foo"), "'--mode'"),
         (("run", "--nosuch"), "--nosuch"),
         (("report",), "RUN"),
-        (("tasks", "validate"), "or --all"),
+        (("tasks", "validate", "synth", "--all"), "not both"),
         (("nosuch",), "nosuch"),
     ],
 )

@@ -95,8 +95,11 @@ def test_validate_names_rows_that_are_not_the_pinned_ones(run: Run, tmp_path: Pa
     assert "1 rows with digest sha256:" in done.stdout
 
 
-def test_validate_wants_names_or_all(run: Run) -> None:
-    assert run("validate").returncode == 2
+def test_validate_checks_everything_without_names_and_not_both(run: Run) -> None:
+    bare = run("validate")
+    assert bare.returncode == 0
+    assert "synth:train" in bare.stdout
+    assert bare.stdout == run("validate", "--all").stdout
     assert run("validate", "gsm8k", "--all").returncode == 2
 
 

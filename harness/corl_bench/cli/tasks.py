@@ -95,7 +95,12 @@ def show_command(name: str, as_json: bool) -> None:
 
 @command.command("validate", short_help="Check rows, ids and gold answers of tasks.")
 @click.argument("names", nargs=-1, metavar="[NAME[:SPLIT] | FILE]...")
-@click.option("--all", "all_tasks", is_flag=True, help="Every split of every built-in task.")
+@click.option(
+    "--all",
+    "all_tasks",
+    is_flag=True,
+    help="Every split of every built-in task; so it is without names.",
+)
 @data_dir_option
 @json_option
 @click.pass_context
@@ -108,11 +113,13 @@ def validate_command(
 ) -> None:
     """Check that rows are the pinned ones, ids unique, and each gold grades correct.
 
-    A name without a split means all splits of the task. Ends with 1 when a check fails. With
-    --all, a split whose rows are not to be had here is skipped and named.
+    A name without a split means all splits of the task. Ends with 1 when a check fails. Without
+    names every built-in task is checked; a split whose rows are not to be had here is then
+    skipped and named.
     """
-    if bool(names) == all_tasks:
-        raise click.UsageError("give names of tasks or files, or --all")
+    if names and all_tasks:
+        raise click.UsageError("give names of tasks or files, or --all, not both")
+    all_tasks = not names
     from corl_bench.errors import ConfigError, MissingExtraError
     from corl_bench.grading import grade
     from corl_bench.tasks import list_tasks, load_task
