@@ -24,11 +24,14 @@ from corl_bench import grading
 from corl_bench.errors import CapReachedError, ConfigError, StorageError
 from corl_bench.experts.attempts import StoppedError, worst_case_usd
 from corl_bench.experts.base import ExpertSpec, Request, Sampling
-from corl_bench.experts.caller import Caller, CallOutcome
+from corl_bench.experts.caller import Answering, CallOutcome
 from corl_bench.money.ledger import INTERRUPTED
 from corl_bench.money.prices import Price
 from corl_bench.results import CallRecord
 from corl_bench.types import Message, Problem, Usage, Verdict
+
+MAX_EVENTS = 100
+"""Remarks of one episode that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,11 @@ class ExpertInfo:
     description: str
     price: Price
     role: str
+
+    @classmethod
+    def of(cls, expert: ExpertSpec) -> ExpertInfo:
+        """What of an expert is no secret."""
+        return cls(expert.name, expert.model, expert.description, expert.price, expert.role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +87,13 @@ class Episode:
         problem: Problem,
         prompt: Sequence[Message],
         experts: Sequence[ExpertSpec],
-        caller: Caller,
+        caller: Answering,
         sample: int,
         seed: int,
         oracle: bool = False,
         on_abort: Callable[[], object] = lambda: None,
     ) -> None:
-        self.experts = tuple(
-            ExpertInfo(e.name, e.model, e.description, e.price, e.role) for e in experts
-        )
+        self.experts = tuple(map(ExpertInfo.of, experts))
         self.prompt = tuple(prompt)
         digest = hashlib.sha256(f"{seed}|{key}".encode()).digest()
         self.rng = random.Random(int.from_bytes(digest[:8], "big"))
@@ -105,6 +111,7 @@ class Episode:
         self._made: dict[str, int] = {}
         self._calls: dict[str, CallRecord | None] = {}
         self._clock_s = 0.0
+        self._events: list[str] = []
         self._pending = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -123,6 +130,20 @@ class Episode:
     def spent_usd(self) -> Decimal:
         """List cost of the calls so far."""
         return sum((call.list_cost_usd for call in self.calls), Decimal(0))
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """What the system noted, in order."""
+        return tuple(self._events)
+
+    def note(self, event: str) -> None:
+        """Keeps a remark with the episode: a call that could not be read, say.
+
+        Args:
+            event: one line; longer than 500 characters it is cut.
+        """
+        if len(self._events) < MAX_EVENTS:
+            self._events.append(" ".join(event.split())[:500])
 
     @property
     def latency_s(self) -> float:

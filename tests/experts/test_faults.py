@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Literal
@@ -12,7 +13,8 @@ import pytest
 from corl_bench.experts.anthropic import AnthropicProvider
 from corl_bench.experts.base import Provider, ProviderError, Reply, Request
 from corl_bench.experts.openai import OpenAIProvider
-from corl_bench.experts.transport import Transport
+from corl_bench.experts.transport import HttpReply, Transport
+from corl_bench.experts.wire import status_error
 from servers.experts import ENVIRONMENT, KEY, KEY_ENV, PRICE, ask, expert_at
 from servers.fault_server import FAULTS, Answer, FaultServer, Rate
 
@@ -34,6 +36,7 @@ EXPECTED = {
     "503:7": ("server_error", True, "none", 7.0),
     "504": ("server_error", True, "unknown", None),
     "529": ("server_error", True, "none", None),
+    "too_long": ("too_long", False, "none", None),
     "redirect": ("bad_request", False, "none", None),
     "refuse": ("cut", True, "unknown", None),
     "slow": ("timeout", True, "unknown", None),
@@ -75,6 +78,26 @@ async def outcome(provider: Provider, request: Request) -> Reply | ProviderError
 
 def test_every_fault_of_the_server_is_expected_here() -> None:
     assert {name.partition(":")[0] for name in EXPECTED} >= set(FAULTS) - {"ok", "quota"}
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "code", "expected"),
+    [
+        (400, "This model's maximum context length is 4096 tokens.", 400, "too_long"),
+        (400, "The prompt is longer than the maximum model length of 4096.", None, "too_long"),
+        (400, "The input is longer than the model's context length (4096).", None, "too_long"),
+        (400, "injected", "exceed_context_size_error", "too_long"),
+        (413, "Prompt is too long", None, "too_long"),
+        (400, "max_tokens must be positive", "invalid_request_error", "bad_request"),
+        (422, "The model's context length is fine", None, "bad_request"),
+    ],
+)
+def test_a_prompt_beyond_the_context_is_told_apart(
+    status: int, message: str, code: object, expected: str
+) -> None:
+    body = json.dumps({"error": {"message": message, "code": code}}).encode()
+    error = status_error(HttpReply(status, {}, body, 0.1), expert_at(None), None)
+    assert (error.status, error.retryable, error.billing) == (expected, False, "none")
 
 
 @BOTH

@@ -64,14 +64,14 @@ def test_other_distributions_add_providers() -> None:
 
 
 def test_missing_keys_are_found_before_a_run() -> None:
-    assert missing_keys(POOL, {}) == [("a", "A_KEY"), ("b", "B_KEY"), ("d", "A_KEY")]
-    assert missing_keys(POOL, {"A_KEY": "x", "B_KEY": " "}) == [("b", "B_KEY")]
+    assert missing_keys(POOL.experts, {}) == [("a", "A_KEY"), ("b", "B_KEY"), ("d", "A_KEY")]
+    assert missing_keys(POOL.experts, {"A_KEY": "x", "B_KEY": " "}) == [("b", "B_KEY")]
 
 
 def test_keys_come_from_the_environment_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_KEY", "x")
     monkeypatch.setenv("B_KEY", "x")
-    assert missing_keys(POOL) == []
+    assert missing_keys(POOL.experts) == []
     context = ProviderContext(pool=POOL, transport=Transport())
     assert context.environment["A_KEY"] == "x"
     assert "environment" not in repr(context)  # it would print every key there is

@@ -181,6 +181,17 @@ def test_a_right_answer_put_in_the_place_of_a_wrong_one(board: Path) -> None:
     assert failed(path) == {"simulation"}
 
 
+def test_events_are_kept_and_withheld_by_their_number(board: Path) -> None:
+    forgery = Forgery(entry_of(board, "single-nano"))
+    row = {**forgery.rows[0], "events": ["invalid turn: 'Let x be' is no expert"]}
+    assert withhold(row)["events"] == [""]
+    assert "events" not in withhold(forgery.rows[0])
+    forgery.rows[0] = row
+    assert failed(forgery.save(figures=True)) == set()
+    row["events"] = ["x" * 501]
+    assert failed(forgery.save(figures=True)) == {"readable"}
+
+
 def test_a_stamp_beside_a_text_does_not_vouch_for_it(board: Path) -> None:
     path = entry_of(board, "single-nano")
     forgery = Forgery(path)

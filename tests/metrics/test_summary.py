@@ -8,7 +8,7 @@ import pytest
 
 from corl_bench.metrics.inference.intervals import agresti_coull_interval
 from corl_bench.metrics.summary import SystemTraits, recorded_verdict, summarise
-from corl_bench.results import CallRecord, EpisodeRecord
+from corl_bench.results import CallRecord, EpisodeRecord, encode_point
 from corl_bench.types import Budget, Usage
 
 LOW = Budget("low", Decimal("0.001"))
@@ -185,6 +185,14 @@ def test_calls_to_the_controllers_own_model_are_no_expert_calls() -> None:
     assert (row.input_tokens, row.output_tokens, row.reasoning_tokens) == (45, 60, 24)
     assert row.unsettled_usd == Decimal("0.5")
     assert row.total_cost_usd == Decimal("0.008")
+
+
+def test_events_are_counted_and_none_are_not_written() -> None:
+    (row,) = rows([episode(events=("a", "b")), episode("p2", events=("c",))], budgets=())
+    assert row.events == encode_point(row)["events"] == 3
+    (row,) = rows([episode()], budgets=())
+    assert row.events == 0
+    assert "events" not in encode_point(row)
 
 
 def test_estimated_usage_is_counted() -> None:

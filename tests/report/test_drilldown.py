@@ -58,6 +58,17 @@ def test_figures_and_texts_are_those_of_the_episode(run: SampleRun) -> None:
     assert parts[0]["texts"][record["response"]] == wanted.response
 
 
+def test_events_stand_with_their_episode_where_texts_may(run: SampleRun) -> None:
+    episodes = [replace(e, events=("invalid turn: </script>",)) for e in run.episodes]
+    _, parts = drill_down(run.summary, episodes, run.problems, run.golds)
+    records = [record for part in parts for record in part["episodes"]]
+    told = {tuple(record["events"]) for record in records if "events" in record}
+    assert told == {("invalid turn: </script>",)}
+    withheld = [record for record in records if "events" not in record]
+    assert len(withheld) == sum(e.task != "synth" for e in run.episodes) > 0
+    assert not any("events" in record for part in drilled(run)[1] for record in part["episodes"])
+
+
 def test_a_reply_that_systems_share_is_held_once(run: SampleRun) -> None:
     _, parts = drilled(run)
     for part in parts:

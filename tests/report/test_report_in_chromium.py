@@ -289,3 +289,20 @@ async def test_ten_thousand_episodes_stay_usable(browser: Chromium, tmp_path: Pa
     shown = await page.evaluate("document.querySelector('.detail .call pre').textContent")
     assert shown == last.response
     assert_silent(page, url)
+
+
+async def test_events_stand_with_their_episode(browser: Chromium, tmp_path: Path) -> None:
+    plain = sample_run(problems=3)
+    event = "invalid turn: '<img src=x onerror=alert(1)>' is no expert"
+    episodes = [replace(episode, events=(event, "turn 2 failed")) for episode in plain.episodes]
+    rows = tuple(replace(point, events=6) for point in plain.summary.rows)
+    summary = replace(plain.summary, rows=rows)
+    url = written(replace(plain, episodes=episodes, summary=summary), tmp_path)
+    page = await browser.open(url)
+    headings = await page.evaluate("document.querySelector('table.points thead').textContent")
+    assert "Events" in headings
+    await page.click("tr.entry .opener")
+    await page.wait_for("document.querySelector('.detail .events')")
+    told = "[...document.querySelector('.events').children].map((item) => item.textContent)"
+    assert await page.evaluate(told) == [event, "turn 2 failed"]
+    assert_silent(page, url)

@@ -209,7 +209,20 @@ def test_what_is_so_is_said() -> None:
     assert "as recorded" in text
     assert "59.0%" in text
     assert "7 calls with estimated token counts" in text
+    assert "events" not in text.lower()
     assert "mind the gap" in text
+
+
+def test_events_have_a_column_where_there_are_some() -> None:
+    rows = (row("single:nano", "low"), row("controller:x", "low", events=1234))
+    text = render_table(summary(*rows), Screen())
+    heading, blind, controller = (
+        next(line for line in text.splitlines() if line.startswith(name))
+        for name in ("system", "single:nano", "controller:x")
+    )
+    assert heading.split()[-1] == "events"
+    assert (blind.split()[-1], controller.split()[-1]) == ("0", "1,234")
+    assert "Events are what a system noted" in text
 
 
 def test_names_cannot_act_on_the_terminal() -> None:

@@ -34,15 +34,19 @@ PRICES = {"cheap": "1", "middle": "2", "dear": "8"}
 class Scripted:
     """A provider whose experts answer with given texts, one after another."""
 
-    def __init__(self, answers: Mapping[str, list[str | ProviderError]]) -> None:
+    def __init__(self, answers: Mapping[str, list[str | Reply | ProviderError]]) -> None:
         self._answers = {name: list(texts) for name, texts in answers.items()}
         self.asked: list[str] = []
+        self.requests: list[Request] = []
 
     async def send(self, request: Request) -> Reply:
         self.asked.append(request.expert.name)
+        self.requests.append(request)
         answer = self._answers[request.expert.name].pop(0)
         if isinstance(answer, ProviderError):
             raise answer
+        if isinstance(answer, Reply):
+            return answer
         return Reply(answer, Usage(input_tokens=100, output_tokens=10), latency_s=1.0)
 
     async def check(self) -> CheckResult:
@@ -52,20 +56,28 @@ class Scripted:
         pass
 
 
+def scripted(name: str, usd: str, **changes: Any) -> ExpertSpec:
+    """An expert that says what a test tells it, at so many dollars per million tokens."""
+    return ExpertSpec(
+        name=name,
+        provider="scripted",
+        model=name,
+        price=Price(name, date(2026, 1, 1), "test", Decimal(usd), Decimal(usd)),
+        sampling=Sampling(max_output_tokens=100),
+        max_attempts=2,
+        **changes,
+    )
+
+
+@pytest.fixture
+def own_model() -> ExpertSpec:
+    """What a controller brings."""
+    return scripted("own", "0.1", role="self")
+
+
 @pytest.fixture
 def pool() -> Pool:
-    experts = tuple(
-        ExpertSpec(
-            name=name,
-            provider="scripted",
-            model=name,
-            price=Price(name, date(2026, 1, 1), "test", Decimal(usd), Decimal(usd)),
-            sampling=Sampling(max_output_tokens=100),
-            max_attempts=2,
-        )
-        for name, usd in PRICES.items()
-    )
-    return Pool("test", experts)
+    return Pool("test", tuple(scripted(name, usd) for name, usd in PRICES.items()))
 
 
 @pytest.fixture
@@ -76,17 +88,19 @@ def episode_with(tmp_path: Path, pool: Pool) -> Iterator[Callable[..., Any]]:
     made = 0
 
     def make(
-        answers: Mapping[str, list[str | ProviderError]],
+        answers: Mapping[str, list[str | Reply | ProviderError]],
         *,
         gold: str = "42",
         oracle: bool = False,
         mode: Any = "live",
+        brought: tuple[ExpertSpec, ...] = (),
     ) -> tuple[Episode, Scripted]:
         nonlocal made
         made += 1
         provider = Scripted(answers)
+        experts = (*pool.experts, *brought)
         asker = Asker(
-            providers={expert.name: provider for expert in pool.experts},
+            providers={expert.name: provider for expert in experts},
             store=store,
             ledger=ledger,
             cap=SpendingCap(None),
@@ -97,7 +111,7 @@ def episode_with(tmp_path: Path, pool: Pool) -> Iterator[Callable[..., Any]]:
             key=f"episode-{made}",
             problem=Problem("1", "What is 6 × 7?", gold),
             prompt=[Message("user", "What is 6 × 7? Box it.")],
-            experts=pool.experts,
+            experts=experts,
             caller=caller,
             sample=0,
             seed=0,

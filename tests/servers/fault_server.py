@@ -32,7 +32,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -46,6 +46,7 @@ FAULTS: dict[str, tuple[int, bool]] = {
     # name: (status of the answer, whether the server bills it)
     "ok": (200, True),
     "quota": (429, False),
+    "too_long": (400, False),  # the prompt exceeds the model's context
     "redirect": (307, False),
     "refuse": (0, False),  # hangs up without a byte and without a bill
     "slow": (200, True),
@@ -283,6 +284,7 @@ class FaultServer:
         answer = self._answer(Question(body["model"], messages, body.get("seed")))
         if isinstance(answer, str):
             answer = Answer(answer)
+        answer = replace(answer, text=_stopped(answer.text, body))
         prompt = sum(4 + -(-len(m["content"].encode()) // 4) for m in messages)
         cached = min(answer.cached_tokens, prompt)
         visible = -(-len(answer.text.encode()) // 4)
@@ -325,9 +327,11 @@ class FaultServer:
             headers["Location"] = argument or "http://127.0.0.1:9/elsewhere"
         elif argument:
             headers["Retry-After"] = argument
-        code = "insufficient_quota" if fault == "quota" else f"fault_{fault}"
+        known = {"quota": "insufficient_quota", "too_long": "context_length_exceeded"}
+        code = known.get(fault, f"fault_{fault}")
         kind = {429: "rate_limit_error", 529: "overloaded_error"}.get(status, "api_error")
-        error: dict[str, Any] = {"message": f"injected {fault}", "type": kind}
+        words = "prompt is too long" if fault == "too_long" else f"injected {fault}"
+        error: dict[str, Any] = {"message": words, "type": kind}
         if anthropic:
             content = {"type": "error", "error": error}
         else:
@@ -387,6 +391,15 @@ class FaultServer:
         assert request.transport is not None
         request.transport.close()
         return response
+
+
+def _stopped(text: str, body: Mapping[str, Any]) -> str:
+    """Ends in front of the first stop string, or behind it where that is wanted (vLLM)."""
+    places = [(text.find(stop), stop) for stop in body.get("stop", ()) if stop in text]
+    if not places:
+        return text
+    place, stop = min(places)
+    return text[: place + (len(stop) if body.get("include_stop_str_in_output") else 0)]
 
 
 def _openai_reply(

@@ -11,8 +11,9 @@ import importlib
 import io
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -43,23 +44,39 @@ _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
 class Verbs(click.Group):
-    """Commands that are imported when they are called, so that `--help` stays instant."""
+    """Commands that are imported when they are called, so that `--help` stays instant.
+
+    Args:
+        package: holds a module for each verb, whose `command` it is.
+        verbs: what each does, in the order of the help.
+    """
+
+    def __init__(
+        self, *arguments: Any, package: str, verbs: Mapping[str, str], **more: Any
+    ) -> None:
+        super().__init__(*arguments, **more)
+        self.package, self.verbs = package, verbs
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
+        return list(self.verbs)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
+        if cmd_name not in self.verbs:
             return None
-        command: click.Command = importlib.import_module(f"corl_bench.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"{self.package}.{cmd_name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(VERBS.items()))
+            formatter.write_dl(list(self.verbs.items()))
 
 
-@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=Verbs,
+    package="corl_bench.cli",
+    verbs=VERBS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="corl-bench")
 def cli() -> None:
     """Measure systems that decide which LLM answers, for how many dollars.

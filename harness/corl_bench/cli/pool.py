@@ -78,7 +78,7 @@ def check(context: click.Context, pool: str, date: str | None) -> None:
     loaded = _load(pool, date)
     click.echo(_title(loaded))
     results = asyncio.run(_check_all(loaded))
-    keyless = {expert for expert, _ in missing_keys(loaded)}
+    keyless = {expert for expert, _ in missing_keys(loaded.experts)}
     unusable = []
     for expert, result in zip(loaded.experts, results, strict=True):
         verdict = _verdict(result, missing_key=expert.name in keyless)

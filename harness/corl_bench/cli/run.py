@@ -33,7 +33,8 @@ _ERRORS_SHOWN = 3
     multiple=True,
     metavar="SYSTEM",
     help="Routing system, repeatable: single:E or single:*, random, mix:A,B@P (B with"
-    " probability P), cascade:A>B>C, vote:A,B,C, oracle, python:MODULE:ATTR."
+    " probability P), cascade:A>B>C, vote:A,B,C, oracle, controller:DIR|FILE|URL,"
+    " python:MODULE:ATTR."
     " [default: every baseline]",
 )
 @pool_option

@@ -15,8 +15,7 @@ from decimal import Decimal
 
 from corl_bench.experts.base import ExpertSpec, Provider, ProviderError, Reply, Request
 from corl_bench.experts.limits import Limiters, backoff_s
-from corl_bench.experts.recording import Attempt, RecordedCall, problem_key
-from corl_bench.experts.store import RecordingStore
+from corl_bench.experts.recording import Attempt, RecordedCall, Recordings, problem_key
 from corl_bench.experts.wire import clean_detail
 from corl_bench.money.cap import SpendingCap
 from corl_bench.money.ledger import INTERRUPTED, Intent, Ledger, LedgerLine
@@ -58,7 +57,7 @@ class Asker:
         self,
         *,
         providers: Mapping[str, Provider],
-        store: RecordingStore,
+        store: Recordings,
         ledger: Ledger,
         cap: SpendingCap,
         run_id: str,
@@ -294,7 +293,7 @@ def _fit_to_keep(reply: Reply, key: str | None) -> Reply:
 
 
 def settle_unaccounted(
-    ledger: Ledger, store: RecordingStore, run_id: str, price_of: Mapping[str, Price]
+    ledger: Ledger, store: Recordings, run_id: str, price_of: Mapping[str, Price]
 ) -> int:
     """Accounts for attempts that an earlier process left in flight.
 

@@ -27,6 +27,7 @@ ErrorStatus = Literal[
     "rate_limited",  # 429
     "server_error",  # 5xx, or an overload reported in the body
     "bad_request",  # 4xx: another attempt would fail alike
+    "too_long",  # 400 and 413: prompt and output limit exceed the model's context
     "auth",  # 401 and 403
     "unreachable",  # no connection: nothing was sent
     "timeout",  # no full answer in time
@@ -107,6 +108,11 @@ class Pool:
     def served(self) -> bool:
         """Whether this is the file of a served simulation: all experts are simulated over HTTP."""
         return bool(self.options.get("simulation", {}).get("served", False))
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Names of a controller's own models among the experts: calls to them are attempts."""
+        return tuple(expert.name for expert in self.experts if expert.role == "self")
 
     def __getitem__(self, name: str) -> ExpertSpec:
         for expert in self.experts:

@@ -23,11 +23,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Protocol
 
 from corl_bench.experts.attempts import Asker, cost_usd, worst_case_usd
 from corl_bench.experts.base import Reply, Request
-from corl_bench.experts.recording import RecordedCall, problem_key
-from corl_bench.experts.store import RecordingStore
+from corl_bench.experts.recording import RecordedCall, Recordings, problem_key
 from corl_bench.money.amounts import sum_usd
 from corl_bench.money.ledger import Ledger, LedgerLine
 from corl_bench.types import Mode
@@ -47,6 +47,14 @@ class CallOutcome:
     detail: str = ""
 
 
+class Answering(Protocol):
+    """What an episode's calls are handed to: a `Caller`, or what chooses among several."""
+
+    async def call(self, request: Request, *, call_id: str, episode: str) -> CallOutcome: ...
+
+    def stored(self, request: Request) -> CallOutcome | None: ...
+
+
 class Caller:
     """Calls experts for all episodes of a run.
 
@@ -62,7 +70,7 @@ class Caller:
     def __init__(
         self,
         asker: Asker,
-        store: RecordingStore,
+        store: Recordings,
         ledger: Ledger,
         *,
         mode: Mode,

@@ -234,9 +234,10 @@ def _message(kind: str, message: str, place: list[str], known: tuple[str, ...]) 
 
 def _keys(place: list[str]) -> tuple[str, ...]:
     """The keys that are known where the last part of a place stands."""
-    if "price" in place[2:3]:
+    if "price" in place[1:3]:
         return tuple(PriceTable.model_fields)
-    return tuple((ExpertTable if place[:1] == ["experts"] else PoolTable).model_fields)
+    expert = place[:1] in (["experts"], ["model"])
+    return tuple((ExpertTable if expert else PoolTable).model_fields)
 
 
 def _check_address(base_url: str, key_env: str | None) -> None:

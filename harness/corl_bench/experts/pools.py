@@ -14,10 +14,11 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from corl_bench.errors import ConfigError, UnpricedModelError
 from corl_bench.experts.base import ExpertSpec, Pool, Sampling
@@ -57,7 +58,7 @@ def load_pool(name_or_file: str, *, price_date: date | None = None) -> Pool:
     table = read_pool_file(path)
     on = price_date or table.price_date or date.today()
     experts = tuple(
-        _expert(name, expert, on=on, file=path.name) for name, expert in table.experts.items()
+        make_expert(name, expert, on=on, file=path.name) for name, expert in table.experts.items()
     )
     pool = Pool(
         name=table.name or path.stem,
@@ -75,23 +76,8 @@ def pool_digest(pool: Pool) -> str:
     Two pools with one digest are interchangeable in a stored run. Addresses, keys, timeouts,
     limits, named budgets and the prices' sources and dates are no part of it.
     """
-    experts = [
-        {
-            "name": expert.name,
-            "provider": expert.provider,
-            "model": expert.model,
-            "description": expert.description,
-            "role": expert.role,
-            "sampling": expert.sampling.as_dict(),
-            "usage": expert.usage,
-            "send_seed": expert.send_seed,
-            "options": expert.options,
-            "price": expert.price.figures(),
-        }
-        for expert in pool.experts
-    ]
     text = json.dumps(
-        {"experts": experts, "options": pool.options},
+        {"experts": [figures_of(expert) for expert in pool.experts], "options": pool.options},
         ensure_ascii=False,
         separators=(",", ":"),
         sort_keys=True,
@@ -100,7 +86,43 @@ def pool_digest(pool: Pool) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _expert(name: str, table: ExpertTable, *, on: date, file: str) -> ExpertSpec:
+def cheapest_first(experts: Iterable[ExpertSpec]) -> list[ExpertSpec]:
+    """Experts by the price of their output, then of their input; equals stay in their order."""
+    return sorted(experts, key=lambda e: (e.price.output_usd_per_mtok, e.price.input_usd_per_mtok))
+
+
+def figures_of(expert: ExpertSpec) -> dict[str, Any]:
+    """What of an expert shapes its replies, the routers that read of it, and its costs."""
+    return {
+        "name": expert.name,
+        "provider": expert.provider,
+        "model": expert.model,
+        "description": expert.description,
+        "role": expert.role,
+        "sampling": expert.sampling.as_dict(),
+        "usage": expert.usage,
+        "send_seed": expert.send_seed,
+        "options": expert.options,
+        "price": expert.price.figures(),
+    }
+
+
+def make_expert(
+    name: str, table: ExpertTable, *, on: date, file: str, where: tuple[str, ...] = ()
+) -> ExpertSpec:
+    """An expert as a file declares it, with its price in force on a day.
+
+    Args:
+        name: its alias.
+        table: what the file says.
+        on: the day.
+        file: name of the file, for messages.
+        where: keys that lead to the table, for messages; empty: those of a pool file.
+
+    Raises:
+        ConfigError: its price or its provider cannot be used.
+        UnpricedModelError: it has no price on that day.
+    """
     key_env = table.key_env
     if key_env is None and table.base_url is None:
         key_env = _OWN_KEYS.get(table.provider)
@@ -109,7 +131,7 @@ def _expert(name: str, table: ExpertTable, *, on: date, file: str) -> ExpertSpec
         name=name,
         provider=table.provider,
         model=table.model or name,
-        price=_price(name, table, on=on, file=file),
+        price=_price(name, table, on=on, file=file, where=where or ("experts", name)),
         description=table.description,
         role=table.role,
         sampling=Sampling(
@@ -130,17 +152,17 @@ def _expert(name: str, table: ExpertTable, *, on: date, file: str) -> ExpertSpec
     )
 
 
-def _price(name: str, table: ExpertTable, *, on: date, file: str) -> Price:
+def _price(name: str, table: ExpertTable, *, on: date, file: str, where: tuple[str, ...]) -> Price:
     model_id = f"{table.provider}/{table.model or name}"
     if isinstance(table.price, dict):
-        own = validate(PriceTable, table.price, file=file, where=("experts", name, "price"))
+        own = validate(PriceTable, table.price, file=file, where=(*where, "price"))
         return Price(model=model_id, **own.model_dump())
     try:
         return price_at(table.price or model_id, on)
     except UnpricedModelError as error:
         if unknown := why_unknown(table.provider):  # so of course the library has no price
-            raise ConfigError(f"{file}: experts.{name}.provider: {unknown}") from None
-        raise UnpricedModelError(f"{file}: experts.{name}.price: {error}") from None
+            raise ConfigError(f"{file}: {'.'.join(where)}.provider: {unknown}") from None
+        raise UnpricedModelError(f"{file}: {'.'.join(where)}.price: {error}") from None
 
 
 def _no_pool(name: str) -> str:

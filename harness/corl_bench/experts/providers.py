@@ -14,7 +14,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,8 @@ PROVIDERS: dict[str, str] = {
     "recorded": "corl_bench.experts.recorded:make",
     "simulated": "corl_bench.experts.simulation.provider:make",
 }
+OFFLINE_PROVIDERS = frozenset({"recorded", "simulated"})
+"""Those that send nothing anywhere, and no bill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +87,35 @@ def make_provider(spec: ExpertSpec, context: ProviderContext) -> Provider:
     return factory(spec, context)
 
 
-def missing_keys(pool: Pool, environment: Mapping[str, str] = os.environ) -> list[tuple[str, str]]:
-    """(expert, variable) for every expert whose key is declared but not set, in pool order."""
+def missing_keys(
+    experts: Iterable[ExpertSpec], environment: Mapping[str, str] = os.environ
+) -> list[tuple[str, str]]:
+    """(expert, variable) for every expert whose key is declared but not set, in their order."""
     return [
         (expert.name, expert.key_env)
-        for expert in pool.experts
+        for expert in experts
         if expert.key_env is not None and not environment.get(expert.key_env, "").strip()
     ]
+
+
+def require_keys(experts: Iterable[ExpertSpec], stored: Collection[str] = ()) -> None:
+    """Refuses experts that would fail at their first request.
+
+    Args:
+        experts: who may be asked.
+        stored: aliases and models of which replies are stored: a key is needed only where one
+            is missing, which shows when it is asked for.
+
+    Raises:
+        ConfigError: a key is declared and not set; all that are missing are named.
+    """
+    asked = [e for e in experts if e.name not in stored and e.model not in stored]
+    wanting: dict[str, list[str]] = {}
+    for expert, key in missing_keys(asked):
+        wanting.setdefault(key, []).append(expert)
+    if wanting:
+        named = "; ".join(f"{key} (for {', '.join(names)})" for key, names in wanting.items())
+        raise ConfigError(f"no key in {named}: set the variable, or use --mode replay")
 
 
 def _registered() -> dict[str, EntryPoint]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from corl_bench.experts.base import Reply
 from corl_bench.types import Usage
@@ -50,6 +50,26 @@ class RecordedCall:
     origin: Literal["recorded", "imported"] = "recorded"
     request: str = ""
     """The canonical request, for export; empty for an imported call."""
+
+
+class Recordings(Protocol):
+    """Where finished calls are kept and found again; `RecordingStore` keeps them in a file."""
+
+    def find(
+        self,
+        request_key: str,
+        sample: int,
+        occurrence: int,
+        *,
+        episode: str = "",
+        run_id: str | None = None,
+    ) -> RecordedCall | None: ...
+
+    def find_imported(
+        self, problem_key: str, expert: str, model: str, sample: int
+    ) -> RecordedCall | None: ...
+
+    def add(self, call: RecordedCall) -> bool: ...
 
 
 def problem_key(text: str) -> str:

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from corl_bench.errors import ConfigError
-from corl_bench.experts.base import Reply
-from corl_bench.experts.recording import Attempt, RecordedCall
+from corl_bench.experts.base import Reply, Request
+from corl_bench.experts.recording import Attempt, RecordedCall, problem_key
 from corl_bench.experts.store_file import (
     DECODING_ERRORS,
     connect_to_read,
@@ -66,6 +66,16 @@ _FIND_IMPORTED = (
     f"SELECT {_COLUMNS} FROM calls WHERE origin = 'imported' AND problem_key = :problem_key"
     " AND (expert = :expert OR model = :model) AND sample = :sample"
     " ORDER BY expert = :expert DESC, id DESC LIMIT 1"
+)
+
+_DRAWS = (
+    "SELECT DISTINCT sample, episode FROM calls WHERE origin = 'recorded'"
+    " AND request_key = :request_key AND occurrence = :occurrence AND reply IS NOT NULL"
+    " ORDER BY sample, episode"
+)
+_IMPORTED_DRAWS = (
+    "SELECT DISTINCT sample, '' FROM calls WHERE origin = 'imported'"
+    " AND problem_key = :problem_key AND (expert = :expert OR model = :model) ORDER BY sample"
 )
 
 _STATS = """SELECT expert, model, count(*), sum(origin = 'imported'), count(DISTINCT problem_key),
@@ -214,6 +224,29 @@ class RecordingStore(Closing):
             _FIND_IMPORTED,
             {"problem_key": problem_key, "expert": expert, "model": model, "sample": sample},
         )
+
+    def draws(self, request: Request) -> list[tuple[int, str]]:
+        """Which replies to a request are stored, whoever asked for them.
+
+        Args:
+            request: its own sample does not matter.
+
+        Returns:
+            (sample, episode) of each, in order: what `find` is asked for, and where nobody
+            recorded one, the samples that were imported for its problem and expert.
+        """
+        recorded = {"request_key": request.key(), "occurrence": request.occurrence}
+        imported = {
+            "problem_key": problem_key(request.problem_text),
+            "expert": request.expert.name,
+            "model": request.expert.model,
+        }
+        try:
+            with self._lock:
+                rows = self._connection.execute(_DRAWS, recorded).fetchall()
+                return rows or self._connection.execute(_IMPORTED_DRAWS, imported).fetchall()
+        except sqlite3.Error as error:
+            raise explain(self.path, error) from error
 
     def find_same(self, call: RecordedCall) -> RecordedCall | None:
         """Looks up the stored call that stands where `add(call)` would put this one."""

@@ -27,6 +27,13 @@ from corl_bench.text import well_formed, without_keys
 
 MAX_DETAIL_CHARS = 200
 
+# How OpenAI and those who follow it, and llama.cpp, call a prompt beyond the context; and what
+# vLLM, SGLang and Anthropic say, who have no code for it.
+_TOO_LONG_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+_TOO_LONG_WORDS = re.compile(
+    r"maximum (?:context|model) length|model's context length|prompt is too long", re.IGNORECASE
+)
+
 _DATE = re.compile(
     r"-(?:20\d\d-?)?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])"  # -2025-04-14, -20250414, -0613
 )
@@ -107,6 +114,8 @@ def status_error(
             billing=billing,
             retry_after_s=wait_s,
         )
+    if status in (400, 413) and _is_too_long(words, codes):
+        return ProviderError("too_long", detail, billing=billing)
     return ProviderError("bad_request", detail, billing=billing)
 
 
@@ -183,3 +192,7 @@ def _error_words(body: bytes) -> tuple[str, frozenset[str]]:
     words = error.get("message") or value.get("message") or value.get("detail") or ""
     codes = {code for name in ("code", "type") if isinstance(code := error.get(name), str)}
     return words if isinstance(words, str) else json.dumps(words), frozenset(codes)
+
+
+def _is_too_long(words: str, codes: frozenset[str]) -> bool:
+    return bool(_TOO_LONG_CODES & codes) or _TOO_LONG_WORDS.search(words) is not None

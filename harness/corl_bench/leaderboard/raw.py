@@ -62,8 +62,9 @@ def episode_row(
 def withhold(row: Mapping[str, Any]) -> dict[str, Any]:
     """The row without anything that could hold a statement, a gold or a reply.
 
-    `response`, `answer`, `detail`, and `text`, `request`, `detail` of each call are gone; sha256
-    and size in UTF-8 bytes of the texts stand under `response_is` and `text_is`.
+    `response`, `answer`, `detail`, the words of `events`, and `text`, `request`, `detail` of each
+    call are gone; sha256 and size in UTF-8 bytes of the texts stand under `response_is` and
+    `text_is`.
     """
     calls = [
         {
@@ -73,7 +74,9 @@ def withhold(row: Mapping[str, Any]) -> dict[str, Any]:
         }
         for call in row["calls"]
     ]
-    blank = {"response": None, "answer": None, "detail": ""}
+    blank: dict[str, Any] = {"response": None, "answer": None, "detail": ""}
+    if "events" in row:  # How many is a figure; a system may have written anything in them.
+        blank["events"] = [""] * len(row["events"])
     return {**row, **blank, "response_is": _stamp(row["response"]), "calls": calls}
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
+from corl_bench.episode import MAX_EVENTS
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import ErrorStatus, FinishReason
 from corl_bench.leaderboard.edges import Usd, validate
@@ -37,6 +38,7 @@ Name = Annotated[str, Field(max_length=1000)]
 """Held against the board, the task or the pool; its length alone is bounded here."""
 Tokens = Annotated[int, Field(ge=0, le=10**12)]
 Seconds = Annotated[float, Field(ge=0, le=10**9, allow_inf_nan=False)]
+Event = Annotated[str, Field(max_length=500)]
 CallStatus = Annotated[str, AfterValidator(_status)]
 CallId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}\.(0|[1-9][0-9]{0,5})$")]
 
@@ -103,6 +105,7 @@ class _AnyEpisode(_Line):
     verdict: VerdictStatus
     list_cost_usd: Usd
     unsettled_usd: Usd
+    events: Annotated[list[Event], Field(max_length=MAX_EVENTS)] = []
     timings: _Timings
 
 

@@ -60,6 +60,7 @@ class _Tally:
     estimated_calls: int = 0
     recorded_verdicts: int = 0
     recorded_correct: int = 0
+    events: int = 0
 
     def add(self, episode: EpisodeRecord) -> None:
         self.verdicts[episode.verdict] += 1
@@ -69,6 +70,7 @@ class _Tally:
         self.latencies_s.append(episode.latency_s)
         self.unsettled_usd.append(episode.unsettled_usd)
         self.expert_calls += episode.expert_calls
+        self.events += len(episode.events)
         for call in episode.calls:
             self.calls_by_expert[call.expert] += 1
             self.truncated += call.finish == "length"
@@ -202,4 +204,5 @@ def _point(
         estimated_calls=tally.estimated_calls,
         latency_p50_s=quantile(latencies_s, 0.50),
         latency_p95_s=quantile(latencies_s, 0.95),
+        events=tally.events,
     )

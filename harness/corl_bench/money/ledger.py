@@ -14,7 +14,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from corl_bench.errors import ConfigError
 from corl_bench.files import Closing, LineFile, read_lines
@@ -157,10 +157,18 @@ class _CallHistory:
     lines: list[LedgerLine] = field(default_factory=list)
 
 
+class Lines(Protocol):
+    """Where a ledger's lines go: a `LineFile`, or what keeps none."""
+
+    def append(self, rows: Iterable[Mapping[str, Any]]) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class Ledger(Closing):
     """Ledger and journal of one run directory, open for appending."""
 
-    def __init__(self, ledger: LineFile, journal: LineFile) -> None:
+    def __init__(self, ledger: Lines, journal: Lines) -> None:
         self._ledger = ledger
         self._journal = journal
         self._history: dict[str, _CallHistory] = {}

@@ -137,17 +137,18 @@ class Part:
         answer = episode.answer
         if not open_text and answer is not None and len(answer) > LONGEST_PROTECTED_ANSWER:
             answer = f"{len(answer):,} characters, not shown"
-        self.episodes.append(
-            {
-                "answer": _shortened(answer, LONGEST_DETAIL),
-                "detail": _shortened(episode.detail, LONGEST_DETAIL) if open_text else "",
-                "cost": format_usd(episode.list_cost_usd),
-                "over": _over(episode, budgets),
-                "latency": round(episode.latency_s, 3),
-                "response": self._text(episode.response) if open_text else None,
-                "calls": [self._call(call, open_text=open_text) for call in episode.calls],
-            }
-        )
+        row: dict[str, Any] = {
+            "answer": _shortened(answer, LONGEST_DETAIL),
+            "detail": _shortened(episode.detail, LONGEST_DETAIL) if open_text else "",
+            "cost": format_usd(episode.list_cost_usd),
+            "over": _over(episode, budgets),
+            "latency": round(episode.latency_s, 3),
+            "response": self._text(episode.response) if open_text else None,
+            "calls": [self._call(call, open_text=open_text) for call in episode.calls],
+        }
+        if episode.events and open_text:
+            row["events"] = list(episode.events)
+        self.episodes.append(row)
 
     def _call(self, call: CallRecord, *, open_text: bool) -> dict[str, Any]:
         row: dict[str, Any] = {

@@ -162,6 +162,11 @@ def legend(summary: Summary) -> tuple[str, ...]:
         "Expert calls are per problem; p50 and p95 are of an episode's latency;"
         " truncated and refused count replies, errors episodes.",
     ]
+    if any(point.events for point in summary.rows):
+        sentences.append(
+            "Events are what a system noted: turns of a controller that were neither a call nor"
+            " an answer, say. The report shows them with their episodes."
+        )
     if budgets_of(summary):
         sentences.append("> NAME is the share of episodes whose list cost is above that budget.")
         if any(not point.told_budget for point in summary.rows):

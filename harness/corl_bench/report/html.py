@@ -215,6 +215,7 @@ def _section(
         "whiskers": _whiskers(own),
         "as_recorded": any(row.point.accuracy_as_recorded is not None for row in own),
         "told": any(row.budget_label for row in own),
+        "events": any(row.point.events for row in own),
         "unsettled": any(row.point.unsettled_usd for row in own),
         "problems": problems_of(
             max((row.point.problems for row in own), default=0),

@@ -199,6 +199,8 @@ def _columns(
         _Column("refused", lambda row: f"{row.point.refused:,}"),
         _Column("errors", lambda row: f"{row.point.errors:,}"),
     ]
+    if any(row.point.events for row in rows):
+        columns.append(_Column("events", lambda row: f"{row.point.events:,}"))
     if any(row.point.unsettled_usd for row in rows):
         columns.append(_Column("unsettled", lambda row: display_usd(row.point.unsettled_usd)))
     return columns

@@ -73,6 +73,8 @@ class EpisodeRecord:
     latency_s: float = 0.0
     subject: str | None = None
     level: int | None = None
+    events: tuple[str, ...] = ()
+    """What the system noted: turns of a controller that could not be read, say."""
 
     @property
     def key(self) -> str:
@@ -99,7 +101,7 @@ def episode_key(task: str, problem_id: str, system: str, budget: str | None, sam
 
 def encode_episode(record: EpisodeRecord) -> dict[str, Any]:
     """The JSON object of one line; keys without information are left out of calls."""
-    return {
+    row: dict[str, Any] = {
         "v": EPISODE_SCHEMA,
         "task": record.task,
         "problem_id": record.problem_id,
@@ -121,6 +123,9 @@ def encode_episode(record: EpisodeRecord) -> dict[str, Any]:
             "calls_s": [round(call.latency_s, 6) for call in record.calls],
         },
     }
+    if record.events:
+        row["events"] = list(record.events)
+    return row
 
 
 def _encode_call(call: CallRecord) -> dict[str, Any]:
@@ -197,6 +202,7 @@ def decode_episode(row: Mapping[str, Any]) -> EpisodeRecord:
         response=row["response"],
         calls=calls,
         latency_s=timings["latency_s"],
+        events=tuple(row.get("events", ())),
     )
 
 

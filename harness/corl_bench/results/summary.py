@@ -75,6 +75,8 @@ class OperatingPoint:
     """Calls whose usage is an estimate."""
     latency_p50_s: float
     latency_p95_s: float
+    events: int = 0
+    """What the system noted: turns of a controller that were neither a call nor an answer, say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +124,11 @@ def encode_summary(summary: Summary) -> dict[str, Any]:
 
 
 def encode_point(point: OperatingPoint) -> dict[str, Any]:
-    """The JSON object of one row of `summary.json`."""
+    """The JSON object of one row of `summary.json`; `events` only where there are some."""
     encoded: dict[str, Any] = {}
     for name in point.__slots__:
         value = getattr(point, name)
-        if name in _POINT_TIMINGS:
+        if name in _POINT_TIMINGS or (name == "events" and not value):
             continue
         if isinstance(value, Decimal):
             value = format_usd(value)

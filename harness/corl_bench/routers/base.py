@@ -22,6 +22,7 @@ from corl_bench.types import Budget
 
 if TYPE_CHECKING:
     from corl_bench.episode import Episode
+    from corl_bench.experts.base import ExpertSpec
 
 CallCounts = Mapping[str, tuple[int, float, int]]
 """By expert: how many calls an episode makes at least, on average, and at the most."""
@@ -53,6 +54,21 @@ class Router(Protocol):
             The text to grade, usually the reply of an expert; None: no answer.
         """
         ...
+
+
+@runtime_checkable
+class BringsModels(Protocol):
+    """A system with models of its own, beside the experts of the pool: a controller, say."""
+
+    @property
+    def own_models(self) -> tuple[ExpertSpec, ...]:
+        """With role `self` and names that no expert of the pool has."""
+        ...
+
+
+def own_models(system: Router) -> tuple[ExpertSpec, ...]:
+    """The models that a system brings; most bring none."""
+    return system.own_models if isinstance(system, BringsModels) else ()
 
 
 @runtime_checkable

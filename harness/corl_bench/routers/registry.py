@@ -20,8 +20,11 @@ from pathlib import Path
 
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import ExpertSpec, Pool
+from corl_bench.experts.pools import cheapest_first
 from corl_bench.routers.agreement import Cascade, Vote
 from corl_bench.routers.base import Router
+from corl_bench.routers.controller import Controller
+from corl_bench.routers.controller_file import make_controllers
 from corl_bench.routers.fixed import Mixture, Random, Single
 from corl_bench.routers.oracle import Oracle
 from corl_bench.types import Mode
@@ -52,11 +55,14 @@ def parse_systems(texts: Sequence[str], pool: Pool) -> list[Router]:
 
 
 def code_digest(system: Router) -> str | None:
-    """sha256 of the file in which a user's system is written; None for the bench's own.
+    """sha256 of what a system is made of, where its name does not say it all.
 
-    Part of a run's identity: a system that was edited is another one under the same name.
-    Modules that the file imports are not looked at.
+    That is the file in which a user's system is written, a controller's protocol and model,
+    and None for the bench's own. Part of a run's identity: a system that was edited is another
+    one under the same name. Modules that the file imports are not looked at.
     """
+    if isinstance(system, Controller):
+        return system.digest
     if type(system).__module__.partition(".")[0] == __package__.partition(".")[0]:
         return None
     try:
@@ -84,8 +90,7 @@ def baselines(pool: Pool, mode: Mode = "auto") -> list[str]:
 
 def by_price(pool: Pool) -> list[ExpertSpec]:
     """Experts from cheap to dear, the controller's own model left out."""
-    experts = [expert for expert in pool.experts if expert.role == "expert"]
-    return sorted(experts, key=lambda e: (e.price.output_usd_per_mtok, e.price.input_usd_per_mtok))
+    return cheapest_first(expert for expert in pool.experts if expert.role == "expert")
 
 
 def _factory(family: str, text: str) -> Factory:
@@ -204,4 +209,5 @@ FAMILIES: dict[str, Factory] = {
     "vote": _vote,
     "oracle": _oracle,
     "python": _python,
+    "controller": make_controllers,
 }

@@ -64,12 +64,8 @@ class RunDirectory(Closing):
 
     @classmethod
     def _locked(cls, path: Path, manifest: Callable[[], dict[str, Any]]) -> Self:
+        lock = lock_directory(path)
         try:
-            lock = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise StorageError(f"cannot write {path}: {error.strerror}") from error
-        try:
-            _lock_or_refuse(lock, path)
             return cls(path, manifest(), LineFile.open(path / "episodes.jsonl"), lock)
         except BaseException:
             os.close(lock)
@@ -92,6 +88,31 @@ class RunDirectory(Closing):
     def close(self) -> None:
         self.episodes.close()
         os.close(self._lock)
+
+
+def lock_directory(path: Path) -> int:
+    """Keeps every other process out of a directory until the descriptor is closed.
+
+    Args:
+        path: an existing directory.
+
+    Returns:
+        A descriptor; the system closes it when this process ends, however it ends.
+
+    Raises:
+        ConfigError: another process works here.
+        StorageError: it cannot be written.
+    """
+    try:
+        lock = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+    try:
+        _lock_or_refuse(lock, path)
+    except BaseException:
+        os.close(lock)
+        raise
+    return lock
 
 
 def _lock_or_refuse(lock: int, path: Path) -> None:
@@ -196,7 +217,7 @@ def describe(plan: Plan, command: Sequence[str]) -> dict[str, Any]:
                     "sampling": expert.sampling.as_dict(),
                     "price": expert.price.as_dict(),
                 }
-                for expert in plan.pool.experts
+                for expert in plan.models
             ],
         },
         "systems": [

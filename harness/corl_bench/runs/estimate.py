@@ -4,7 +4,8 @@ Calls come from the systems (`Predictable.call_counts`), tokens and latencies fr
 source there is for each expert: its stored replies, else its declared simulation, else a rule
 of thumb that says so. The worst case is an upper bound: every input byte a token, every output
 limit used; failed attempts and retries come on top of it. In modes `auto` and `record` the
-systems of a run share replies, so a question that several of them ask is paid once.
+systems of a run share replies, so a question that several of them ask is paid once. What a
+controller asks is its own, and its model reads all that has been said before at each turn.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from corl_bench.episode import ExpertInfo
 from corl_bench.experts.attempts import worst_case_usd
 from corl_bench.experts.base import ExpertSpec, Request
 from corl_bench.experts.simulation.draws import outcomes
@@ -21,13 +23,16 @@ from corl_bench.experts.simulation.optimum import cells_of
 from corl_bench.experts.simulation.tables import read_simulation
 from corl_bench.experts.store import RecordingStore
 from corl_bench.money.amounts import display_usd, sum_usd
-from corl_bench.routers.base import Predictable
+from corl_bench.routers.base import Predictable, own_models
+from corl_bench.routers.controller import Controller
 from corl_bench.runs.plan import Plan
 from corl_bench.tasks import render_prompt
 from corl_bench.types import Message, Usage
 
 BYTES_PER_TOKEN = 4
 """Of English text and LaTeX; a rule of thumb."""
+RESULT_TOKENS = 128
+"""What a controller reads around a reply: its tag and the figures in it."""
 ASSUMED_OUTPUT_SHARE = 0.25
 """Of the output limit, where nothing is known of an expert."""
 
@@ -98,7 +103,7 @@ def estimate(plan: Plan, recordings: Path | None, concurrency: int) -> Estimate:
         for expert, (low, expected, worst) in system.call_counts().items():
             before = counts.get(expert, (0, 0.0, 0))
             now = (low * made, expected * made, worst * made)
-            if shared:
+            if shared and not own_models(system):
                 counts[expert] = (
                     max(before[0], now[0]),
                     max(before[1], now[1]),
@@ -111,8 +116,14 @@ def estimate(plan: Plan, recordings: Path | None, concurrency: int) -> Estimate:
                     before[2] + now[2],
                 )
     prompts = _prompts(plan)
-    tokens = _tokens(plan, prompts, recordings)
+    stored = _stored_tokens(recordings)
+    tokens = _tokens(plan, prompts, stored)
     worst_usd = _mean_worst_case(plan, prompts)
+    for system in plan.systems:
+        if isinstance(system, Controller):
+            name = system.own_model.name
+            turn, worst_usd[name] = _turns(system, plan, tokens)
+            tokens[name] = stored.get(name) or turn
     return Estimate(
         episodes=episodes,
         experts=tuple(
@@ -123,7 +134,7 @@ def estimate(plan: Plan, recordings: Path | None, concurrency: int) -> Estimate:
                 worst_usd[expert.name],
                 free=plan.mode == "replay",
             )
-            for expert in plan.pool.experts
+            for expert in plan.models
         ),
         unpredictable=tuple(unpredictable),
         concurrency=concurrency,
@@ -156,15 +167,51 @@ def _expert(
     )
 
 
+def _turns(
+    controller: Controller, plan: Plan, tokens: Mapping[str, TokenEstimate]
+) -> tuple[TokenEstimate, Decimal]:
+    """An expected turn of a controller's own model, and the worst case of one.
+
+    Both are means over the turns of an episode: of the expected half of the calls, and of all
+    that it may take. Replies are taken to have as many of its tokens as of their experts'.
+    """
+    own, protocol = controller.own_model, controller.protocol
+    budget = next(iter(plan.budgets), None)
+    infos = tuple(map(ExpertInfo.of, plan.pool.experts))
+    openings = [
+        protocol.opening(problem.text, budget, infos)
+        for task in plan.tasks
+        for problem in task.problems
+    ]
+    said = protocol.max_turn_tokens * ASSUMED_OUTPUT_SHARE
+    replies = [tokens[expert.name].output_tokens for expert in plan.pool.experts]
+    heard = sum(replies) / len(replies)
+    opening_bytes = sum(len(opening.encode()) for opening in openings) / max(len(openings), 1)
+    calls_before = protocol.max_calls / 4  # of half of them, on average over the turns
+    expected = TokenEstimate(
+        opening_bytes / BYTES_PER_TOKEN + calls_before * (said + heard),
+        said,
+        None,
+        "a quarter of the turn limit",
+    )
+    longest = max(expert.sampling.max_output_tokens or 0 for expert in plan.pool.experts)
+    read = sum(
+        Request(own, (Message("user", opening),), own.sampling, "").max_input_tokens()
+        for opening in openings
+    ) / max(len(openings), 1) + (controller.most_turns - 1) / 2 * (
+        protocol.max_turn_tokens + longest + RESULT_TOKENS
+    )
+    return expected, own.price.worst_case_usd(round(read), protocol.max_turn_tokens)
+
+
 def _tokens(
-    plan: Plan, prompts: list[tuple[str, str]], recordings: Path | None
-) -> Mapping[str, TokenEstimate]:
-    stored = _stored_tokens(recordings)
+    plan: Plan, prompts: list[tuple[str, str]], stored: Mapping[str, TokenEstimate]
+) -> dict[str, TokenEstimate]:
     simulated = _simulated_tokens(plan)
     prompt_bytes = sum(len(prompt.encode()) for _, prompt in prompts) / max(len(prompts), 1)
     prompt_tokens = prompt_bytes / BYTES_PER_TOKEN
     found = {}
-    for expert in plan.pool.experts:
+    for expert in plan.models:
         known = stored.get(expert.name) or simulated.get(expert.name)
         limit = expert.sampling.max_output_tokens or 0
         found[expert.name] = known or TokenEstimate(
@@ -229,7 +276,7 @@ def _mean_worst_case(plan: Plan, prompts: list[tuple[str, str]]) -> dict[str, De
             for text, prompt in prompts
         )
         / max(len(prompts), 1)
-        for expert in plan.pool.experts
+        for expert in plan.models
     }
 
 

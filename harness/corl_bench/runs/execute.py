@@ -22,7 +22,7 @@ from corl_bench import grading
 from corl_bench.episode import Episode
 from corl_bench.errors import CapReachedError
 from corl_bench.experts.attempts import Asker, StoppedError
-from corl_bench.experts.caller import Caller
+from corl_bench.experts.caller import Answering, Caller
 from corl_bench.money.ledger import Ledger
 from corl_bench.results import EpisodeRecord, encode_episode
 from corl_bench.runs.directory import RunDirectory
@@ -166,7 +166,7 @@ async def execute(
             async def work(source: Source = source) -> None:
                 while not (stop.wanted or ending.cap) and (job := await source.take()) is not None:
                     try:
-                        record, call_ids = await _make(job, plan, caller, threads)
+                        record, call_ids = await make_episode(job, plan, caller, threads)
                     except CapReachedError as error:
                         ending.cap = error
                         source.end()
@@ -219,8 +219,8 @@ def sources_of(plan: Plan, done: set[str]) -> Iterator[Source]:
             yield Listed(jobs)
 
 
-async def _make(
-    job: Job, plan: Plan, caller: Caller, threads: ThreadPoolExecutor
+async def make_episode(
+    job: Job, plan: Plan, caller: Answering, threads: ThreadPoolExecutor
 ) -> tuple[EpisodeRecord, list[str]]:
     """One episode with its verdict, and the names of its calls in the ledger.
 
@@ -234,7 +234,7 @@ async def _make(
         key=job.key,
         problem=problem,
         prompt=[Message("user", render_prompt(job.task.spec, problem.text))],
-        experts=plan.pool.experts,
+        experts=plan.experts_of(job.system),
         caller=caller,
         sample=job.sample,
         seed=plan.seed,
@@ -283,6 +283,7 @@ async def _make(
         latency_s=episode.latency_s,
         subject=problem.subject,
         level=problem.level,
+        events=episode.events,
     )
     return record, episode.call_ids
 

@@ -21,7 +21,7 @@ from corl_bench.errors import ConfigError
 from corl_bench.experts.base import ExpertSpec, Pool
 from corl_bench.money.amounts import format_usd, parse_usd
 from corl_bench.results import EPISODE_SCHEMA, episode_key
-from corl_bench.routers.base import Router
+from corl_bench.routers.base import Router, own_models
 from corl_bench.routers.registry import baselines, code_digest, parse_systems
 from corl_bench.runs.stopping import StoppingRule
 from corl_bench.tasks import LoadedTask, load_task
@@ -82,6 +82,16 @@ class Plan:
                             for budget in self.budgets_of(system):
                                 yield Job(task, problem, system, budget, sample)
 
+    @property
+    def models(self) -> tuple[ExpertSpec, ...]:
+        """Everything that can be asked: the pool's experts, then what systems bring along."""
+        brought = (model for system in self.systems for model in own_models(system))
+        return (*self.pool.experts, *brought)
+
+    def experts_of(self, system: Router) -> tuple[ExpertSpec, ...]:
+        """What one system may ask: the pool's experts and its own models, nobody else's."""
+        return (*self.pool.experts, *own_models(system))
+
     def budgets_of(self, system: Router) -> Sequence[Budget | None]:
         """Budgets that a system is told: each, or none at all where it would not look."""
         return self.budgets if system.reads_budget and self.budgets else (None,)
@@ -108,7 +118,7 @@ class Plan:
             "limit": self.limit,
             "pool": {
                 "digest": self.pool.digest,
-                "prices": {e.name: e.price.row_id for e in self.pool.experts},
+                "prices": {e.name: e.price.row_id for e in self.models},
             },
             "systems": {system.name: code_digest(system) for system in self.systems},
             "budgets": {budget.name: format_usd(budget.usd) for budget in self.budgets},
@@ -178,14 +188,20 @@ def make_plan(
         limit=limit,
         mode=mode,
     )
+    names = Counter(expert.name for expert in plan.models)
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise ConfigError(
+            f"a system brings a model called {twice[0]!r}, and so is an expert of the pool or"
+            " another system's: rename one of them"
+        )
     if mode == "live" and any(system.is_oracle for system in plan.systems):
         raise ConfigError(
             "an oracle reads stored replies, which mode live does not share:"
             " use --mode auto, record or replay"
         )
     if mode != "replay":
-        for expert in pool.experts:
-            _check_output_limit(expert)
+        for expert in plan.models:
+            require_output_limit(expert)
     return plan
 
 
@@ -251,7 +267,12 @@ def parse_budgets(text: str | None, pool: Pool) -> tuple[Budget, ...]:
     return tuple(budgets.values())
 
 
-def _check_output_limit(expert: ExpertSpec) -> None:
+def require_output_limit(expert: ExpertSpec) -> None:
+    """Refuses an expert that can be billed and of which nobody can say how much.
+
+    Raises:
+        ConfigError: it has no output limit.
+    """
     if expert.provider not in UNBILLED_PROVIDERS and not expert.sampling.max_output_tokens:
         raise ConfigError(
             f"expert {expert.name!r} needs max_output_tokens in its pool file: without it"

@@ -16,7 +16,13 @@ from corl_bench.errors import CapReachedError, ConfigError
 from corl_bench.experts.attempts import Asker, settle_unaccounted
 from corl_bench.experts.base import Pool, Provider
 from corl_bench.experts.caller import Caller
-from corl_bench.experts.providers import ProviderContext, make_provider, missing_keys
+from corl_bench.experts.providers import (
+    OFFLINE_PROVIDERS,
+    ProviderContext,
+    make_provider,
+    missing_keys,
+    require_keys,
+)
 from corl_bench.experts.simulation.book import ProblemBook
 from corl_bench.experts.store import RecordingStore
 from corl_bench.experts.transport import Transport
@@ -39,8 +45,6 @@ from corl_bench.runs.plan import Plan
 from corl_bench.runs.progress import Progress
 from corl_bench.runs.regrading import regrading_notes
 from corl_bench.runs.settings import DEFAULT_CONCURRENCY, OWN_STORE
-
-OFFLINE_PROVIDERS = frozenset({"recorded", "simulated"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ def run(
             ledger,
             store,
             directory.instance,
-            {expert.name: expert.price for expert in plan.pool.experts},
+            {expert.name: expert.price for expert in plan.models},
         )
         ledger.resume(written=done, again=again)
         ending = asyncio.run(
@@ -196,7 +200,7 @@ async def _work(
     providers: dict[str, Provider] = {}
     try:
         if plan.mode != "replay":
-            for expert in plan.pool.experts:
+            for expert in plan.models:
                 providers[expert.name] = make_provider(expert, context)
         asker = Asker(
             providers=providers,
@@ -219,7 +223,7 @@ async def _work(
                 f"{unsettled} calls were in flight when the last run ended: their bill is"
                 " unknown, they are booked as unsettled and asked once more"
             )
-        if not OFFLINE_PROVIDERS.issuperset(expert.provider for expert in plan.pool.experts):
+        if not OFFLINE_PROVIDERS.issuperset(expert.provider for expert in plan.models):
             transport.open()
         return await execute(
             plan,
@@ -259,21 +263,11 @@ def _require_keys(plan: Plan, store: RecordingStore | None) -> None:
     """
     if plan.mode == "replay":
         return
-    missing = missing_keys(plan.pool)
-    if missing and store is not None and plan.mode == "auto":
+    stored: set[str] = set()
+    if store is not None and plan.mode == "auto" and missing_keys(plan.models):
         experts = store.stats().experts
         stored = {stats.expert for stats in experts} | {stats.model for stats in experts}
-        missing = [
-            (name, key)
-            for name, key in missing
-            if name not in stored and plan.pool[name].model not in stored
-        ]
-    if missing:
-        wanting: dict[str, list[str]] = {}
-        for expert, key in missing:
-            wanting.setdefault(key, []).append(expert)
-        named = "; ".join(f"{key} (for {', '.join(names)})" for key, names in wanting.items())
-        raise ConfigError(f"no key in {named}: set the variable, or use --mode replay")
+    require_keys(plan.models, stored)
 
 
 def _require_replies(plan: Plan, store: RecordingStore | None) -> None:

@@ -61,6 +61,11 @@ const corlDrilldown = (() => {
       record.latency ? seconds(record.latency) : null,
       record.calls.length === 1 ? "1 call" : `${record.calls.length} calls`,
     ].filter(Boolean).join(" · ")));
+    if (record.events) {
+      view.append(node("div", { class: "call" },
+        node("header", {}, node("strong", {}, "Events")),
+        node("ol", { class: "events" }, ...record.events.map((event) => node("li", {}, event)))));
+    }
     record.calls.forEach((call, position) => {
       const withheld = call.status !== "ok" ? "No reply."
         : shown ? absent : "Reply not shown: it may quote the protected statement.";

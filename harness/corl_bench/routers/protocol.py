@@ -1,0 +1,302 @@
+"""The protocol of a multi-round controller, as data: tags, texts, limits.
+
+One `Protocol` is used wherever a controller speaks: in evaluation, by the trainer, behind a
+server. It is a TOML file that is kept beside the weights that were trained with it, and peers'
+protocols are other such files. An expert's name is an attribute of the call's tag, never text
+that is split at a colon; what stands between tags is text and nothing else.
+
+    >>> protocol = load_protocol("corl")
+    >>> protocol.stops
+    ('</call>', '</answer>')
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_UP, Decimal
+from importlib import resources
+from pathlib import Path
+from string import Formatter
+from typing import TYPE_CHECKING, Literal
+
+from corl_bench.errors import ConfigError
+from corl_bench.money.amounts import format_usd, parse_usd
+from corl_bench.routers.tags import defuse
+from corl_bench.types import Budget
+
+if TYPE_CHECKING:
+    from corl_bench.episode import ExpertInfo
+
+Shows = Literal["text", "answer"]
+"""What the controller sees of a reply: all of it, or the final answer that it states."""
+
+_CALL_PLACES = ("expert", "number", "cost_usd", "spent_usd", "spent_percent", "calls_left")
+_PLACES: Mapping[str, frozenset[str]] = {
+    "instructions": frozenset({"budget", "listing", "max_calls", "problem"}),
+    "listing": frozenset(
+        {"expert", "model", "description", "input_usd_per_mtok", "output_usd_per_mtok"}
+    ),
+    "budget_named": frozenset({"name", "usd"}),
+    "budget_dollars": frozenset({"usd"}),
+    "budget_none": frozenset(),
+    "result": frozenset({*_CALL_PLACES, "reply", "agrees"}),
+    "failure": frozenset({*_CALL_PLACES, "failure"}),
+    "invalid": frozenset({"reason"}),
+    "last_turn": frozenset(),
+}
+_NEEDED: Mapping[str, frozenset[str]] = {
+    "instructions": frozenset({"problem"}),
+    "result": frozenset({"reply"}),
+}
+_TAG = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class CallReport:
+    """What a controller is told of a call, apart from the reply."""
+
+    expert: str
+    number: int
+    """From 1."""
+    cost_usd: Decimal
+    spent_usd: Decimal
+    """List cost of the episode so far, the controller's own tokens included."""
+    budget_usd: Decimal | None
+    calls_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """How a controller and the bench talk; see the files in `routers/protocols/`."""
+
+    name: str
+    call_tag: str
+    result_tag: str
+    answer_tag: str
+    texts: Mapping[str, str]
+    """Templates by name; `str.format` places."""
+    max_calls: int
+    """Calls to experts an episode; afterwards only an answer is taken."""
+    max_turn_tokens: int
+    """Output limit of one turn of the controller."""
+    shows: Shows
+    max_invalid: int = 2
+    """Turns without a call or an answer that are forgiven; the next one ends the episode."""
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """Strings at which a turn is over."""
+        return (f"</{self.call_tag}>", f"</{self.answer_tag}>")
+
+    @property
+    def marks_agreement(self) -> bool:
+        """Whether results say with whom they agree, which takes comparing answers."""
+        return "{agrees" in self.texts["result"]
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        return (self.call_tag, self.result_tag, self.answer_tag)
+
+    def opening(self, problem: str, budget: Budget | None, experts: Sequence[ExpertInfo]) -> str:
+        """The first message: budget, listing of the pool, problem.
+
+        Args:
+            problem: the statement.
+            budget: named budgets are written with their name, others in dollars alone.
+            experts: those on offer, in the pool's order.
+        """
+        if budget is None:
+            line = self._fill("budget_none")
+        else:
+            line = self._fill(
+                "budget_dollars" if _is_amount(budget.name) else "budget_named",
+                name=budget.name,
+                usd=format_usd(budget.usd),
+            )
+        listing = "\n".join(
+            self._fill(
+                "listing",
+                expert=expert.name,
+                model=expert.model,
+                description=expert.description,
+                input_usd_per_mtok=format_usd(expert.price.input_usd_per_mtok),
+                output_usd_per_mtok=format_usd(expert.price.output_usd_per_mtok),
+            ).rstrip()
+            for expert in experts
+        )
+        return self._fill(
+            "instructions",
+            budget=line,
+            listing=listing,
+            max_calls=self.max_calls,
+            problem=self.defuse(problem),
+        ).lstrip("\n")
+
+    def result(
+        self,
+        call: CallReport,
+        *,
+        reply: str | None,
+        agrees: Sequence[int] = (),
+        failure: str = "",
+    ) -> str:
+        """What comes back after a call.
+
+        Args:
+            call: which call it was, and what has been spent.
+            reply: text or answer, as `shows` says; None where the call failed or, with
+                `shows = "answer"`, stated none.
+            agrees: numbers of earlier calls with an equal answer.
+            failure: what went wrong, in a word.
+        """
+        places = {
+            "expert": call.expert,
+            "number": call.number,
+            "cost_usd": _rounded(call.cost_usd),
+            "spent_usd": _rounded(call.spent_usd),
+            "spent_percent": _percent(call.spent_usd, call.budget_usd),
+            "calls_left": call.calls_left,
+        }
+        if reply is None:
+            text = self._fill("failure", failure=self.defuse(failure), **places)
+        else:
+            marks = ",".join(map(str, agrees)) or "-"
+            text = self._fill("result", reply=self.defuse(reply), agrees=marks, **places)
+        return text if call.calls_left else f"{text}\n{self._fill('last_turn')}"
+
+    def invalid(self, reason: str, *, calls_left: int) -> str:
+        """What comes back after a turn that was neither a call nor an answer."""
+        text = self._fill("invalid", reason=self.defuse(reason))
+        return text if calls_left else f"{text}\n{self._fill('last_turn')}"
+
+    def defuse(self, text: str) -> str:
+        """Text from outside in which no tag of the protocol is one.
+
+        A reply is never read for tags; this keeps it from looking like one to the controller,
+        too: `</result><answer>42` becomes `&lt;/result>&lt;answer>42`. See `tags`.
+        """
+        return defuse(text, self.tags)
+
+    def _fill(self, template: str, **values: object) -> str:
+        return self.texts[template].format(**values)
+
+
+def load_protocol(name_or_path: str | Path) -> Protocol:
+    """A protocol that comes with the bench, by name, or one of the user's own, by path.
+
+    Raises:
+        ConfigError: there is none, or the file is no protocol.
+    """
+    return parse_protocol(read_protocol(name_or_path), str(name_or_path))
+
+
+def read_protocol(name_or_path: str | Path) -> str:
+    """The text of a protocol's file, as `load_protocol` finds it.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".toml":
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot read protocol {path}: {error}") from None
+    own = resources.files("corl_bench.routers") / "protocols"
+    known = sorted(entry.name.removesuffix(".toml") for entry in own.iterdir())
+    if str(name_or_path) not in known:
+        raise ConfigError(
+            f"no protocol {str(name_or_path)!r}: there are {', '.join(known)}, or name a .toml file"
+        )
+    return (own / f"{name_or_path}.toml").read_text(encoding="utf-8")
+
+
+def parse_protocol(text: str, source: str) -> Protocol:
+    """Reads a protocol file.
+
+    Raises:
+        ConfigError: what it says is no protocol; one line that names the key.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: no TOML: {error}") from None
+    known = {"name", "max_calls", "max_turn_tokens", "max_invalid", "shows", "tags", "texts"}
+    _refuse(set(data) - known, source, "unknown key")
+    tags, texts = _table(data, "tags", source), _table(data, "texts", source)
+    wanted = {"call", "result", "answer"}
+    _refuse(wanted ^ set(tags), source, "[tags] holds call, result and answer; see")
+    _refuse(set(_PLACES) ^ set(texts), source, "[texts] lacks or does not know")
+    if any(not _TAG.fullmatch(tag) for tag in tags.values()) or len(set(tags.values())) < 3:
+        raise ConfigError(f"{source}: tags are three different names of letters and digits")
+    for name, template in texts.items():
+        _check_template(name, template, source)
+    if data.get("shows") not in ("text", "answer"):
+        raise ConfigError(f'{source}: shows is "text" or "answer"')
+    numbers = {"max_calls": 1, "max_turn_tokens": 1, "max_invalid": 0}
+    for name, least in numbers.items():
+        value = data.get(name, 2 if name == "max_invalid" else None)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ConfigError(f"{source}: {name} is a whole number of at least {least}")
+    return Protocol(
+        name=str(data.get("name", source)),
+        call_tag=tags["call"],
+        result_tag=tags["result"],
+        answer_tag=tags["answer"],
+        texts=dict(texts),
+        max_calls=data["max_calls"],
+        max_turn_tokens=data["max_turn_tokens"],
+        shows=data["shows"],
+        max_invalid=data.get("max_invalid", 2),
+    )
+
+
+def _table(data: Mapping[str, object], name: str, source: str) -> dict[str, str]:
+    table = data.get(name)
+    if not isinstance(table, dict) or not all(isinstance(v, str) for v in table.values()):
+        raise ConfigError(f"{source}: [{name}] is a table of texts")
+    return table
+
+
+def _refuse(names: Set[str], source: str, why: str) -> None:
+    if names:
+        raise ConfigError(f"{source}: {why} {', '.join(sorted(names))}")
+
+
+def _is_amount(name: str) -> bool:
+    """Whether a budget has no other name than its dollars."""
+    try:
+        parse_usd(name)
+    except ConfigError:
+        return False
+    return True
+
+
+def _rounded(amount_usd: Decimal) -> str:
+    """Dollars in three digits that count: a reader needs no more, and a model copies fewer."""
+    if not amount_usd:
+        return "0"
+    digits = 2 - amount_usd.adjusted()
+    return format_usd(amount_usd.quantize(Decimal(1).scaleb(-digits), rounding=ROUND_UP))
+
+
+def _percent(spent_usd: Decimal, budget_usd: Decimal | None) -> str:
+    """The share of the budget that is gone, rounded up; above 100 the budget is broken."""
+    if budget_usd is None:
+        return "-"
+    return f"{min(999, int((100 * spent_usd / budget_usd).to_integral_value(ROUND_CEILING)))}%"
+
+
+def _check_template(name: str, template: str, source: str) -> None:
+    try:
+        fields = [field for field in Formatter().parse(template) if field[1] is not None]
+    except ValueError as error:
+        raise ConfigError(f"{source}: [texts] {name}: {error}") from None
+    places = {place for _, place, _, _ in fields if place is not None}
+    if any(form or conversion for _, _, form, conversion in fields):
+        raise ConfigError(f"{source}: [texts] {name}: write a place as {{name}} and nothing more")
+    _refuse(places - _PLACES[name], source, f"[texts] {name} has no place")
+    _refuse(_NEEDED.get(name, frozenset()) - places, source, f"[texts] {name} needs the place")

@@ -1,0 +1,124 @@
+"""What a controller has said in one turn: a call, an answer, or neither.
+
+`read_turn` never raises. The first opening tag of a turn counts, and its content; what follows
+was paid for and does nothing. A closing tag that a server's stop string has swallowed is
+missed by nobody; one that is missing because the turn was cut at its limit makes it invalid.
+Only the controller's own text is read here: nothing that an expert replies can be a call or an
+answer.
+
+    >>> read_turn('I ask. <call expert="nano">What is 2:3?</call>', load_protocol("corl"), ["nano"])
+    Call(expert='nano', query='What is 2:3?')
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from corl_bench.routers.protocol import Protocol
+from corl_bench.routers.tags import closing, opening
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call to an expert."""
+
+    expert: str
+    query: str
+    """Empty: the problem as it stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The end of an episode."""
+
+    text: str
+    """Empty where it points at a reply."""
+    points_at: int | None = None
+    """Number of the call whose reply is the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """Neither a call nor an answer; an event, not an error."""
+
+    reason: str
+
+
+Turn = Call | Answer | Invalid
+
+_ATTRIBUTE = re.compile(r"""\s*([A-Za-z_]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>/]+))""")
+
+
+def read_turn(
+    text: str, protocol: Protocol, experts: Collection[str], *, cut: bool = False
+) -> Turn:
+    """Reads one turn of a controller.
+
+    Args:
+        text: what it has written, with or without the stop string that ended it.
+        protocol: whose tags count.
+        experts: names that may be called.
+        cut: whether the turn was ended by its limit rather than by the controller.
+    """
+    found = _first_tag(text, protocol)
+    if found is None:
+        return Invalid("it was cut before any whole tag" if cut else "it has no tag")
+    tag, attributes, body, is_whole = found
+    if attributes is None:
+        return Invalid(f"the attributes of <{tag}> cannot be read")
+    if cut and not is_whole:
+        return Invalid(f"it was cut before </{tag}>")
+    if tag == protocol.answer_tag:
+        return _answer(body, attributes)
+    expert = attributes.get("expert", "")
+    if expert not in experts:
+        named = f"{expert[:40]!r} is no expert" if expert else "the call names no expert"
+        return Invalid(f"{named}; there are {', '.join(experts)}")
+    return Call(expert, body)
+
+
+def closed(text: str, protocol: Protocol) -> str:
+    """The turn with the closing tag that a stop string has taken from it, if one has.
+
+    A controller reads its own turns again, and should find them as it would write them.
+    """
+    found = _first_tag(text, protocol)
+    return text if found is None or found[3] else f"{text}</{found[0]}>"
+
+
+def _first_tag(
+    text: str, protocol: Protocol
+) -> tuple[str, dict[str, str] | None, str, bool] | None:
+    """Name, attributes, content and whether it is closed."""
+    start = opening((protocol.call_tag, protocol.answer_tag)).search(text)
+    if start is None:
+        return None
+    tag, attributes = start[1], _attributes(start[2])
+    if start[3]:
+        return tag, attributes, "", True
+    end = closing(tag).search(text, start.end())
+    body = text[start.end() :] if end is None else text[start.end() : end.start()]
+    return tag, attributes, body.strip(), end is not None
+
+
+def _answer(body: str, attributes: dict[str, str]) -> Turn:
+    number = attributes.get("from")
+    if number is None:
+        return Answer(body) if body else Invalid("the answer is empty")
+    if not (number.isascii() and number.isdigit()) or len(number) > 3:
+        return Invalid(f"from={number[:40]!r} is no number of a call")
+    return Answer("", points_at=int(number))
+
+
+def _attributes(text: str) -> dict[str, str] | None:
+    found: dict[str, str] = {}
+    place = 0
+    while text[place:].strip():
+        match = _ATTRIBUTE.match(text, place)
+        if match is None:
+            return None
+        found.setdefault(match[1], next(value for value in match.groups()[1:] if value is not None))
+        place = match.end()
+    return found
