@@ -2,15 +2,34 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from corl_bench.errors import ConfigError
+from corl_bench.experts.base import Pool, Reply
 from corl_bench.experts.pools import load_pool
-from corl_bench.types import Budget
-from corl_train.feasibility import Feasible, costs_of_simulation, feasibility, render
+from corl_bench.experts.recording import Attempt, RecordedCall
+from corl_bench.experts.store import RecordingStore
+from corl_bench.routers.controller import Controller
+from corl_bench.tasks import load_task
+from corl_bench.types import Budget, Usage
+from corl_train.feasibility import (
+    Feasible,
+    InfeasibleError,
+    costs_at_worst,
+    costs_of_simulation,
+    feasibility,
+    own_turn_usd,
+    render,
+    require_feasible,
+)
+from servers.experts import expert_at
+from training.scripted_policy import controller
 
-COMMAND = [sys.executable, "-m", "corl_train.cli", "feasibility"]
+COMMAND = [sys.executable, "-m", "corl_train.cli.main", "feasibility"]
 
 
 def test_declared_costs_are_a_distribution() -> None:
@@ -63,3 +82,107 @@ def test_heads_stand_over_their_columns() -> None:
     assert len({len(line) for line in lines}) == 1
     heads = [line for line in lines if "call" in line]
     assert len({line.index("1 call") for line in heads}) == 1
+
+
+def test_the_table_comes_before_the_training_and_before_the_refusal() -> None:
+    pool = load_pool("sim")
+    budgets = [Budget("low", Decimal("0.001")), Budget("none", Decimal("0.0000001"))]
+    told: list[str] = []
+    table = require_feasible(pool, budgets[:1], say=told.append)
+    assert "\n".join(told) == table
+    assert told[0] == "simulated costs"
+    told.clear()
+    with pytest.raises(InfeasibleError) as refused:
+        require_feasible(pool, budgets, say=told.append)
+    assert "\n".join(told) == refused.value.table
+    assert "nothing fits" in told[-1]
+    message = str(refused.value)
+    assert "\n" not in message
+    assert "none ($0.0000001)" in message
+    assert "low" not in message.split(" fits")[0]
+    assert refused.value.exit_code == 2
+    assert require_feasible(pool, []) == ""
+
+
+def test_stored_replies_say_what_calls_cost(tmp_path: Path) -> None:
+    pool = Pool("p", (expert_at(None),))
+    with RecordingStore.open(tmp_path / "store.sqlite") as store:
+        for sample, tokens in enumerate((100, 200, 300)):
+            usage = Usage(output_tokens=tokens)
+            store.add(
+                RecordedCall(
+                    *("", sample, 0, "mid", "gpt-4.1", "k"),
+                    attempts=(Attempt("ok", usage),),
+                    reply=Reply("", usage),
+                    origin="imported",
+                )
+            )
+    path = tmp_path / "store.sqlite"
+    # $8 a million: $0.0008, $0.0016 and $0.0024.
+    table = require_feasible(pool, [Budget("b", Decimal("0.0016"))], recordings=path)
+    assert table.splitlines()[-1].split() == ["mid", "66.7%", "33.3%", "0.0%"]
+    with pytest.raises(InfeasibleError, match=r"the cheapest call costs \$0\.0008;"):
+        require_feasible(pool, [Budget("b", Decimal("0.0007"))], recordings=path)
+
+
+def test_an_expert_without_recordings_is_looked_at_in_its_worst_case(tmp_path: Path) -> None:
+    pool = Pool("half", (expert_at(None), expert_at(None, name="other", model="other")))
+    path = tmp_path / "store.sqlite"
+    with RecordingStore.open(path) as store:
+        usage = Usage(output_tokens=100)
+        store.add(
+            RecordedCall(
+                *("", 0, 0, "mid", "gpt-4.1", "k"),
+                attempts=(Attempt("ok", usage),),
+                reply=Reply("", usage),
+                origin="imported",
+            )
+        )
+    (tmp_path / "sums.jsonl").write_text('{"problem": "What is 1 + 10?", "answer": "11"}\n')
+    task = load_task(str(tmp_path / "sums.jsonl"))
+    budgets = [Budget("b", Decimal("0.0008"))]
+    lines = require_feasible(pool, budgets, task=task, recordings=path).splitlines()
+    assert lines[0].startswith("worst cases of other:")
+    assert [line.split()[:2] for line in lines[-2:]] == [["mid", "100.0%"], ["other", "0.0%"]]
+    with pytest.raises(ConfigError, match="expert 'other' lacks replies in"):
+        require_feasible(pool, budgets, recordings=path)
+
+
+def test_the_controller_s_own_turns_are_counted() -> None:
+    pool, task = load_pool("sim"), load_task("synth:test", limit=3)
+    budgets = [Budget("low", Decimal("0.000605"))]
+    free = require_feasible(pool, budgets, task=task)
+    system = controller("digest")
+
+    def at(usd_per_mtok: str) -> Controller:
+        usd = Decimal(usd_per_mtok)
+        price = replace(system.own_model.price, input_usd_per_mtok=usd, output_usd_per_mtok=usd)
+        return replace(system, own_model=replace(system.own_model, price=price))
+
+    turn_usd = own_turn_usd(at("1"), pool, task, budgets[0])
+    assert require_feasible(pool, budgets, task=task, controller=at("0.000002")) == free
+    # Two turns leave a sixth of the budget for the call.
+    dear = f"{Decimal('0.0005') / (2 * turn_usd):.6f}"
+    assert require_feasible(pool, budgets, task=task, controller=at(dear)) != free
+    dearer = f"{Decimal('0.0007') / (2 * turn_usd):.6f}"
+    with pytest.raises(InfeasibleError, match=r"own two turns about \$0\.000[67]\d* by policy"):
+        require_feasible(pool, budgets, task=task, controller=at(dearer))
+
+
+def test_a_live_pool_is_looked_at_in_its_worst_case(tmp_path: Path) -> None:
+    pool = Pool("live", (expert_at(None),))
+    path = tmp_path / "sums.jsonl"
+    path.write_text('{"problem": "What is 1 + 10?", "answer": "11"}\n')
+    task = load_task(str(path))
+    ((worst, share),) = costs_at_worst(pool, task)["mid"]
+    assert share == 1
+    # 400 tokens of output at $8 a million, and every byte of the prompt as a token at $2.
+    assert Decimal("0.0034") < worst < Decimal("0.0038")
+    table = require_feasible(pool, [Budget("b", worst)], task=task)
+    assert table.startswith("worst cases")
+    assert table.splitlines()[-1].split() == ["mid", "100.0%", "0.0%", "0.0%"]
+    # A worst case refuses nothing, for replies may be shorter.
+    table = require_feasible(pool, [Budget("b", Decimal("0.0001"))], task=task)
+    assert "no worst case fits" in table.splitlines()[-1]
+    with pytest.raises(ConfigError, match="--recordings"):
+        require_feasible(pool, [Budget("b", worst)])

@@ -1,0 +1,276 @@
+"""What the warm start teaches, and how it tells that it was learned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from torch import Tensor, nn
+
+from corl_bench.experts.pools import load_pool
+from corl_bench.routers.protocol import load_protocol
+from corl_bench.tasks import load_task
+from corl_bench.types import Budget
+from corl_train.config import load_recipe
+from corl_train.environment import Environment, draw_errands
+from corl_train.policies.base import Said, Scores, Speaking
+from corl_train.rollouts import Rollout, Transcript
+from corl_train.setup import prepare
+from corl_train.trainer import train
+from corl_train.warmstart.demonstrator import Demonstrator
+from corl_train.warmstart.lessons import pad_targets, targets_of
+from corl_train.warmstart.probe import probe
+from training.scripted_policy import controller
+
+PROTOCOL = load_protocol("digest")
+EXPERTS = ("self", "nano", "mini", "large", "reasoner")
+"""From cheap to dear."""
+READ, END = 256, 257
+"""Behind a message that was read; behind a turn that no stop string ends."""
+
+Odds = Callable[[Sequence[str]], Mapping[str, float]]
+
+
+class Spelling:
+    """A policy whose tokens are bytes, and which says what it is told, as often as it is told."""
+
+    context = 100_000
+
+    def __init__(self, odds: Odds = lambda texts: {}) -> None:
+        self.odds = odds
+
+    @property
+    def module(self) -> nn.Module:
+        raise NotImplementedError
+
+    def read(self, role: str, text: str, behind: Sequence[int] = ()) -> list[int]:
+        return [*text.encode(), READ]
+
+    def spell(self, text: str, stops: tuple[str, ...]) -> list[int]:
+        return [*text.encode()] if text.endswith(stops) else [*text.encode(), END]
+
+    def session(self) -> Spelling:
+        return self
+
+    def speak(
+        self, transcripts: Sequence[Transcript], how: Speaking, seeds: Sequence[int]
+    ) -> list[Said]:
+        raise NotImplementedError
+
+    def score(self, ids: Tensor, mask: Tensor, *, distributions: bool = True) -> Scores:
+        """A turn's whole probability stands at its first token."""
+        log_probs = torch.zeros(ids.shape)
+        for row, own in enumerate(mask.bool().tolist()):
+            texts = self._texts(ids[row, : max(place for place, o in enumerate(own) if o) + 1])
+            probability = self.odds(texts[:-1]).get(texts[-1], 0.0)
+            log_probs[row, own.index(True)] = math.log(max(probability, 1e-30))
+        none = torch.zeros(ids.shape)
+        return Scores(log_probs, none, none, states=torch.zeros(0))
+
+    def save(self, folder: Path) -> None:
+        raise NotImplementedError
+
+    def _texts(self, ids: Tensor) -> list[str]:
+        texts, text = [], b""
+        for token in ids.tolist():
+            text += bytes([token]) if token < READ else b""
+            if token >= READ or (len(texts) % 2 and text.decode().endswith(PROTOCOL.stops)):
+                texts.append(text.decode())
+                text = b""
+        return texts
+
+
+def demonstrator(policy: Spelling | None = None) -> Demonstrator:
+    return Demonstrator(
+        policy or Spelling(),
+        PROTOCOL,
+        EXPERTS,
+        stop_rate=0.25,
+        agreed_stop_rate=0.75,
+        again_weight=0.1,
+    )
+
+
+def call(name: str) -> str:
+    return f'<call expert="{name}"></call>'
+
+
+def point(number: int) -> str:
+    return f'<answer from="{number}"/>'
+
+
+def conversation(*replies: tuple[str, str | None]) -> list[str]:
+    """Messages up to the turn that is wanted; a reply is an expert and with whom it agrees."""
+    texts = ["Which one?\n"]
+    for number, (name, agrees) in enumerate(replies, 1):
+        places = {"expert": name, "number": number, "spent_percent": "3%"}
+        shown = (
+            PROTOCOL.texts["failure"].format(**places, failure="timeout")
+            if agrees is None
+            else PROTOCOL.texts["result"].format(**places, agrees=agrees, reply="7")
+        )
+        texts += [call(name), shown]
+    return texts
+
+
+@pytest.fixture(scope="module")
+def played() -> list[Rollout]:
+    """Demonstrations on the simulated pool, through the environment itself."""
+    pool, task = load_pool("sim"), load_task("synth:train", limit=40)
+    player = demonstrator()
+    budgets = [Budget("low", Decimal("0.0006"))]
+    errands = draw_errands(task.problems, budgets, 60, 1, first_sample=1, rng=Random(5))
+    with Environment(pool, task, task.problems, controller("digest"), player) as environment:
+        return environment.roll_out(errands, temperature=1.0)
+
+
+# --- what the demonstrator does --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        (),
+        (("nano", "-"),),
+        (("nano", None),),
+        (("nano", "-"), ("mini", "1")),
+        (("nano", None), ("nano", None), ("mini", None), ("large", None)),
+        (("nano", "-"), ("nano", "1"), ("mini", "-"), ("large", "3")),
+    ],
+)
+def test_its_turns_are_a_distribution(replies: tuple[tuple[str, str | None], ...]) -> None:
+    odds = demonstrator().odds(conversation(*replies))
+    assert math.fsum(odds.values()) == pytest.approx(1)
+    assert all(share > 0 for share in odds.values())
+
+
+def test_it_begins_with_anybody_alike() -> None:
+    odds = demonstrator().odds(conversation())
+    assert odds == {call(name): pytest.approx(0.2) for name in EXPERTS}
+
+
+def test_for_a_second_opinion_it_asks_somebody_else() -> None:
+    odds = demonstrator().odds(conversation(("nano", "-")))
+    assert odds[call("nano")] == pytest.approx(0.1 * odds[call("mini")])
+    assert odds[point(1)] == pytest.approx(0.25)
+    # One who has failed has said nothing yet.
+    odds = demonstrator().odds(conversation(("nano", None)))
+    assert odds[call("nano")] == odds[call("mini")] == pytest.approx(0.2)
+
+
+def test_it_answers_more_often_once_two_agree() -> None:
+    odds = demonstrator().odds(conversation(("nano", "-"), ("mini", "1")))
+    assert math.fsum(odds[p] for p in odds if p.startswith("<answer")) == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize(
+    ("replies", "answers"),
+    [
+        ([("nano", "-")], [1]),
+        # No two agree: the dearest one, wherever it stands.
+        ([("large", "-"), ("nano", "-"), ("mini", "-")], [1]),
+        ([("nano", "-"), ("mini", "-"), ("large", None)], [2]),
+        # A majority of cheap ones outvotes the dearest.
+        ([("reasoner", "-"), ("nano", "-"), ("self", "2")], [3]),
+        ([("nano", "-"), ("self", "-"), ("nano", "1"), ("reasoner", "1,3")], [4]),
+        # Nobody knows anything: whatever it says, it has to end.
+        ([("nano", None)] * 4, [1]),
+    ],
+)
+def test_it_answers_with_the_majority_and_in_doubt_with_the_dearest(
+    replies: list[tuple[str, str | None]], answers: list[int]
+) -> None:
+    odds = demonstrator().odds(conversation(*replies))
+    assert [turn for turn in odds if turn.startswith("<answer")] == [point(n) for n in answers]
+
+
+def test_when_no_calls_are_left_it_answers() -> None:
+    odds = demonstrator().odds(conversation(*[("nano", "-")] * PROTOCOL.max_calls))
+    assert all(turn.startswith("<answer") for turn in odds)
+
+
+# --- what is taught of it --------------------------------------------------------------------
+
+
+def test_each_token_teaches_all_that_it_could_have_been(played: list[Rollout]) -> None:
+    player = demonstrator()
+    several = 0
+    for rollout in played:
+        transcript = rollout.transcript
+        targets = targets_of(player, transcript, PROTOCOL.stops)
+        own = [t for t, mine in zip(transcript.ids, transcript.mask, strict=True) if mine]
+        assert len(targets) == len(own)
+        for token, target in zip(own, targets, strict=True):
+            assert token in target
+            assert math.fsum(target.values()) == pytest.approx(1)
+            several += len(target) > 1
+        # What the tokens of a turn come to is the turn's own probability.
+        place = 0
+        for turn in range(1, len(transcript.texts), 2):
+            text = transcript.texts[turn]
+            shares = [
+                target[token]
+                for token, target in zip(
+                    player.spell(text, PROTOCOL.stops), targets[place:], strict=False
+                )
+            ]
+            place += len(shares)
+            odds = player.odds(transcript.texts[:turn])
+            assert math.prod(shares) == pytest.approx(odds[text])
+    assert several > 100
+
+
+def test_targets_in_a_rectangle_are_the_same_targets() -> None:
+    places, shares = pad_targets([{5: 1.0}, {7: 0.25, 9: 0.75}])
+    assert shares.tolist() == [[1.0, 0.0], [0.25, 0.75]]
+    assert places[shares > 0].tolist() == [5, 7, 9]
+
+
+# --- how it is told that it was learned ------------------------------------------------------
+
+
+def test_who_plays_as_the_demonstrator_has_the_skills(played: list[Rollout]) -> None:
+    player = demonstrator()
+    skills = probe(demonstrator(Spelling(player.odds)), played, PROTOCOL.stops)
+    assert skills.follows_majority == 1.0
+    assert skills.speaks_validly == pytest.approx(1.0)
+    assert skills.suffice(load_recipe("quickstart").warm_start)
+
+
+def test_who_answers_with_the_first_reply_has_not(played: list[Rollout]) -> None:
+    skills = probe(demonstrator(Spelling(lambda texts: {point(1): 0.5})), played, PROTOCOL.stops)
+    assert skills.follows_majority < 0.7
+    assert skills.speaks_validly == pytest.approx(0.5)
+    assert not skills.suffice(load_recipe("quickstart").warm_start)
+
+
+def test_lessons_end_when_the_skills_are_there(tmp_path: Path) -> None:
+    """Not with the last epoch that the recipe allows."""
+    config = load_recipe(
+        "quickstart",
+        settings=[
+            *("policy.width=32", "policy.depth=1", "policy.words=50"),
+            *("warm_start.episodes=320", "warm_start.minibatch=16", "warm_start.epochs=0"),
+            *("warm_start.follows_majority=0.7", "warm_start.speaks_validly=0.8"),
+            *("training.iterations=0", "schedule.validation_problems=2"),
+        ],
+    )
+    assert prepare(config).config.warm_start.bare_epochs == 20
+    heard: list[str] = []
+    train(config, tmp_path / "run", seed=0, say=heard.append)
+    lessons = [line for line in heard if line.startswith("warm start")]
+    assert 1 <= len(lessons) < 20
+    shares = [
+        [float(word.strip(",%")) / 100 for word in line.split() if word.endswith(("%", "%,"))]
+        for line in lessons
+    ]
+    reached = [follows >= 0.7 and valid >= 0.8 for follows, valid in shares]
+    assert reached == [False] * (len(lessons) - 1) + [True]

@@ -1,0 +1,94 @@
+"""Checkpoints: everything that a run needs to go on as if nothing had happened.
+
+All randomness of a run follows from its seed and the number of the iteration, so a checkpoint
+is weights, the optimiser's state and that number. A checkpoint is written beside the old one
+and takes its place in one step.
+
+    Checkpoint.load(folder)  # None where there is none yet
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, is_zipfile
+
+import torch
+
+from corl_bench.errors import ConfigError, StorageError
+
+NAME = "checkpoint.pt"
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """The state of a run between two iterations."""
+
+    iteration: int
+    policy: dict[str, Any]
+    reference: dict[str, Any]
+    optimiser: dict[str, Any]
+    best: dict[str, Any]
+    """Weights of the policy that did best on the validation split."""
+    best_iteration: int
+    best_reward: float
+    recent_usd: list[Any]
+    """What the percentile reward looks back on; empty for the others."""
+    warm_start_s: float
+    cpu_s: float
+
+    def save(self, folder: Path) -> None:
+        """Writes it.
+
+        Raises:
+            StorageError: the disk is full or cannot be written.
+        """
+        path = folder / NAME
+        beside = path.with_suffix(".new")
+        try:
+            torch.save({name: getattr(self, name) for name in self.__slots__}, beside)
+            beside.replace(path)
+        except (OSError, RuntimeError) as error:
+            raise StorageError(f"cannot write {path}: {error}") from error
+
+    @classmethod
+    def load(cls, folder: Path) -> Checkpoint | None:
+        """The last checkpoint of a run; None where there is none yet.
+
+        All tensors come to the CPU, whatever they were on: where they are wanted they are copied.
+
+        Raises:
+            ConfigError: it is broken, or another version's.
+            StorageError: it cannot be read.
+        """
+        path = folder / NAME
+        if not path.exists():
+            return None
+        try:
+            with path.open("rb") as file:
+                whole = is_zipfile(file)  # a torn archive lacks its end
+            if not whole:
+                raise _broken(path, BadZipFile())
+            return cls(**torch.load(path, map_location="cpu", weights_only=True))
+        except (pickle.UnpicklingError, EOFError, LookupError, ValueError, AttributeError) as error:
+            # What is no pickle at all is unpickled to whatever error its bytes come to.
+            raise _broken(path, error) from error
+        except RuntimeError as error:
+            # Torch has one type for a torn archive and for a lack of memory: advice to remove a
+            # checkpoint is for the former alone.
+            if "PytorchStreamReader" not in str(error):
+                raise
+            raise _broken(path, error) from error
+        except TypeError as error:
+            raise ConfigError(
+                f"{path} is of another version of corl-train: go on with that one, or name another"
+                " directory with --out"
+            ) from error
+        except OSError as error:
+            raise StorageError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _broken(path: Path, error: Exception) -> ConfigError:
+    return ConfigError(f"{path} is broken ({type(error).__name__}): remove it to begin again")

@@ -1,0 +1,1 @@
+"""The verbs of `corl-train`, a module each; see `main`."""

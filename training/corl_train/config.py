@@ -1,0 +1,369 @@
+"""What a training run is: a recipe's TOML, checked, with every default written out.
+
+A recipe says what differs from the defaults; the run's directory keeps the whole of it as
+`config.json`, so that a run can be read without the version that made it. What the CoRL paper
+does not state (dollars of the budgets, prompts, learning rates) is our choice, and is marked
+in the recipes.
+
+    config = load_recipe("quickstart", settings=["training.iterations=10"])
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+
+from corl_bench.errors import ConfigError
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataTable(_Table):
+    """Problems, experts, and how the controller talks to them."""
+
+    train: str = "synth:train"
+    validation: str = "synth:validation"
+    """Chooses the best checkpoint; never a split that results are reported on."""
+    test: str = "synth:test"
+    pool: str = "sim"
+    budgets: str | None = None
+    """As after `--budget`; None takes those that the pool names."""
+    protocol: str = "digest"
+
+
+class TinyTable(_Table):
+    """The controller is a small transformer that begins with nothing."""
+
+    kind: Literal["tiny"] = "tiny"
+    width: int = Field(default=64, ge=16)
+    depth: int = Field(default=2, ge=1)
+    heads: int = Field(default=4, ge=1)
+    context: int = Field(default=384, ge=64)
+    words: int = Field(default=400, ge=0)
+    """Commonest words of the training problems that are one token each."""
+    usd_per_mtok: str = "0.000002"
+    """Stated price of the controller's own tokens, read or said. The default is the simulated
+    7B's output price ($0.1) times 0.15 M over 7,000 M parameters."""
+
+    @model_validator(mode="after")
+    def _check_heads(self) -> Self:
+        if self.width % (2 * self.heads):
+            # Rotary positions turn pairs of a head's figures.
+            raise ValueError(f"width is a multiple of twice the heads, {2 * self.heads}")
+        return self
+
+
+class HuggingFaceTable(_Table):
+    """The controller is a causal language model; see `corl_train.policies.huggingface`."""
+
+    kind: Literal["huggingface"]
+    path: str = Field(min_length=1)
+    """Directory with config.json, weights, tokenizer and chat template."""
+    device: str = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    context: int | None = Field(default=None, ge=64)
+    """None: the model's own."""
+    gradient_checkpointing: bool = False
+    lora_rank: int = Field(default=0, ge=0)
+    """0 trains all parameters."""
+    lora_alpha: float = Field(default=32.0, gt=0)
+    lora_targets: tuple[str, ...] = ()
+    """Names of layers; empty: all linear ones but the head."""
+    usd_per_mtok: str
+    """Stated price of the controller's own tokens, read or said."""
+
+
+def _by_kind(*kinds: str) -> Discriminator:
+    """Chooses a table by its `kind`; one that names none is of the first."""
+
+    def kind_of(table: object) -> str | None:
+        kind = table.get("kind", kinds[0]) if isinstance(table, dict) else getattr(table, "kind", 0)
+        return kind if isinstance(kind, str) else None
+
+    *others, last = (f'"{kind}"' for kind in kinds)
+    return Discriminator(
+        kind_of,
+        custom_error_type="kind",
+        custom_error_message=f"kind is {', '.join(others)} or {last}",
+    )
+
+
+PolicyTable = Annotated[
+    Annotated[TinyTable, Tag("tiny")] | Annotated[HuggingFaceTable, Tag("huggingface")],
+    _by_kind("tiny", "huggingface"),
+]
+"""The model inside the controller; a table that names no kind is a tiny one's."""
+
+
+class WarmStartTable(_Table):
+    """Supervised learning of the protocol."""
+
+    episodes: int = Field(default=3072, ge=0)
+    stop_rate: float = Field(default=0.15, ge=0, le=1)
+    """How often the demonstrator answers when it could, and no two replies agree."""
+    agreed_stop_rate: float = Field(default=0.8, ge=0, le=1)
+    """How often it answers when two do."""
+    again_weight: float = Field(default=0.1, gt=0, le=1)
+    """Weight of asking an expert again that has answered, against 1 of asking another."""
+    learning_rate: float = Field(default=2e-3, gt=0)
+    minibatch: int = Field(default=32, ge=1)
+    bare_epochs: int = Field(default=20, ge=0)
+    """At most so many over episodes without their statements, until the skills are there."""
+    epochs: int = Field(default=3, ge=0)
+    """Over whole episodes, with what they earned for the critic."""
+    reading_weight: float = Field(default=0.5, ge=0)
+    """Of telling subjects and right experts from the statements; 0 leaves it to the rewards."""
+    value_weight: float = Field(default=0.5, ge=0)
+    """Of the critic's error: what random play earns is known before it is improved."""
+    follows_majority: float = Field(default=0.95, ge=0, le=1)
+    """The skill: of held-out episodes with a majority, how many answers go with it."""
+    speaks_validly: float = Field(default=0.99, ge=0, le=1)
+    """The skill: probability that a turn is one that the protocol allows."""
+
+
+class GateTable(_Table):
+    """CoRL's reward: a right answer within the budget; see `corl_train.rewards.gate`."""
+
+    kind: Literal["gate"] = "gate"
+
+
+class SoftTable(_Table):
+    """xRouter's reward; see `corl_train.rewards.Soft`."""
+
+    kind: Literal["soft"]
+    per_usd: float = Field(default=50.0, ge=0)
+    """What a dollar takes away from a right answer's 1."""
+    most: float = Field(default=0.9, ge=0, le=1)
+    """The most that cost can take away."""
+
+
+class LinearTable(_Table):
+    """BaRP's reward; see `corl_train.rewards.Linear`."""
+
+    kind: Literal["linear"]
+    weight: float = Field(default=0.8, ge=0, le=1)
+    """Of a right answer; the rest is the cost's."""
+    scale_usd: float = Field(default=0.02, gt=0)
+    """Dollars from which on an episode costs no more than all."""
+
+
+class PercentileTable(_Table):
+    """Router-R1's reward; see `corl_train.rewards.Percentile`."""
+
+    kind: Literal["percentile"]
+    alpha: float = Field(default=0.5, ge=0, le=1)
+    """Weight of the cost."""
+
+
+RewardTable = Annotated[
+    Annotated[GateTable, Tag("gate")]
+    | Annotated[SoftTable, Tag("soft")]
+    | Annotated[LinearTable, Tag("linear")]
+    | Annotated[PercentileTable, Tag("percentile")],
+    _by_kind("gate", "soft", "linear", "percentile"),
+]
+"""What an episode is worth; a table that names no kind is the gate."""
+
+
+class TrainingTable(_Table):
+    """PPO, or GRPO, with its schedule from the first iteration to the last."""
+
+    estimator: Literal["ppo", "grpo"] = "ppo"
+    iterations: int = Field(default=60, ge=0)
+    episodes: int = Field(default=512, ge=1)
+    """Of one iteration."""
+    samples: int = Field(default=1, ge=1)
+    """Episodes of one problem at one budget; GRPO needs several."""
+    epochs: int = Field(default=3, ge=1)
+    minibatch: int = Field(default=64, ge=1)
+    """Episodes of one step of the optimiser."""
+    micro_batch: int = Field(default=32, ge=1)
+    """Episodes that are scored at once, as many as memory or a core's cache holds; gradients of
+    a minibatch are accumulated over them."""
+    learning_rate: float = Field(default=1e-3, gt=0)
+    last_learning_rate: float = Field(default=1e-4, gt=0)
+    clip: float = Field(default=0.2, gt=0)
+    value_clip: float = Field(default=0.2, gt=0)
+    value_weight: float = Field(default=0.5, ge=0)
+    entropy_weight: float = Field(default=0.0, ge=0)
+    kl: Literal["loss", "reward", "none"] = "loss"
+    kl_estimator: Literal["exact", "k2", "k3"] = "exact"
+    """Of the loss: `exact` is over the whole vocabulary, the others of the sampled token alone.
+    In the reward it is k1."""
+    kl_weight: float = Field(default=0.2, ge=0)
+    last_kl_weight: float = Field(default=0.003, ge=0)
+    """The weight falls from the first to the last geometrically."""
+    gamma: float = Field(default=1.0, gt=0, le=1)
+    lam: float = Field(default=1.0, ge=0, le=1)
+    over: Literal["skip", "walk"] = "skip"
+    """Whether advantages skip the tokens that the controller has read, or walk through them."""
+    mask_experts: bool = True
+    """False trains on the experts' tokens too; for the ablation."""
+    max_grad_norm: float = Field(default=0.5, gt=0)
+
+    @model_validator(mode="after")
+    def _check_groups(self) -> Self:
+        # GRPO compares an episode with the others of its group: alone it would teach nothing.
+        if self.estimator == "grpo" and self.samples == 1:
+            raise ValueError("estimator grpo compares samples of one problem: set samples above 1")
+        if self.estimator == "grpo" and self.episodes % self.samples == 1:
+            raise ValueError(
+                f"{self.episodes} episodes in groups of {self.samples} samples leave one alone:"
+                f" set episodes to a multiple of {self.samples}"
+            )
+        return self
+
+
+class ScheduleTable(_Table):
+    """What happens every so often."""
+
+    validate_every: int = Field(default=5, ge=1)
+    validation_problems: int = Field(default=360, ge=1)
+    checkpoint_every: int = Field(default=5, ge=1)
+
+
+class Config(_Table):
+    """A whole training run but for its seed."""
+
+    name: str
+    data: DataTable = DataTable()
+    policy: PolicyTable = TinyTable()
+    warm_start: WarmStartTable = WarmStartTable()
+    reward: RewardTable = GateTable()
+    training: TrainingTable = TrainingTable()
+    schedule: ScheduleTable = ScheduleTable()
+
+
+_BY_KIND = frozenset({"policy", "reward"})
+
+
+def recipes() -> list[str]:
+    """Names of the recipes that come with corl-train."""
+    folder = resources.files("corl_train") / "recipes"
+    return sorted(
+        e.name.removesuffix(".toml") for e in folder.iterdir() if e.name.endswith(".toml")
+    )
+
+
+def load_recipe(name_or_path: str, *, settings: Sequence[str] = ()) -> Config:
+    """A recipe, by name or as a file.
+
+    Args:
+        name_or_path: `quickstart`, or the path of a TOML file.
+        settings: what to change, as in `training.iterations=10`.
+
+    Raises:
+        ConfigError: there is none, or it says what no recipe may say; one line.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".toml":
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot read recipe {path}: {error}") from None
+    elif name_or_path in recipes():
+        text = (resources.files("corl_train") / "recipes" / f"{name_or_path}.toml").read_text()
+    else:
+        raise ConfigError(
+            f"no recipe {name_or_path!r}: there are {', '.join(recipes())}, or name a .toml file"
+        )
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name_or_path}: no TOML: {error}") from None
+    for setting in settings:
+        _set(data, setting)
+    return parse_config({"name": path.stem, **data}, name_or_path)
+
+
+def parse_config(data: dict[str, Any], source: str) -> Config:
+    """Checks a recipe's tables.
+
+    Raises:
+        ConfigError: the first mistake, with its place.
+    """
+    try:
+        return Config.model_validate(data)
+    except ValidationError as invalid:
+        first = min(
+            invalid.errors(include_url=False), key=lambda error: error["type"] != "extra_forbidden"
+        )
+    table, *keys = map(str, first["loc"])
+    # Behind a table that has kinds stands which one it was taken for, which is no key.
+    place = ".".join((table, *(keys[1:] if table in _BY_KIND else keys)))
+    said = first["msg"].lower().removeprefix("value error, ")
+    problem = "unknown key" if first["type"] == "extra_forbidden" else said
+    raise ConfigError(f"{source}: {place}: {problem}")
+
+
+def _set(data: dict[str, Any], setting: str) -> None:
+    place, equals, text = setting.partition("=")
+    *tables, key = place.strip().split(".")
+    if not equals or not key or len(tables) != 1:
+        raise ConfigError(f"--set {setting!r}: write TABLE.KEY=VALUE, as in training.iterations=10")
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = text.strip()
+    if not isinstance(value, str | None) and _is_text(tables[0], key):
+        value = text.strip()  # a price or a budget is taken as it was written, digit by digit
+    table = data.setdefault(tables[0], {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"--set {setting!r}: {tables[0]} is no table")
+    table[key] = value
+
+
+def _is_text(table: str, key: str) -> bool:
+    """Whether a setting is a text, in whatever kind of its table it stands."""
+    field = Config.model_fields.get(table)
+    models = [] if field is None else _alternatives(field.annotation)
+    return any(
+        str in _alternatives(model.model_fields[key].annotation)
+        for model in models
+        if isinstance(model, type) and issubclass(model, _Table) and key in model.model_fields
+    )
+
+
+def _alternatives(annotation: object) -> list[object]:
+    """The types that a type allows."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _alternatives(get_args(annotation)[0])
+    if origin is Union or origin is UnionType:
+        return [one for choice in get_args(annotation) for one in _alternatives(choice)]
+    return [annotation]
+
+
+def to_toml(config: Config) -> str:
+    """A configuration as the recipe that says all of it."""
+    lines = [f"# {config.name}, every setting written out."]
+    for name, table in config.model_dump(mode="json").items():
+        if isinstance(table, dict):
+            lines += ["", f"[{name}]"]
+            # A setting that is None has no TOML and is the default anyway.
+            lines += [
+                f"{key} = {_toml(value)}" for key, value in table.items() if value is not None
+            ]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    """A string, a number, a truth value or a list of these; JSON writes them as TOML does."""
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,241 @@
+"""The environment: the evaluation loop itself, with a policy in the controller's place.
+
+An episode here is made by the code that makes the episodes of `corl-bench run`: the same
+`solve`, the same calls, the same ledger, the same verdict. What is added is that many are made
+at once, that the policy answers them in batches, and that their tokens are kept. The policy
+waits until every episode that is under way has asked for its next turn, so a batch depends on
+no clock: with the same weights, seed and replies the same tokens come out, bit for bit. The
+price is that the slowest expert of a round holds up the others.
+
+    with Environment(pool, task, problems, controller, policy, seed=0) as environment:
+        rollouts = environment.roll_out(errands, temperature=1.0)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from random import Random
+from types import TracebackType
+from typing import Self
+
+from corl_bench.episode import ExpertInfo
+from corl_bench.errors import CapReachedError
+from corl_bench.experts.base import Pool, Provider
+from corl_bench.experts.providers import ProviderContext, make_provider
+from corl_bench.experts.simulation.book import ProblemBook
+from corl_bench.experts.transport import Transport
+from corl_bench.results import EpisodeRecord
+from corl_bench.routers.controller import Controller
+from corl_bench.runs.execute import GRADING_THREADS, make_episode
+from corl_bench.runs.plan import Job, Plan
+from corl_bench.tasks import LoadedTask
+from corl_bench.types import Budget, Problem
+from corl_train.experts import ANY_EXPERTS, Experts
+from corl_train.policies.base import Player
+from corl_train.rollouts import Rollout
+from corl_train.speaker import Speaker
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """One episode that is wanted."""
+
+    problem: Problem
+    budget: Budget | None
+    sample: int
+    group: int = 0
+    task: LoadedTask | None = None
+    """Whose prompt and name hold; None: the environment's."""
+
+
+class Environment:
+    """Makes episodes of one task with one pool.
+
+    Args:
+        pool: the experts.
+        task: whose prompt and grading hold.
+        problems: golds for the simulation.
+        controller: the system; its own model is what the policy plays.
+        policy: what speaks.
+        experts: where replies come from: simulated, recorded, or live under a cap.
+        seed: of simulated replies and of the policy's draws.
+
+    Raises:
+        ConfigError: experts that cannot be asked like this; nothing was sent.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        task: LoadedTask,
+        problems: Sequence[Problem],
+        controller: Controller,
+        policy: Player,
+        *,
+        experts: Experts = ANY_EXPERTS,
+        seed: int = 0,
+    ) -> None:
+        self.pool, self.task, self.controller, self.policy = pool, task, controller, policy
+        self.seed = seed
+        self.desk = experts.open(pool)
+        self._book = ProblemBook(problems)
+        self._threads = ThreadPoolExecutor(GRADING_THREADS, thread_name_prefix="grading")
+        self._is_online = bool(experts.billed(pool))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._threads.shutdown()
+        self.desk.__exit__(kind, error, trace)
+
+    def roll_out(
+        self,
+        errands: Sequence[Errand],
+        *,
+        temperature: float,
+        policy: Player | None = None,
+        after: Callable[[EpisodeRecord], None] = lambda record: None,
+    ) -> list[Rollout]:
+        """Makes the episodes, all at once.
+
+        Args:
+            errands: what is wanted; no two are the same problem, budget and sample.
+            temperature: of the policy.
+            policy: who speaks instead of the environment's own policy.
+            after: told of each episode as it ends.
+
+        Returns:
+            A rollout for each errand, in their order, without rewards.
+
+        Raises:
+            CapReachedError: the spending cap leaves no room; calls that were in flight have
+                come to their end, and what they brought is stored.
+            StorageError: the run's books cannot be written.
+            Exception: whatever went wrong inside the policy.
+        """
+        speaker = policy or self.policy
+        return asyncio.run(self._roll_out(errands, speaker, temperature, after))
+
+    async def _roll_out(
+        self,
+        errands: Sequence[Errand],
+        policy: Player,
+        temperature: float,
+        after: Callable[[EpisodeRecord], None],
+    ) -> list[Rollout]:
+        plan = self._plan()
+        jobs = [
+            Job(e.task or self.task, e.problem, self.controller, e.budget, e.sample)
+            for e in errands
+        ]
+        if len({job.key for job in jobs}) < len(jobs):
+            raise ValueError("two errands are the same problem, budget and sample")
+        own = self.controller.own_model
+        active = len(jobs)
+        speaker = Speaker(
+            policy,
+            temperature=temperature,
+            seed=self.seed,
+            # More of its turns than its limit allows are never wanted at a time.
+            expected=lambda: min(active, own.max_concurrency),
+            remembered=len(jobs),
+        )
+        transport = Transport()
+        context = ProviderContext(
+            pool=self.pool, transport=transport, seed=self.seed, book=self._book
+        )
+        providers: dict[str, Provider] = {
+            expert.name: make_provider(expert, context) for expert in self.pool.experts
+        }
+        providers[own.name] = speaker
+        if self._is_online:
+            transport.open()
+        caller = self.desk.answering(providers, own.name)
+        infos = [ExpertInfo.of(expert) for expert in self.pool.experts]
+
+        async def make(errand: Errand, job: Job) -> Rollout:
+            nonlocal active
+            try:
+                record, call_ids = await make_episode(job, plan, caller, self._threads)
+            finally:
+                active -= 1
+                speaker.consider()
+            self.desk.forget(call_ids)
+            after(record)
+            opening = self.controller.protocol.opening(errand.problem.text, errand.budget, infos)
+            turns = [c.text for c in record.calls if c.expert == own.name and c.text is not None]
+            return Rollout(
+                episode=record,
+                transcript=speaker.take(opening, errand.sample, turns),
+                budget_usd=None if errand.budget is None else errand.budget.usd,
+                group=errand.group,
+            )
+
+        try:
+            # All of them to their end: a call in flight when the cap is reached is paid for.
+            made = await asyncio.gather(*map(make, errands, jobs), return_exceptions=True)
+        finally:
+            for provider in providers.values():
+                await provider.aclose()
+            await transport.aclose()
+        if speaker.failure is not None:
+            raise speaker.failure
+        return _whole(made)
+
+    def _plan(self) -> Plan:
+        return Plan(
+            tasks=(self.task,),
+            pool=self.pool,
+            systems=(self.controller,),
+            budgets=(),
+            samples=1,
+            seed=self.seed,
+            limit=None,
+            mode="live",
+        )
+
+
+def draw_errands(
+    problems: Sequence[Problem],
+    budgets: Sequence[Budget],
+    episodes: int,
+    samples: int,
+    *,
+    first_sample: int,
+    rng: Random,
+) -> list[Errand]:
+    """Problems at random, budgets in turn, each `samples` times.
+
+    Args:
+        problems: drawn with replacement.
+        budgets: the groups get them in turn.
+        episodes: how many errands.
+        samples: errands of one group: a problem at a budget.
+        first_sample: number of the first one; every errand has its own.
+        rng: draws the problems.
+    """
+    errands: list[Errand] = []
+    for group in range(-(-episodes // samples)):
+        problem = rng.choice(problems)
+        budget = budgets[group % len(budgets)]
+        for _ in range(min(samples, episodes - len(errands))):
+            errands.append(Errand(problem, budget, first_sample + len(errands), group))
+    return errands
+
+
+def _whole(made: Sequence[Rollout | BaseException]) -> list[Rollout]:
+    """The rollouts, if all of them are; of several errors the cap's is the one to be told."""
+    errors = [ending for ending in made if isinstance(ending, BaseException)]
+    errors.sort(key=lambda error: not isinstance(error, CapReachedError))
+    if errors:
+        raise errors[0]
+    return [ending for ending in made if isinstance(ending, Rollout)]

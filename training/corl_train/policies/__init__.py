@@ -1,0 +1,1 @@
+"""Models that can be the controller: what the trainer asks of one, and those there are."""

@@ -1,0 +1,212 @@
+"""The tiny policy: a transformer of 0.1 to 3 M parameters, trained from nothing on a CPU.
+
+policy = TinyPolicy.new(tokens, Shape(len(tokens)), seed=0)
+transcript = Transcript()
+transcript.read(policy.read("user", "How many multiples of 5?"))
+policy.session().speak([transcript], Speaking(24, ("</call>",)), seeds=[1])
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from random import Random
+
+import torch
+from torch import Tensor, nn
+
+from corl_bench.errors import ConfigError
+from corl_train.policies.base import Said, Scores, Speaking
+from corl_train.policies.draws import draw
+from corl_train.policies.tokens import END, OTHER, PAD, TURN, Tokens
+from corl_train.policies.transformer import Cache, Shape, Transformer
+from corl_train.rollouts import Transcript
+
+TOKENS_NAME, SHAPE_NAME, WEIGHTS_NAME = "tokens.json", "shape.json", "weights.pt"
+_NEVER_SAID = (PAD, OTHER, TURN)
+_CHUNK = 64
+"""Conversations that speak at once: more do not fit a core's cache."""
+_REMEMBERED = 1024
+"""Conversations that a session keeps; one that it has forgotten is read again."""
+
+
+class TinyPolicy:
+    """A `Policy` over `Tokens` and a `Transformer`."""
+
+    def __init__(self, tokens: Tokens, model: Transformer) -> None:
+        self.tokens = tokens
+        self.model = model
+
+    @classmethod
+    def new(cls, tokens: Tokens, shape: Shape, *, seed: int) -> TinyPolicy:
+        """A policy with random weights."""
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return cls(tokens, Transformer(shape))
+
+    @property
+    def module(self) -> nn.Module:
+        return self.model
+
+    @property
+    def context(self) -> int:
+        return self.model.shape.context
+
+    def read(self, role: str, text: str, behind: Sequence[int] = ()) -> list[int]:
+        if role == "assistant":
+            return [*self.tokens.encode(text), END]
+        return [*self.tokens.read(text, opening=not behind), TURN]
+
+    def spell(self, text: str, stops: tuple[str, ...]) -> list[int]:
+        ids = self.tokens.encode(text)
+        return ids if text.endswith(stops) else [*ids, END]
+
+    def session(self) -> TinySession:
+        return TinySession(self)
+
+    def score(self, ids: Tensor, mask: Tensor, *, distributions: bool = True) -> Scores:
+        hidden = self.model(ids[:, :-1][:, : self.model.shape.context])
+        # Token t is chosen in the state behind token t - 1; only chosen tokens need logits.
+        rows, columns = mask[:, 1 : 1 + hidden.shape[1]].nonzero(as_tuple=True)
+        states = hidden[rows, columns]
+        scores = self.log_softmax(states)
+        chosen = ids[rows, columns + 1]
+        entropies = -(scores.exp() * scores).sum(dim=1)
+
+        def spread(flat: Tensor) -> Tensor:
+            return flat.new_zeros(ids.shape).index_put((rows, columns + 1), flat)
+
+        return Scores(
+            log_probs=spread(scores.gather(1, chosen[:, None])[:, 0]),
+            entropies=spread(entropies),
+            values=spread(self.model.values(states)),
+            states=states,
+            distributions=scores,
+        )
+
+    def save(self, folder: Path) -> None:
+        self.tokens.save(folder / TOKENS_NAME)
+        (folder / SHAPE_NAME).write_text(json.dumps(asdict(self.model.shape)) + "\n")
+        torch.save(self.model.state_dict(), folder / WEIGHTS_NAME)
+
+    @classmethod
+    def load(cls, folder: Path) -> TinyPolicy:
+        """Reads a policy that was saved.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        tokens = Tokens.load(folder / TOKENS_NAME)
+        try:
+            shape = Shape(**json.loads((folder / SHAPE_NAME).read_text()))
+            model = Transformer(shape)
+            model.load_state_dict(torch.load(folder / WEIGHTS_NAME, weights_only=True))
+        except (OSError, ValueError, TypeError, RuntimeError) as error:
+            raise ConfigError(f"{folder} holds no tiny controller: {error}") from None
+        return cls(tokens, model)
+
+    def log_softmax(self, states: Tensor) -> Tensor:
+        """(n, width) to log-probabilities (n, vocabulary); marks of turns are never said."""
+        logits = self.model.logits(states)
+        logits[..., list(_NEVER_SAID)] = -1e4
+        return logits.log_softmax(dim=-1)
+
+
+class TinySession:
+    """Turns in chunks that fit a core's cache, with what was read of a conversation kept."""
+
+    def __init__(self, policy: TinyPolicy) -> None:
+        self.policy = policy
+        self._kept: OrderedDict[int, tuple[Transcript, Tensor, int]] = OrderedDict()
+        """By identity: the transcript (so that its identity is not given away), its keys and
+        values, and for how many tokens they hold."""
+
+    @torch.no_grad()
+    def speak(
+        self, transcripts: Sequence[Transcript], how: Speaking, seeds: Sequence[int]
+    ) -> list[Said]:
+        context = self.policy.model.shape.context
+        said = [Said([], [], "", "context")] * len(transcripts)
+        fitting = [row for row, t in enumerate(transcripts) if len(t.ids) < context]
+        fitting.sort(key=lambda row: len(transcripts[row].ids))
+        for start in range(0, len(fitting), _CHUNK):
+            rows = fitting[start : start + _CHUNK]
+            turns = self._speak([transcripts[row] for row in rows], how, [seeds[r] for r in rows])
+            for row, turn in zip(rows, turns, strict=True):
+                said[row] = turn
+        while len(self._kept) > _REMEMBERED:
+            self._kept.popitem(last=False)
+        return said
+
+    def _speak(
+        self, transcripts: Sequence[Transcript], how: Speaking, seeds: Sequence[int]
+    ) -> list[Said]:
+        cache, last = self._read(transcripts, how.max_tokens)
+        whole = cache
+        model, tokens = self.policy.model, self.policy.tokens
+        draws = [Random(seed) for seed in seeds]
+        ids: list[list[int]] = [[] for _ in transcripts]
+        log_probs: list[list[float]] = [[] for _ in transcripts]
+        finish = ["length"] * len(transcripts)
+        live = list(range(len(transcripts)))
+        while live:
+            scores = self.policy.log_softmax(last)
+            if how.temperature > 0:
+                # One draw of its own for each row, so that a row's tokens do not depend on
+                # who else is in the batch.
+                heights = torch.tensor([[draws[row].random()] for row in live])
+                chosen = draw(scores / how.temperature, heights)
+            else:
+                chosen = scores.argmax(dim=1)
+            picked = scores.gather(1, chosen[:, None])[:, 0].tolist()
+            going = []
+            for place, (row, token) in enumerate(zip(live, chosen.tolist(), strict=True)):
+                ids[row].append(token)
+                log_probs[row].append(picked[place])
+                if token == END or tokens.decode(ids[row]).endswith(how.stops):
+                    finish[row] = "stop"
+                elif (
+                    len(ids[row]) < how.max_tokens
+                    and len(transcripts[row].ids) + len(ids[row]) < model.shape.context
+                ):
+                    going.append(place)
+            if not going:
+                break
+            if len(going) < len(live):
+                cache = cache.keep(going)
+            live = [live[place] for place in going]
+            last = model(chosen[going][:, None], cache)[:, 0]
+            cache.lengths += 1
+        # What was said is read again with what comes next: rows have left the cache by then.
+        for row, transcript in enumerate(transcripts):
+            known = len(transcript.ids)
+            self._kept[id(transcript)] = (transcript, whole.entries[:, :, row], known)
+        return [
+            Said(ids[row], log_probs[row], tokens.decode(ids[row]), finish[row])
+            for row in range(len(transcripts))
+        ]
+
+    def _read(self, transcripts: Sequence[Transcript], room: int) -> tuple[Cache, Tensor]:
+        """A cache of everything that was read, and the last hidden states (batch, width)."""
+        model = self.policy.model
+        longest = max(len(transcript.ids) for transcript in transcripts)
+        cache = Cache(model.shape, len(transcripts), min(model.shape.context, longest + room))
+        unread: list[list[int]] = []
+        for row, transcript in enumerate(transcripts):
+            _, entries, known = self._kept.pop(id(transcript), (None, None, 0))
+            # Of a conversation that has not grown the last token is read again, for its state.
+            known = min(known, len(transcript.ids) - 1)
+            if entries is not None:
+                cache.entries[:, :, row, :, :known] = entries[:, :, :, :known]
+                cache.lengths[row] = known
+            unread.append(transcript.ids[known:])
+        sizes = torch.tensor([len(new) for new in unread])
+        ids = torch.zeros(len(unread), int(sizes.max()), dtype=torch.long)
+        for row, new in enumerate(unread):
+            ids[row, : len(new)] = torch.tensor(new)
+        hidden = model(ids, cache)
+        cache.lengths += sizes
+        return cache, hidden[torch.arange(len(unread)), sizes - 1]

@@ -1,0 +1,67 @@
+"""The provider `corl-train`: a trained controller in process, for `corl-bench run`.
+
+`corl_bench` knows no trainer; it finds `make` through the entry-point group
+`corl_bench.providers` when a `controller.toml` names it. Weights are taken only as the file
+describes them: its `sha256` is that of the folder, or there is no run.
+
+    [model]
+    provider = "corl-train"
+    options = { path = "weights", sha256 = "…" }
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from corl_bench.errors import ConfigError
+from corl_bench.experts.base import ExpertSpec
+from corl_bench.experts.providers import ProviderContext
+from corl_bench.extras import require
+
+if TYPE_CHECKING:
+    from corl_train.speaker import Speaker
+
+NAME = "corl-train"
+_OPTIONS = frozenset({"path", "sha256", "device", "dtype", "context"})
+
+
+def make(spec: ExpertSpec, context: ProviderContext) -> Speaker:
+    """The factory behind the entry point.
+
+    Args:
+        spec: its `options` are `path` (the folder with the weights), `sha256` of that folder
+            as `corl_train.setup.digest_of` gives it (without it any weights will do), and,
+            for a Hugging Face model, `device` (`auto`, `cpu`, `cuda`, …), `dtype` (`auto`,
+            `float32`, `bfloat16`) and `context` (tokens; without it the model's own).
+        context: its seed is that of the draws, where the temperature is not 0.
+
+    Raises:
+        ConfigError: an option is unknown, or the weights are not there or are others.
+        MissingExtraError: torch or transformers is not installed.
+    """
+    if unknown := sorted(set(spec.options) - _OPTIONS):
+        raise ConfigError(
+            f"{spec.name}: provider {NAME} has no option {unknown[0]!r}; it has"
+            f" {', '.join(sorted(_OPTIONS))}"
+        )
+    if not spec.options.get("path"):
+        raise ConfigError(f"{spec.name}: name the folder with the weights in options.path")
+    folder = Path(str(spec.options["path"])).expanduser()
+    if not folder.is_dir():
+        raise ConfigError(
+            f"{spec.name}: there is no folder {folder}: carry the weights along with the"
+            " controller.toml, or mend options.path"
+        )
+    require("torch", extra="train", why="A controller in process")
+    from corl_train.policies.loading import computing, open_policy
+    from corl_train.setup import digest_of
+    from corl_train.speaker import Speaker
+
+    expected = spec.options.get("sha256")
+    if expected is not None and digest_of(folder) != expected:
+        raise ConfigError(
+            f"{spec.name}: the weights in {folder} are not those of its controller.toml: fetch"
+            f' both again, or write sha256 = "{digest_of(folder)}" if you have changed them'
+        )
+    return Speaker(open_policy(folder, **computing(spec.options)), seed=context.seed)

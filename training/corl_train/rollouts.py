@@ -1,0 +1,120 @@
+"""Rollouts: episodes as a trainer sees them, token by token.
+
+Token in, token out: what was sampled is what is trained on, never text that was tokenised
+again. The mask is 1 exactly on the controller's own tokens; what it was asked and what experts
+replied is context.
+
+    batch = pad(rollouts)
+    batch.mask.sum()                       # tokens that carry a gradient
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import torch
+from torch import Tensor
+
+from corl_bench.results import EpisodeRecord
+
+
+@dataclass(slots=True)
+class Transcript:
+    """The tokens of one conversation so far."""
+
+    ids: list[int] = field(default_factory=list)
+    mask: list[int] = field(default_factory=list)
+    """1 where the controller has said the token."""
+    log_probs: list[float] = field(default_factory=list)
+    """Of each token when it was sampled; 0 where it was read."""
+    texts: list[str] = field(default_factory=list)
+    """The messages that the tokens stand for, in order."""
+
+    def read(self, ids: Sequence[int]) -> None:
+        """Adds tokens that the controller is shown."""
+        self.ids += ids
+        self.mask += [0] * len(ids)
+        self.log_probs += [0.0] * len(ids)
+
+    def say(self, ids: Sequence[int], log_probs: Sequence[float]) -> None:
+        """Adds tokens that the controller has sampled.
+
+        Raises:
+            ValueError: a token has no log-probability, or the other way round.
+        """
+        if len(ids) != len(log_probs):
+            raise ValueError(f"{len(ids)} tokens, but {len(log_probs)} log-probabilities")
+        self.ids += ids
+        self.mask += [1] * len(ids)
+        self.log_probs += log_probs
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One finished episode with its tokens."""
+
+    episode: EpisodeRecord
+    transcript: Transcript
+    budget_usd: Decimal | None
+    group: int
+    """Rollouts of one problem at one budget share a group."""
+    reward: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Padded rollouts; every tensor is (rollouts, time)."""
+
+    ids: Tensor
+    mask: Tensor
+    """1.0 on the controller's own tokens."""
+    log_probs: Tensor
+    """When sampled; 0 elsewhere."""
+    rewards: Tensor
+    """(rollouts,)"""
+    groups: Tensor
+    """(rollouts,)"""
+
+    def rows(self, index: Tensor) -> Batch:
+        """Some rollouts, without the columns that are padding in all of them."""
+        longest = int(self.lengths[index].max())
+        return Batch(
+            ids=self.ids[index, :longest],
+            mask=self.mask[index, :longest],
+            log_probs=self.log_probs[index, :longest],
+            rewards=self.rewards[index],
+            groups=self.groups[index],
+        )
+
+    @property
+    def lengths(self) -> Tensor:
+        """Tokens up to the last one that the controller has said; what follows teaches nothing."""
+        places = torch.arange(1, self.mask.shape[1] + 1, device=self.mask.device)
+        return (self.mask * places).amax(dim=1).long()
+
+
+def pad(rollouts: Sequence[Rollout]) -> Batch:
+    """Puts rollouts into rectangular tensors, padded on the right with zeros."""
+    longest = max(len(rollout.transcript.ids) for rollout in rollouts)
+    shape = (len(rollouts), longest)
+    ids = torch.zeros(shape, dtype=torch.long)
+    mask, log_probs = torch.zeros(shape), torch.zeros(shape)
+    for row, rollout in enumerate(rollouts):
+        said = rollout.transcript
+        ids[row, : len(said.ids)] = torch.tensor(said.ids)
+        mask[row, : len(said.ids)] = torch.tensor(said.mask, dtype=torch.float32)
+        log_probs[row, : len(said.ids)] = torch.tensor(said.log_probs)
+    return Batch(
+        ids=ids,
+        mask=mask,
+        log_probs=log_probs,
+        rewards=torch.tensor([rollout.reward for rollout in rollouts]),
+        groups=torch.tensor([rollout.group for rollout in rollouts]),
+    )
+
+
+def split(order: Tensor, size: int) -> list[Tensor]:
+    """Pieces of an order, `size` each but for the last; nothing has none."""
+    return [order[start : start + size] for start in range(0, len(order), size)]

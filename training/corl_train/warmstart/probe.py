@@ -1,0 +1,108 @@
+"""What a policy can do of the protocol, measured on demonstrations that it did not learn from.
+
+skills = probe(demonstrator, held_out, protocol.stops)
+skills.suffice(recipe.warm_start)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from corl_train.config import WarmStartTable
+from corl_train.policies.base import Policy
+from corl_train.rollouts import Rollout, Transcript
+from corl_train.warmstart.demonstrator import Demonstrator
+
+
+@dataclass(frozen=True, slots=True)
+class Skills:
+    """What a policy can do of the protocol, by held-out demonstrations."""
+
+    follows_majority: float
+    """Where some replies agree: how often, of all answers that it could give, it would give one
+    that the majority stands behind."""
+    speaks_validly: float
+    """Mean probability of the turns that the protocol allows."""
+
+    def __str__(self) -> str:
+        return (
+            f"follows a majority {self.follows_majority:.1%}, speaks validly"
+            f" {self.speaks_validly:.1%}"
+        )
+
+    def suffice(self, how: WarmStartTable) -> bool:
+        """Whether they are what the recipe asks for."""
+        return (
+            self.follows_majority >= how.follows_majority
+            and self.speaks_validly >= how.speaks_validly
+        )
+
+
+@torch.no_grad()
+def probe(
+    demonstrator: Demonstrator, held_out: Sequence[Rollout], stops: tuple[str, ...]
+) -> Skills:
+    """Measures the skills at the last turns of demonstrations, without sampling."""
+    states: list[Transcript] = []
+    turns: list[list[str]] = []
+    majority: list[set[str]] = []
+    for rollout in held_out:
+        texts = rollout.transcript.texts[:-1]
+        calls, answers = demonstrator.calls(texts), demonstrator.answers(texts)
+        numbers = range(1, len(texts[2::2]) + 1)
+        possible = [demonstrator.answer(number) for number in numbers]
+        if not answers:
+            continue
+        states.append(_before_last_turn(rollout.transcript))
+        turns.append([*calls, *possible])
+        majority.append(set(answers) if len(answers) < len(possible) else set())
+    odds = _probabilities(demonstrator.policy, states, turns, stops)
+    followed = []
+    valid = []
+    for texts, best, probabilities in zip(turns, majority, odds, strict=True):
+        by_text = dict(zip(texts, probabilities, strict=True))
+        valid.append(sum(probabilities))
+        answers = [text for text in texts if "from=" in text]
+        if best:
+            followed.append(max(answers, key=by_text.__getitem__) in best)
+    return Skills(
+        follows_majority=sum(followed) / max(1, len(followed)),
+        speaks_validly=sum(valid) / max(1, len(valid)),
+    )
+
+
+def _before_last_turn(transcript: Transcript) -> Transcript:
+    """The conversation as it stood when the last turn was wanted."""
+    end = len(transcript.ids)
+    while end and transcript.mask[end - 1]:
+        end -= 1
+    return Transcript(
+        ids=transcript.ids[:end],
+        mask=transcript.mask[:end],
+        log_probs=transcript.log_probs[:end],
+        texts=transcript.texts[:-1],
+    )
+
+
+def _probabilities(
+    policy: Policy,
+    states: Sequence[Transcript],
+    turns: Sequence[Sequence[str]],
+    stops: tuple[str, ...],
+) -> list[list[float]]:
+    """Of each state: how probable each of the given turns is there."""
+    found: list[list[float]] = []
+    for state, texts in zip(states, turns, strict=True):
+        spelled = [policy.spell(text, stops) for text in texts]
+        longest = max(map(len, spelled))
+        ids = torch.zeros(len(texts), len(state.ids) + longest, dtype=torch.long)
+        mask = torch.zeros(ids.shape)
+        for row, said in enumerate(spelled):
+            whole = [*state.ids, *said]
+            ids[row, : len(whole)] = torch.tensor(whole)
+            mask[row, len(state.ids) : len(whole)] = 1.0
+        found.append(policy.score(ids, mask).log_probs.sum(dim=1).exp().tolist())
+    return found
