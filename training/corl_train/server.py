@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import ExpertSpec
 from corl_train.policies.base import Policy, Said, Speaking
-from corl_train.policies.loading import open_policy
+from corl_train.policies.loading import Computing, computing, open_policy
 from corl_train.rollouts import Transcript
 
 MAX_BODY_BYTES = 1 << 20
@@ -160,7 +160,7 @@ def serve(
     model: str,
     host: str = "127.0.0.1",
     port: int = 0,
-    device: str = "auto",
+    how: Computing | None = None,
     on_ready: Callable[[str], None] = lambda base_url: None,
 ) -> None:
     """Serves until SIGINT or SIGTERM.
@@ -170,13 +170,13 @@ def serve(
         model: the id under which it is listed.
         host: address to listen on.
         port: 0 takes a free one.
-        device: where a Hugging Face policy computes.
+        how: device, dtype and context of a Hugging Face policy; None takes what fits.
         on_ready: called with the base URL when the server answers.
 
     Raises:
         ConfigError: the folder holds no policy.
     """
-    app = build_app(open_policy(weights, device=device), model=model)
+    app = build_app(open_policy(weights, **(how or computing({}))), model=model)
     asyncio.run(_serve(app, host, port, on_ready))
 
 

@@ -38,13 +38,15 @@ def command(controller: Path, host: str, port: int, device: str) -> None:
 
     config = read_config(controller)
     require("torch", extra="train", why="Serving a controller in process")
+    from corl_train.policies.loading import computing
     from corl_train.server import describe_served, serve
     from corl_train.setup import WEIGHTS_FOLDER
 
     model = str(config["name"])
 
+    own = read_controller(str(controller), Pool("none", ())).own_model
+
     def tell(base_url: str) -> None:
-        own = read_controller(str(controller), Pool("none", ())).own_model
         described = controller / SERVED_NAME
         write_text(described, describe_served(own, base_url=base_url, model=model))
         click.echo(f"{model} at {base_url}\n  corl-bench run --system controller:{described}")
@@ -54,6 +56,6 @@ def command(controller: Path, host: str, port: int, device: str) -> None:
         model=model,
         host=host,
         port=port,
-        device=device,
+        how=computing({**own.options, "device": device}),
         on_ready=tell,
     )
