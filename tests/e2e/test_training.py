@@ -18,8 +18,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 import pytest
+
+from training.tiny_runs import figures
 
 if TYPE_CHECKING:
     from e2e.conftest import Corl
@@ -111,17 +116,6 @@ def run(corl_train: CorlTrain) -> Path:
 
 def lines_of(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-
-
-def figures(folder: Path) -> list[str]:
-    """What was measured, but for times, the last of lines that speak of one iteration; as text,
-    for NaN is not equal to itself."""
-    timed = ("cpu_s", "tokens_per_s")
-    rows = {
-        line["iteration"]: json.dumps({k: v for k, v in line.items() if k not in timed})
-        for line in lines_of(folder)
-    }
-    return [rows[iteration] for iteration in sorted(rows)]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -231,6 +225,47 @@ def test_a_served_controller_does_what_it_does_in_process(
     assert any(calls for _, _, _, calls, _ in done("inside"))
 
 
+def test_a_served_controller_says_what_is_wrong_with_a_request(
+    run: Path, corl_train: CorlTrain
+) -> None:
+    opening = next(json.loads(line)["pieces"][0]["text"] for line in (run / "samples.jsonl").open())
+    good = {"model": "small", "messages": [{"role": "user", "content": opening}]}
+
+    def post(base_url: str, body: bytes) -> tuple[int, Any]:
+        request = Request(f"{base_url}/chat/completions", data=body)
+        try:
+            with urlopen(request, timeout=30) as answer:
+                return answer.status, json.load(answer)
+        except HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    def ask(base_url: str, **changes: Any) -> tuple[int, Any]:
+        return post(base_url, json.dumps({**good, **changes}).encode())
+
+    with serving(corl_train, "run") as base_url:
+        for body in (b"", b"{", b"[]", b'{"model": "small"}'):
+            status, said = post(base_url, body)
+            assert (status, said["error"]["type"]) == (400, "invalid_request_error")
+        other = [{"role": "user", "content": opening.replace("budget low", "budget tight")}]
+        status, said = ask(base_url, messages=other)
+        assert status == 400
+        assert "was trained for the budgets low, medium, high" in said["error"]["message"]
+        assert ask(base_url, temperature="hot")[0] == 400
+        assert ask(base_url, model="large")[0] == 404
+        # Nobody is worse off for it.
+        status, said = ask(base_url)
+        assert status == 200
+        assert said["usage"]["completion_tokens"] > 0
+
+
+def test_a_port_that_is_taken_is_a_line(run: Path, corl_train: CorlTrain) -> None:
+    with serving(corl_train, "run") as base_url:
+        port = str(urlsplit(base_url).port)
+        said = corl_train.refused("serve", "run", "--port", port)
+    assert f"cannot serve at 127.0.0.1:{port}: " in said
+
+
 @contextmanager
 def serving(corl_train: CorlTrain, folder: str) -> Iterator[str]:
     with subprocess.Popen(
@@ -332,7 +367,7 @@ def test_a_run_without_a_controller_yet_is_not_evaluated(run: Path, corl_train: 
     young.mkdir()
     shutil.copyfile(run / "config.json", young / "config.json")
     assert "young holds no controller yet" in corl_train.refused("evaluate", "young")
-    assert "young/weights holds no controller's weights" in corl_train.refused("serve", "young")
+    assert "young holds no controller yet" in corl_train.refused("serve", "young")
     assert "holds no iteration yet" in corl_train.refused("report", "young")
 
 
@@ -437,7 +472,7 @@ def same_state(folder: Path, other: Path) -> None:
     """Everything that would go on from there is the same, the optimiser's state above all."""
     import torch
 
-    from corl_train.checkpoints import Checkpoint
+    from corl_train.runs.checkpoints import Checkpoint
 
     ours, theirs = Checkpoint.load(folder), Checkpoint.load(other)
     assert ours is not None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -22,6 +20,7 @@ from corl_bench.tasks import LoadedTask, load_task
 from corl_train.policies.base import Said, Scores, Speaking
 from corl_train.rollouts import Transcript
 from servers.fault_server import FaultServer
+from servers.threads import in_thread
 
 
 @dataclass
@@ -101,28 +100,6 @@ def sums(folder: Path, count: int = 4) -> LoadedTask:
     return load_task(str(path))
 
 
-@contextmanager
-def serving(**options: Any) -> Iterator[FaultServer]:
-    """A `FaultServer` in a thread of its own, for code that makes its own event loop."""
-    ready = threading.Event()
-    servers: list[FaultServer] = []
-    over: list[Callable[[], object]] = []
-
-    async def serve() -> None:
-        ending = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        async with FaultServer(**options) as server:
-            servers.append(server)
-            over.append(lambda: loop.call_soon_threadsafe(ending.set))
-            ready.set()
-            await ending.wait()
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),))
-    thread.start()
-    try:
-        assert ready.wait(10)
-        yield servers[0]
-    finally:
-        for end in over:
-            end()
-        thread.join(10)
+def serving(**options: Any) -> AbstractContextManager[FaultServer]:
+    """A `FaultServer` with these options, in a thread."""
+    return in_thread(lambda: FaultServer(**options))

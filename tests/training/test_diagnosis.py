@@ -208,7 +208,7 @@ def test_a_real_run_that_has_not_learned_to_speak(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     from corl_train.config import load_recipe
     from corl_train.report.html import report_run
-    from corl_train.run_files import read_metrics
+    from corl_train.runs.files import read_metrics
     from corl_train.trainer import train
 
     torch.set_num_threads(1)

@@ -20,7 +20,7 @@ from corl_bench.tasks import load_task
 from corl_bench.types import Budget
 from corl_train.environment import Environment
 from corl_train.evaluation import Evaluation, evaluate
-from corl_train.evaluation_table import describe
+from corl_train.evaluation.table import describe
 from training.scripted_policy import ScriptedPolicy, calls_then_answers, controller
 
 RESULT = re.compile(r'<result expert="(\w+)" usd="([\d.]+)">(.*)</result>', re.DOTALL)

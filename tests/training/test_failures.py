@@ -5,8 +5,7 @@ Runs that are cut off by a signal are in `e2e/test_training.py`.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,23 +14,20 @@ import pytest
 
 pytest.importorskip("torch")
 
-import torch
-
 from corl_bench.errors import ConfigError, StorageError
 from corl_bench.experts.base import Pool
 from corl_bench.experts.pools import load_pool
 from corl_bench.files import LineFile
 from corl_bench.money.ledger import read_ledger
 from corl_bench.types import Budget
-from corl_train.checkpoints import Checkpoint
-from corl_train.config import Config, load_recipe
 from corl_train.environment import Environment, Errand
 from corl_train.experts import Experts
 from corl_train.feasibility import costs_of_simulation
 from corl_train.policies.tiny import TinySession
 from corl_train.ppo import TrainingDivergedError
 from corl_train.rollouts import Rollout, pad
-from corl_train.run_files import METRICS_NAME, read_metrics, read_samples
+from corl_train.runs.checkpoints import Checkpoint
+from corl_train.runs.files import METRICS_NAME, read_metrics, read_samples
 from corl_train.trainer import train
 from servers.experts import KEY, KEY_ENV, expert_at
 from training.scripted_policy import (
@@ -40,40 +36,11 @@ from training.scripted_policy import (
     serving,
     sums,
 )
+from training.tiny_runs import figures, recipe, weights
 
-TINY = (
-    *("policy.width=16", "policy.depth=1", "policy.heads=2", "policy.words=50"),
-    *("training.episodes=16", "training.iterations=3", "training.epochs=1"),
-    *("warm_start.episodes=64", "warm_start.bare_epochs=1", "warm_start.epochs=1"),
-    *("schedule.validation_problems=4", "schedule.validate_every=2"),
-    "schedule.checkpoint_every=1",
-)
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 BUDGET = Budget("low", Decimal("0.01"))
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def recipe(*settings: str) -> Config:
-    return load_recipe("quickstart", settings=[*TINY, *settings])
-
-
-def figures(folder: Path) -> list[str]:
-    """What was measured, but for times; as text, for NaN is not equal to itself."""
-    timed = ("cpu_s", "tokens_per_s")
-    return [
-        json.dumps({name: value for name, value in line.items() if name not in timed})
-        for line in read_metrics(folder)
-    ]
-
-
-def weights(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (folder / "weights").iterdir()}
 
 
 def spoken(rollout: Rollout) -> str:

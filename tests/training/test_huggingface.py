@@ -16,7 +16,6 @@ transformers = pytest.importorskip("transformers")
 
 from corl_bench.errors import ConfigError  # noqa: E402
 from corl_train.config import TrainingTable  # noqa: E402
-from corl_train.hardware import gpu_figures  # noqa: E402
 from corl_train.losses import masked_mean  # noqa: E402
 from corl_train.policies.base import Speaking  # noqa: E402
 from corl_train.policies.draws import draw  # noqa: E402
@@ -25,6 +24,7 @@ from corl_train.policies.loading import open_policy  # noqa: E402
 from corl_train.policies.tiny import TinyPolicy  # noqa: E402
 from corl_train.ppo import update  # noqa: E402
 from corl_train.rollouts import Batch, Transcript  # noqa: E402
+from corl_train.runs.hardware import gpu_figures  # noqa: E402
 from small_models import save_gpt2, save_llama, small_tokenizer  # noqa: E402
 
 STOPS = ("</call>", "</answer>")

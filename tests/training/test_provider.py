@@ -21,8 +21,9 @@ from corl_bench.experts.transport import Transport
 from corl_bench.types import Message
 from corl_train import provider
 from corl_train.policies.tiny import TinyPolicy
-from corl_train.setup import digest_of
+from corl_train.setup import digest_of, new_policy, prepare, write_controller
 from servers.experts import expert_at
+from training.tiny_runs import recipe
 
 
 def spec_of(folder: Path, **options: object) -> ExpertSpec:
@@ -82,6 +83,31 @@ def test_what_it_cannot_use_is_said_in_a_line(tmp_path: Path) -> None:
     assert "holds no controller's weights" in said(tmp_path)
     with pytest.raises(ConfigError, match=r"name the folder with the weights in options\.path"):
         provider.make(replace(spec_of(tmp_path), options={}), context())
+
+
+@pytest.mark.parametrize("budgets", ["tight=0.0001", "low,tight=0.0001", "none"])
+def test_a_budget_it_was_not_trained_for_is_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], budgets: str
+) -> None:
+    setup = prepare(recipe())
+    write_controller(setup, new_policy(setup, seed=0), tmp_path / "controller")
+
+    def bench(budgets: str) -> int:
+        with pytest.raises(SystemExit) as left:
+            main(
+                ["run", "--task", "synth:test", "--pool", "sim", "--system",
+                 f"controller:{tmp_path / 'controller'}", "--budget", budgets, "--limit", "1",
+                 "--out", str(tmp_path / "results")]
+            )  # fmt: skip
+        return int(left.value.code or 0)
+
+    assert bench(budgets) == 2
+    said = capsys.readouterr().err.strip()
+    assert "\n" not in said
+    assert "was trained for the budgets low, medium, high of its own pool" in said
+    assert not (tmp_path / "results").exists()
+    # So the same directory takes a run that can be made.
+    assert bench("low,high") == 0
 
 
 def test_from_a_recipe_to_the_bench(

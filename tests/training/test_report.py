@@ -21,7 +21,7 @@ from corl_train.report.findings import tell
 from corl_train.report.html import report_run
 from corl_train.report.panels import by_budget, by_expert, of_update
 from corl_train.report.samples import LONGEST_TEXT, MOST_GROUPS, shown_samples
-from corl_train.run_files import read_metrics, read_samples
+from corl_train.runs.files import read_metrics, read_samples
 from training.made_up_run import HOSTILE, line, lines, sample, score, write_run
 
 needs_chromium = pytest.mark.skipif(chromium_path() is None, reason="needs Chromium on PATH")

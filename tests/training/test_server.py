@@ -10,12 +10,12 @@ from pathlib import Path
 import aiohttp
 import openai
 import pytest
-from aiohttp import web
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from corl_bench.cli.main import main
+from corl_bench.serving import listening
 from corl_train.policies.base import Speaking
 from corl_train.policies.huggingface import HuggingFacePolicy
 from corl_train.rollouts import Transcript
@@ -29,11 +29,8 @@ def model(llama_folder: Path) -> HuggingFacePolicy:
 
 @pytest.fixture
 async def address(model: HuggingFacePolicy) -> AsyncIterator[str]:
-    runner = web.AppRunner(build_app(model, model="llama"), access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    await runner.cleanup()
+    async with listening(build_app(model, model="llama")) as base_url:
+        yield base_url
 
 
 def said_in_process(model: HuggingFacePolicy, texts: list[str], how: Speaking, seed: int) -> str:

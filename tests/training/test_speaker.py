@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 pytest.importorskip("torch")
 
+from corl_bench.episode import ExpertInfo
+from corl_bench.errors import ConfigError
 from corl_bench.experts.base import ProviderError, Reply, Request, Sampling
-from corl_bench.types import Message
+from corl_bench.experts.pools import load_pool
+from corl_bench.routers.protocol import load_protocol
+from corl_bench.types import Budget, Message
 from corl_train.policies.tiny import TinyPolicy
+from corl_train.policies.transformer import Shape
+from corl_train.policies.vocabulary import vocabulary_of
 from corl_train.speaker import Speaker
 from servers.experts import expert_at
 from training.scripted_policy import ScriptedPolicy
@@ -176,6 +183,41 @@ async def test_a_conversation_without_room_fails_alone() -> None:
     assert long.status == "too_long"
     assert speaker.failure is None
     assert speaker.take("a" * 30, 0, []).mask == [0] * 30
+
+
+async def test_a_conversation_that_the_policy_does_not_know_fails_alone() -> None:
+    """A budget that it was not trained for, say; with the tiny policy and its own frames."""
+    pool, protocol = load_pool("sim"), load_protocol("digest")
+    infos = [ExpertInfo.of(expert) for expert in pool.experts]
+    known = [Budget("low", Decimal("0.0006")), Budget("high", Decimal("0.02"))]
+    tokens = vocabulary_of(protocol, pool, known, [], words=0)
+    policy = TinyPolicy.new(tokens, Shape(len(tokens), 16, 1, 2, 384), seed=0)
+    low, high, unknown = (
+        ask(protocol.opening("How many?", budget, infos))
+        for budget in (*known, Budget("tight", Decimal("0.0001")))
+    )
+    alone = await Speaker(policy, expected=lambda: 1).send(high)
+
+    speaker = Speaker(policy, expected=lambda: 3)
+    first, refused, last = await asyncio.gather(
+        *map(speaker.send, (low, unknown, high)), return_exceptions=True
+    )
+    assert isinstance(refused, ProviderError)
+    assert (refused.status, refused.retryable, refused.billing) == ("bad_request", False, "none")
+    assert "was trained for the budgets low, high" in refused.detail
+    # Training would not go on with that; `corl-bench run` does, with one episode in error.
+    assert isinstance(speaker.failure, ConfigError)
+    assert isinstance(first, Reply) and isinstance(last, Reply)
+    assert last == alone
+
+    # And a batch of nobody but them troubles nobody who comes later.
+    speaker.expected = lambda: 1
+    with pytest.raises(ProviderError, match="cannot tell what"):
+        await speaker.send(unknown)
+    speaker.require_readable(low.problem_text)
+    with pytest.raises(ConfigError, match="cannot tell what"):
+        speaker.require_readable(unknown.problem_text)
+    assert isinstance(await speaker.send(ask(low.problem_text, sample=1)), Reply)
 
 
 async def test_who_is_cancelled_is_waited_for_no_more() -> None:

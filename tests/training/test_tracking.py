@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from corl_bench.errors import ConfigError, MissingExtraError
-from corl_train.tracking import SINKS, TENSORBOARD_FOLDER, Sink, Sinks, open_sinks, scalars
+from corl_train.runs.tracking import SINKS, TENSORBOARD_FOLDER, Sinks, open_sinks, scalars
 from training.made_up_run import line, score
 
 CONFIG = {"seed": 7, "training": {"clip": 0.2}}
@@ -74,7 +74,7 @@ def test_a_missing_package_is_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-class Noted(Sink):
+class Noted:
     """A sink that holds so many lines."""
 
     def __init__(self, room: int) -> None:

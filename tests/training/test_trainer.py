@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,48 +19,18 @@ import torch
 from corl_bench.errors import CapReachedError, ConfigError
 from corl_bench.routers.protocol import read_protocol
 from corl_bench.runs.directory import lock_directory
-from corl_train.checkpoints import Checkpoint
-from corl_train.config import Config, load_recipe
+from corl_train.config import load_recipe
 from corl_train.environment import Environment
 from corl_train.evaluation import open_run
 from corl_train.policies.loading import computing
-from corl_train.run_files import read_config, read_metrics
+from corl_train.runs.checkpoints import Checkpoint
+from corl_train.runs.files import read_config, read_metrics
 from corl_train.setup import digest_of, new_policy, prepare, write_controller
 from corl_train.trainer import train
 from servers.experts import KEY, KEY_ENV
+from training.tiny_runs import figures, recipe, weights
 
-TINY = (
-    *("policy.width=16", "policy.depth=1", "policy.heads=2", "policy.words=50"),
-    *("training.episodes=16", "training.iterations=3", "training.epochs=1"),
-    *("warm_start.episodes=64", "warm_start.bare_epochs=1", "warm_start.epochs=1"),
-    *("schedule.validation_problems=4", "schedule.validate_every=2"),
-    "schedule.checkpoint_every=1",
-)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def recipe(*settings: str) -> Config:
-    return load_recipe("quickstart", settings=[*TINY, *settings])
-
-
-def figures(folder: Path) -> list[str]:
-    """What was measured, but for times; as text, for NaN is not equal to itself."""
-    timed = ("cpu_s", "tokens_per_s")
-    return [
-        json.dumps({name: value for name, value in line.items() if name not in timed})
-        for line in read_metrics(folder)
-    ]
-
-
-def weights(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (folder / "weights").iterdir()}
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 class Asks:

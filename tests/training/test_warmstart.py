@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -15,6 +16,7 @@ pytest.importorskip("torch")
 import torch
 from torch import Tensor, nn
 
+from corl_bench.errors import ConfigError
 from corl_bench.experts.pools import load_pool
 from corl_bench.routers.protocol import load_protocol
 from corl_bench.tasks import load_task
@@ -23,12 +25,14 @@ from corl_train.config import load_recipe
 from corl_train.environment import Environment, draw_errands
 from corl_train.policies.base import Said, Scores, Speaking
 from corl_train.rollouts import Rollout, Transcript
-from corl_train.setup import prepare
+from corl_train.runs.interruption import Stop
+from corl_train.setup import new_policy, prepare
 from corl_train.trainer import train
 from corl_train.warmstart.demonstrator import Demonstrator
-from corl_train.warmstart.lessons import pad_targets, targets_of
+from corl_train.warmstart.lessons import pad_targets, targets_of, warm_up
 from corl_train.warmstart.probe import probe
 from training.scripted_policy import controller
+from training.tiny_runs import recipe
 
 PROTOCOL = load_protocol("digest")
 EXPERTS = ("self", "nano", "mini", "large", "reasoner")
@@ -232,6 +236,39 @@ def test_targets_in_a_rectangle_are_the_same_targets() -> None:
     places, shares = pad_targets([{5: 1.0}, {7: 0.25, 9: 0.75}])
     assert shares.tolist() == [[1.0, 0.0], [0.25, 0.75]]
     assert places[shares > 0].tolist() == [5, 7, 9]
+
+
+@pytest.mark.parametrize(("fitting", "is_enough"), [(0, False), (1, False), (2, True)])
+def test_one_demonstration_is_not_enough(fitting: int, is_enough: bool) -> None:
+    """It takes one to learn from, and another to be probed with."""
+    setup = prepare(recipe("policy.context=64"))
+    policy = new_policy(setup, seed=0)
+    player = Demonstrator(policy, setup.protocol, EXPERTS, 0.25, 0.75, 0.1)
+    errands = draw_errands(
+        setup.train.problems, setup.budgets, 24, 1, first_sample=1, rng=Random(2)
+    )
+    with Environment(
+        setup.pool, setup.train, setup.train.problems, setup.controller, policy
+    ) as environment:
+        played = environment.roll_out(errands, temperature=1.0, policy=player)
+    lengths = [len(rollout.transcript.ids) for rollout in played]
+    short = [r for r, length in zip(played, lengths, strict=True) if length <= policy.context]
+    long = [r for r, length in zip(played, lengths, strict=True) if length > policy.context]
+    assert len(short) >= 2 and long
+    chosen = [*long, *short[:fitting]]
+    before = [p.clone() for p in policy.module.parameters()]
+    with (
+        nullcontext()
+        if is_enough
+        else pytest.raises(
+            ConfigError, match=f"^{fitting} demonstrations? fits? into a context of 64 tokens"
+        )
+    ):
+        warm_up(player, chosen, setup, rng=Random(1), say=lambda line: None, stop=Stop())
+    changed = [
+        not torch.equal(*both) for both in zip(before, policy.module.parameters(), strict=True)
+    ]
+    assert any(changed) == is_enough
 
 
 # --- how it is told that it was learned ------------------------------------------------------

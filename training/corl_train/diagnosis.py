@@ -23,7 +23,7 @@ from corl_bench.money.amounts import display_usd
 from corl_bench.report.figures import counted, percent, rough_percent
 
 Line = Mapping[str, Any]
-"""One iteration; see `run_files.MetricsLine`."""
+"""One iteration; see `runs.files.MetricsLine`."""
 Kind = Literal[
     "all-zero-reward",
     "format-collapse",

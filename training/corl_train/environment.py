@@ -171,7 +171,7 @@ class Environment:
                 speaker.consider()
             self.desk.forget(call_ids)
             after(record)
-            opening = self.controller.protocol.opening(errand.problem.text, errand.budget, infos)
+            opening = self.controller.opening(errand.problem.text, errand.budget, infos)
             turns = [c.text for c in record.calls if c.expert == own.name and c.text is not None]
             return Rollout(
                 episode=record,

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -25,11 +24,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import ExpertSpec
+from corl_bench.serving import LOOPBACK, new_app, refusal, refusal_of, serve_app
 from corl_train.policies.base import Policy, Said, Speaking
 from corl_train.policies.loading import Computing, computing, open_policy
 from corl_train.rollouts import Transcript
-
-MAX_BODY_BYTES = 1 << 20
 
 Limit = Annotated[int, Field(ge=1)]
 
@@ -117,11 +115,9 @@ def build_app(policy: Policy, *, model: str) -> web.Application:
         try:
             asked = _Asked.model_validate_json(await request.read())
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            place = ".".join(str(part) for part in first["loc"])
-            return _refusal(400, f"{place or 'body'}: {first['msg']}")
+            return refusal_of(error)
         if asked.model != model:
-            return _refusal(404, f"there is no model {asked.model!r}", code="model_not_found")
+            return refusal(404, f"there is no model {asked.model!r}", code="model_not_found")
         transcript = Transcript()
         for message in asked.messages:
             if message.role == "assistant":
@@ -131,13 +127,13 @@ def build_app(policy: Policy, *, model: str) -> web.Application:
                 try:
                     ids = policy.read("user", message.content, behind=transcript.ids)
                 except ConfigError as error:
-                    return _refusal(400, str(error))
+                    return refusal(400, str(error))
                 transcript.read(ids)
         seed = randbits(48) if asked.seed is None else asked.seed
         said = await voice.say(transcript, asked.how, seed)
         if said.finish == "context":
             why = f"the prompt's {len(transcript.ids)} tokens leave no room to speak"
-            return _refusal(400, why, code="context_length_exceeded")
+            return refusal(400, why, code="context_length_exceeded")
         return web.json_response(_completion(model, asked.how, said, len(transcript.ids)))
 
     async def speaking(app: web.Application) -> AsyncIterator[None]:
@@ -147,7 +143,7 @@ def build_app(policy: Policy, *, model: str) -> web.Application:
         with suppress(asyncio.CancelledError):
             await task
 
-    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app = new_app()
     app.router.add_get("/v1/models", models)
     app.router.add_post("/v1/chat/completions", complete)
     app.cleanup_ctx.append(speaking)
@@ -158,7 +154,7 @@ def serve(
     weights: Path,
     *,
     model: str,
-    host: str = "127.0.0.1",
+    host: str = LOOPBACK,
     port: int = 0,
     how: Computing | None = None,
     on_ready: Callable[[str], None] = lambda base_url: None,
@@ -174,10 +170,10 @@ def serve(
         on_ready: called with the base URL when the server answers.
 
     Raises:
-        ConfigError: the folder holds no policy.
+        ConfigError: the folder holds no policy, or nobody can listen there.
     """
     app = build_app(open_policy(weights, **(how or computing({}))), model=model)
-    asyncio.run(_serve(app, host, port, on_ready))
+    serve_app(app, host=host, port=port, on_ready=on_ready)
 
 
 def describe_served(own: ExpertSpec, *, base_url: str, model: str) -> str:
@@ -205,23 +201,6 @@ def describe_served(own: ExpertSpec, *, base_url: str, model: str) -> str:
     )
 
 
-async def _serve(
-    app: web.Application, host: str, port: int, on_ready: Callable[[str], None]
-) -> None:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=10)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
-        on_ready(f"http://{f'[{host}]' if ':' in host else host}:{runner.addresses[0][1]}/v1")
-        await stop.wait()
-    finally:
-        await runner.cleanup()
-
-
 def _completion(model: str, how: Speaking, said: Said, read: int) -> dict[str, Any]:
     # As OpenAI has it, a reply ends in front of its stop string.
     ends = [place for stop in how.stops if (place := said.text.find(stop)) >= 0]
@@ -244,8 +223,3 @@ def _completion(model: str, how: Speaking, said: Said, read: int) -> dict[str, A
             "total_tokens": read + len(said.ids),
         },
     }
-
-
-def _refusal(status: int, message: str, *, code: str | None = None) -> web.Response:
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
-    return web.json_response({"error": error}, status=status)

@@ -125,6 +125,10 @@ class Speaker:
             raise LookupError(f"no conversation with this opening had {len(turns)} such turns")
         return Transcript()
 
+    def require_readable(self, opening: str) -> None:
+        """Refuses a first message that the policy does not know; see `Selective`."""
+        self.policy.read("user", opening)
+
     async def check(self) -> CheckResult:
         """There is nothing to reach."""
         return CheckResult(reachable=None, detail="in process")

@@ -138,7 +138,6 @@ def serve(
 
     A problem is found by its text in the messages; the request's `seed` is the draw.
     """
-    from corl_bench.errors import ConfigError
     from corl_bench.experts.simulation import served_pool, server
     from corl_bench.experts.simulation.book import ProblemBook
     from corl_bench.tasks import load_task
@@ -152,20 +151,16 @@ def serve(
         if pool_out is not None:
             pool_out.write_text(served_pool.served_pool_toml(loaded, base_url), encoding="utf-8")
 
-    try:
-        server.serve(
-            loaded,
-            book,
-            host=host,
-            port=port,
-            seed=seed,
-            log_path=log_path,
-            latency_scale=latency_scale,
-            on_ready=write_pool,
-        )
-    except OSError as error:
-        place = error.filename or f"{host}:{port}"
-        raise ConfigError(f"cannot serve, {place}: {error.strerror or error}") from error
+    server.serve(
+        loaded,
+        book,
+        host=host,
+        port=port,
+        seed=seed,
+        log_path=log_path,
+        latency_scale=latency_scale,
+        on_ready=write_pool,
+    )
 
 
 @command.command(short_help="Compute the best policy on a simulated POOL.")

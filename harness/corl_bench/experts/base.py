@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from corl_bench.money.prices import Price
 from corl_bench.types import Message, Usage
@@ -235,3 +235,19 @@ class Provider(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class Selective(Protocol):
+    """A provider that cannot read just anything, and can tell without being asked."""
+
+    def require_readable(self, opening: str) -> None:
+        """Refuses a conversation that it would fail at.
+
+        Args:
+            opening: its first message.
+
+        Raises:
+            ConfigError: the message is none that it knows; says which it does.
+        """
+        ...

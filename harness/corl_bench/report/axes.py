@@ -10,7 +10,7 @@ this axis it bends and is drawn in small steps.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -50,6 +50,20 @@ class Tick:
     """Empty: a minor line without a label."""
 
 
+def round_dollars(low: float, high: float) -> Iterator[tuple[int, Decimal]]:
+    """1, 2 and 5 times the powers of ten within a range, each behind its first digit.
+
+    Args:
+        low: logarithm to the base of ten of the least.
+        high: of the most.
+    """
+    for power in range(math.floor(low), math.ceil(high) + 1):
+        for step in (1, 2, 5):
+            cost = Decimal(step).scaleb(power)
+            if low <= math.log10(cost) <= high:
+                yield step, cost
+
+
 class DollarAxis:
     """A log axis in dollars; what costs nothing has a place of its own left of it."""
 
@@ -82,24 +96,19 @@ class DollarAxis:
         return cost_usd > 0 and self._low <= math.log10(float(cost_usd)) <= self._high
 
     def ticks(self) -> tuple[Tick, ...]:
-        steps = (1, 2, 5)
         ticks = [] if self._zero_at is None else [Tick(self._zero_at, "$0")]
         last_labelled = -math.inf
-        for power in range(math.floor(self._low), math.ceil(self._high) + 1):
-            for step in steps:
-                cost = Decimal(step).scaleb(power)
-                if not self.holds(cost):
-                    continue
-                at = self.at(cost)
-                label = display_usd(cost) if cost >= 1 else f"${cost.normalize():f}"
-                # Whole decades come first; others are labelled where there is room.
-                room = 7.5 * len(label) + 8
-                near_decade = step == 5 and self.at(Decimal(1).scaleb(power + 1)) - at < room
-                if step != 1 and (at - last_labelled < room or near_decade):
-                    label = ""
-                if label:
-                    last_labelled = at
-                ticks.append(Tick(at, label))
+        for step, cost in round_dollars(self._low, self._high):
+            at = self.at(cost)
+            label = display_usd(cost) if cost >= 1 else f"${cost.normalize():f}"
+            # Whole decades come first; others are labelled where there is room.
+            room = 7.5 * len(label) + 8
+            near_decade = step == 5 and self.at(2 * cost) - at < room
+            if step != 1 and (at - last_labelled < room or near_decade):
+                label = ""
+            if label:
+                last_labelled = at
+            ticks.append(Tick(at, label))
         return tuple(ticks)
 
 

@@ -9,11 +9,8 @@ and files said is text: escaped by the template, or put in place as text by the 
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +34,7 @@ from corl_bench.report.figures import (
     rough_percent,
     seconds,
 )
+from corl_bench.report.pages import SHARED, open_templates, page_file, policy_for
 from corl_bench.report.points import FAMILY_TITLES
 from corl_bench.report.provenance import command_of, expert_rows, facts
 from corl_bench.report.tables import (
@@ -128,17 +126,10 @@ def render_report(
         include_restricted: show texts of tasks that may not be redistributed. Without it they
             are left out even where `problems` and `golds` have them.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("corl_bench.report", "page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
+    templates = open_templates(
+        SHARED,
         counted=counted,
         interval=interval,
         percent=percent,
@@ -148,7 +139,6 @@ def render_report(
         exact_usd=format_usd,
     )
     style, script = ("\n".join(map(page_file, names)) for names in (STYLES, SCRIPTS))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     index, parts = drill_down(
         summary, episodes, problems, golds, include_restricted=include_restricted
     )
@@ -157,7 +147,7 @@ def render_report(
     experts = expert_rows(manifest)
     pool = [expert["name"] for expert in experts]
     analyses = analyse(summary, episodes, manifest)
-    page = environment.get_template("report.html.j2").render(
+    page = templates.get_template("report.html.j2").render(
         summary=summary,
         title=_title(shown),
         lede=_lede(summary, manifest),
@@ -174,21 +164,13 @@ def render_report(
         experts=experts,
         command=command_of(manifest),
         facts=facts(manifest),
-        policy=(
-            f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}';"
-            " img-src data:; base-uri 'none'; form-action 'none'"
-        ),
+        policy=policy_for(script),
         style=Markup(style),
         script=Markup(script),
         index=Markup(embeddable(index)),
         parts=[Markup(embeddable(part)) for part in parts],
     )
     return well_formed(page)
-
-
-def page_file(name: str) -> str:
-    """The text of a style sheet or script of the report; the site of a board uses some, too."""
-    return (resources.files("corl_bench.report") / "page" / name).read_text(encoding="utf-8")
 
 
 def _section(

@@ -15,13 +15,13 @@ A system sees the problem's text and a budget, and reaches experts through the e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from corl_bench.types import Budget
 
 if TYPE_CHECKING:
-    from corl_bench.episode import Episode
+    from corl_bench.episode import Episode, ExpertInfo
     from corl_bench.experts.base import ExpertSpec
 
 CallCounts = Mapping[str, tuple[int, float, int]]
@@ -69,6 +69,21 @@ class BringsModels(Protocol):
 def own_models(system: Router) -> tuple[ExpertSpec, ...]:
     """The models that a system brings; most bring none."""
     return system.own_models if isinstance(system, BringsModels) else ()
+
+
+@runtime_checkable
+class Conversing(BringsModels, Protocol):
+    """A system that talks with its own models, and knows how it will begin."""
+
+    def opening(self, problem: str, budget: Budget | None, experts: Sequence[ExpertInfo]) -> str:
+        """The first message.
+
+        Args:
+            problem: the statement.
+            budget: what the system is told.
+            experts: everything that it may ask, its own models among them.
+        """
+        ...
 
 
 @runtime_checkable

@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 
-from corl_bench.episode import Episode, ExpertReply
+from corl_bench.episode import Episode, ExpertInfo, ExpertReply
 from corl_bench.experts.base import ExpertSpec
 from corl_bench.experts.pools import figures_of
 from corl_bench.routers.base import CallCounts
@@ -77,6 +78,11 @@ class Controller:
             **dict.fromkeys(self.experts, (0, each, calls)),
         }
 
+    def opening(self, problem: str, budget: Budget | None, experts: Sequence[ExpertInfo]) -> str:
+        """What it is told first; its own model is none of those that are listed."""
+        listed = [expert for expert in experts if expert.name != self.own_model.name]
+        return self.protocol.opening(problem, budget, listed)
+
     async def solve(self, problem: str, budget: Budget | None, episode: Episode) -> str | None:
         """Lets the controller speak until it answers or may speak no more.
 
@@ -84,7 +90,8 @@ class Controller:
             The answer, or the reply that it points at; empty where it gave none; None where its
             own model could not be asked.
         """
-        talk = _Conversation(self.protocol, problem, budget, episode, self.own_model.name)
+        opening = self.opening(problem, budget, episode.experts)
+        talk = _Conversation(self.protocol, opening, budget, episode, self.own_model.name)
         stops = dict.fromkeys((*self.protocol.stops, *self.own_model.sampling.stop))
         while not talk.is_over:
             said = await episode.call(
@@ -107,7 +114,7 @@ class _Conversation:
     """One episode as the controller sees it."""
 
     protocol: Protocol
-    problem: str
+    opening: str
     budget: Budget | None
     episode: Episode
     own: str
@@ -118,8 +125,7 @@ class _Conversation:
     _invalid: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        experts = [expert for expert in self.episode.experts if expert.name != self.own]
-        self.messages = [Message("user", self.protocol.opening(self.problem, self.budget, experts))]
+        self.messages = [Message("user", self.opening)]
 
     @property
     def calls_left(self) -> int:

@@ -8,24 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 from corl_bench.errors import CapReachedError, ConfigError
 from corl_bench.experts.attempts import Asker, settle_unaccounted
-from corl_bench.experts.base import Pool, Provider
 from corl_bench.experts.caller import Caller
-from corl_bench.experts.providers import (
-    OFFLINE_PROVIDERS,
-    ProviderContext,
-    make_provider,
-    missing_keys,
-    require_keys,
-)
-from corl_bench.experts.simulation.book import ProblemBook
+from corl_bench.experts.providers import OFFLINE_PROVIDERS, missing_keys, require_keys
 from corl_bench.experts.store import RecordingStore
-from corl_bench.experts.transport import Transport
 from corl_bench.files import write_json
 from corl_bench.metrics.summary import SystemTraits, summarise
 from corl_bench.money.amounts import format_usd, sum_usd
@@ -43,6 +35,7 @@ from corl_bench.runs.directory import RunDirectory
 from corl_bench.runs.execute import Ending, Stop, execute, sources_of
 from corl_bench.runs.plan import Plan
 from corl_bench.runs.progress import Progress
+from corl_bench.runs.providers import Providers, open_providers, require_readable
 from corl_bench.runs.regrading import regrading_notes
 from corl_bench.runs.settings import DEFAULT_CONCURRENCY, OWN_STORE
 
@@ -114,29 +107,41 @@ def run(
         # Nothing is stored, so what is missing shows before anything is made.
         _require_keys(plan, None)
         _require_replies(plan, None)
-    with (
-        RunDirectory.open(path, plan, command) as directory,
-        _open_store(plan, store_path) as store,
-        Ledger.open(path) as ledger,
-    ):
-        verdicts = directory.verdicts()
-        again = {key for key, verdict in verdicts.items() if retry_errors and verdict == "error"}
-        done = verdicts.keys() - again
-        deciding = _resume_deciding(plan, path, again, look_ahead)
-        if any(job.key not in done for job in plan.jobs()) if deciding is None else deciding.owes:
-            _require_keys(plan, store)
-        _require_replies(plan, store)
-        # Booked before the cap is drawn up: what may have been spent counts against it.
-        unsettled = settle_unaccounted(
-            ledger,
-            store,
-            directory.instance,
-            {expert.name: expert.price for expert in plan.models},
-        )
-        ledger.resume(written=done, again=again)
-        ending = asyncio.run(
-            _work(
+    with ExitStack() as answering:
+        runner = answering.enter_context(asyncio.Runner())
+        providers = runner.run(open_providers(plan, latency=latency))
+        answering.callback(lambda: runner.run(providers.aclose()))
+        require_readable(plan, providers.by_name)
+        with (
+            RunDirectory.open(path, plan, command) as directory,
+            _open_store(plan, store_path) as store,
+            Ledger.open(path) as ledger,
+        ):
+            verdicts = directory.verdicts()
+            again = {
+                key for key, verdict in verdicts.items() if retry_errors and verdict == "error"
+            }
+            done = verdicts.keys() - again
+            deciding = _resume_deciding(plan, path, again, look_ahead)
+            is_owed = (
+                any(job.key not in done for job in plan.jobs())
+                if deciding is None
+                else deciding.owes
+            )
+            if is_owed:
+                _require_keys(plan, store)
+            _require_replies(plan, store)
+            # Booked before the cap is drawn up: what may have been spent counts against it.
+            unsettled = settle_unaccounted(
+                ledger,
+                store,
+                directory.instance,
+                {expert.name: expert.price for expert in plan.models},
+            )
+            ledger.resume(written=done, again=again)
+            work = _work(
                 plan,
+                providers,
                 directory,
                 ledger,
                 store,
@@ -146,16 +151,19 @@ def run(
                 cap=SpendingCap(max_cost_usd, ledger.totals.committed_usd),
                 unsettled=unsettled,
                 retry_errors=retry_errors,
-                latency=latency,
                 quiet=quiet,
             )
-        )
-        decisions = None if deciding is None else deciding.decisions()
-        if decisions is not None:
-            write_json(path / DECISIONS_NAME, encode_decisions(decisions))
-        summary = _summarise(plan, directory, ledger, decisions)
-        write_json(path / "summary.json", encode_summary(summary))
-        return Finished(path, summary, ending.cap, ending.interrupted, decisions)
+            try:
+                ending = runner.run(work)
+            finally:
+                # What a system has left behind comes to its end while the books are open.
+                answering.close()
+            decisions = None if deciding is None else deciding.decisions()
+            if decisions is not None:
+                write_json(path / DECISIONS_NAME, encode_decisions(decisions))
+            summary = _summarise(plan, directory, ledger, decisions)
+            write_json(path / "summary.json", encode_summary(summary))
+            return Finished(path, summary, ending.cap, ending.interrupted, decisions)
 
 
 def _resume_deciding(plan: Plan, path: Path, again: set[str], look_ahead: int) -> Deciding | None:
@@ -168,6 +176,7 @@ def _resume_deciding(plan: Plan, path: Path, again: set[str], look_ahead: int) -
 
 async def _work(
     plan: Plan,
+    providers: Providers,
     directory: RunDirectory,
     ledger: Ledger,
     store: RecordingStore,
@@ -178,7 +187,6 @@ async def _work(
     cap: SpendingCap,
     unsettled: int,
     retry_errors: bool,
-    latency: bool,
     quiet: bool,
 ) -> Ending:
     total = sum(1 for _ in plan.jobs())
@@ -190,20 +198,9 @@ async def _work(
         quiet=quiet,
     )
     stop = Stop(progress)
-    transport = Transport()
-    context = ProviderContext(
-        pool=_in_real_time(plan.pool) if latency else plan.pool,
-        transport=transport,
-        seed=plan.seed,
-        book=ProblemBook(problem for task in plan.tasks for problem in task.problems),
-    )
-    providers: dict[str, Provider] = {}
     try:
-        if plan.mode != "replay":
-            for expert in plan.models:
-                providers[expert.name] = make_provider(expert, context)
         asker = Asker(
-            providers=providers,
+            providers=providers.by_name,
             store=store,
             ledger=ledger,
             cap=cap,
@@ -224,7 +221,7 @@ async def _work(
                 " unknown, they are booked as unsettled and asked once more"
             )
         if not OFFLINE_PROVIDERS.issuperset(expert.provider for expert in plan.models):
-            transport.open()
+            providers.transport.open()
         return await execute(
             plan,
             directory,
@@ -238,15 +235,6 @@ async def _work(
         )
     finally:
         progress.close()
-        for provider in providers.values():
-            await provider.aclose()
-        await transport.aclose()
-
-
-def _in_real_time(pool: Pool) -> Pool:
-    """The pool with simulated experts that wait as long as they say they take."""
-    simulation = {**pool.options.get("simulation", {}), "latency_scale": 1.0}
-    return replace(pool, options={**pool.options, "simulation": simulation})
 
 
 def _open_store(plan: Plan, path: Path) -> RecordingStore:

@@ -17,7 +17,6 @@ from typing import Any
 import aiohttp
 import openai
 import pytest
-from aiohttp import web
 
 from corl_bench.experts.base import Pool, Reply, Request
 from corl_bench.experts.pools import load_pool
@@ -25,8 +24,9 @@ from corl_bench.experts.providers import ProviderContext, make_provider
 from corl_bench.experts.simulation.book import ProblemBook
 from corl_bench.experts.simulation.provider import SimulatedProvider
 from corl_bench.experts.simulation.served_pool import served_pool_toml
-from corl_bench.experts.simulation.server import MAX_BODY_BYTES, build_app
+from corl_bench.experts.simulation.server import build_app
 from corl_bench.experts.transport import Transport
+from corl_bench.serving import MAX_BODY_BYTES, listening
 from corl_bench.types import Message, Problem
 
 SEED = 5
@@ -46,11 +46,8 @@ class Served:
 async def served(sim_pool: Pool, problems: list[Problem], tmp_path: Path) -> AsyncIterator[Served]:
     log = tmp_path / "requests.jsonl"
     app = build_app(sim_pool, ProblemBook(problems), seed=SEED, log_path=log)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield Served(f"http://127.0.0.1:{runner.addresses[0][1]}/v1", log)
-    await runner.cleanup()
+    async with listening(app) as base_url:
+        yield Served(base_url, log)
 
 
 def _request(pool: Pool, name: str, problem: Problem, sample: int, occurrence: int = 0) -> Request:

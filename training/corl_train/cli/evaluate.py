@@ -58,12 +58,12 @@ def command(
     experts are recorded or live, say so as in `corl-train run`.
     """
     from corl_bench.extras import require
-    from corl_train.run_files import read_config
+    from corl_train.runs.files import read_config
 
     read_config(controller)
     require("torch", extra="train", why="Evaluating a controller")
     from corl_train.evaluation import evaluate, open_run
-    from corl_train.evaluation_table import describe
+    from corl_train.evaluation.table import describe
 
     experts = chosen_experts(mode, recordings, max_cost)
     with open_run(controller, task=task, limit=limit, seed=seed, experts=experts) as opened:

@@ -34,16 +34,16 @@ def command(controller: Path, host: str, port: int, device: str) -> None:
     from corl_bench.extras import require
     from corl_bench.files import write_text
     from corl_bench.routers.controller_file import read_controller
-    from corl_train.run_files import read_config
+    from corl_train.runs.files import read_config, require_controller
 
     config = read_config(controller)
     require("torch", extra="train", why="Serving a controller in process")
+    require_controller(controller)
     from corl_train.policies.loading import computing
     from corl_train.server import describe_served, serve
     from corl_train.setup import WEIGHTS_FOLDER
 
     model = str(config["name"])
-
     own = read_controller(str(controller), Pool("none", ())).own_model
 
     def tell(base_url: str) -> None:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
-from corl_bench.report.axes import Tick
+from corl_bench.report.axes import Tick, round_dollars
 
 MOST_STEPS = 5
 _ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
@@ -68,13 +67,12 @@ def dollar_axis(costs_usd: Sequence[float], start: float, end: float) -> Axis:
         place = math.log10(cost_usd) if cost_usd > 0 else low
         return round(start + (place - low) / (high - low) * (end - start), 2)
 
-    steps = (1, 2, 5) if high - low < 2 else (1,)
-    ticks = []
-    for power in range(math.floor(low), math.ceil(high) + 1):
-        for step in steps:
-            cost = Decimal(step).scaleb(power)
-            if low <= math.log10(cost) <= high:
-                ticks.append(Tick(at(float(cost)), f"${cost.normalize():f}"))
+    is_wide = high - low >= 2
+    ticks = [
+        Tick(at(float(cost)), f"${cost.normalize():f}")
+        for step, cost in round_dollars(low, high)
+        if step == 1 or not is_wide
+    ]
     return Axis(at, tuple(ticks))
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from corl_train.run_files import Found, MetricsLine
+from corl_train.runs.files import Found, MetricsLine
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,9 @@ files said is text, escaped by the template.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +20,14 @@ from corl_bench.files import write_text
 from corl_bench.money.amounts import format_usd
 from corl_bench.report.drilldown import embeddable
 from corl_bench.report.figures import percent, rough_percent
-from corl_bench.report.html import page_file
+from corl_bench.report.pages import open_templates, page_file, policy_for
 from corl_bench.report.provenance import facts
 from corl_bench.text import well_formed
 from corl_train.report import panels
 from corl_train.report.chart import FRAME, Picture, lay_out
 from corl_train.report.findings import tell
 from corl_train.report.samples import shown_samples, spaced
-from corl_train.run_files import (
+from corl_train.runs.files import (
     METRICS_NAME,
     MetricsLine,
     Sample,
@@ -40,6 +37,7 @@ from corl_train.run_files import (
 )
 
 REPORT_NAME = "report.html"
+_PACKAGE = "corl_train.report"
 MOST_ROWS = 60
 """Iterations of a table; of more, some evenly spaced ones and the last."""
 
@@ -97,22 +95,18 @@ def render(
         name: of the run.
         include_restricted: as in `report_run`.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("corl_train.report", "page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    templates = open_templates(
+        _PACKAGE,
+        percent=percent,
+        rough_percent=rough_percent,
+        usd=panels.usd,
+        exact_usd=_exact_usd,
     )
-    environment.filters.update(
-        percent=percent, rough_percent=rough_percent, usd=panels.usd, exact_usd=_exact_usd
-    )
-    style = "\n".join((page_file("page.css"), page_file("report.css"), _own_file("training.css")))
-    script = "\n".join((page_file("page.js"), _own_file("training.js")))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    own_style, own_script = (page_file(f"training.{kind}", _PACKAGE) for kind in ("css", "js"))
+    style = "\n".join((page_file("page.css"), page_file("report.css"), own_style))
+    script = "\n".join((page_file("page.js"), own_script))
     pool = _pool_facts(config)
     last = lines[-1]["iteration"]
     groups = [
@@ -135,7 +129,7 @@ def render(
     ]
     pictures = [picture for group in groups for picture in group.pictures]
     open_text = include_restricted or _redistributable(config)
-    page = environment.get_template("training.html.j2").render(
+    page = templates.get_template("training.html.j2").render(
         name=name,
         recipe=str(config.get("name", "")),
         seed=config.get("seed"),
@@ -156,10 +150,7 @@ def render(
         withheld=None if open_text or not samples else str(config["data"].get("validation")),
         restricted_shown=include_restricted and not _redistributable(config),
         facts=facts(config),
-        policy=(
-            f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}';"
-            " img-src data:; base-uri 'none'; form-action 'none'"
-        ),
+        policy=policy_for(script),
         style=Markup(style),
         script=Markup(script),
         readings=Markup(embeddable([picture.readings for picture in pictures])),
@@ -170,10 +161,6 @@ def render(
 def _exact_usd(amount: Decimal | str | float) -> str:
     """All digits of an amount, as a budget was written."""
     return format_usd(Decimal(str(amount)))
-
-
-def _own_file(name: str) -> str:
-    return (resources.files("corl_train.report") / "page" / name).read_text(encoding="utf-8")
 
 
 def _table(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from corl_train.report.chart import Panel, Series
 
 HUES = 8
 Line = Mapping[str, Any]
-"""One iteration; see `run_files.MetricsLine`."""
+"""One iteration; see `runs.files.MetricsLine`."""
 Read = Callable[[Mapping[str, Any]], float]
 """A figure of a budget's score."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from corl_train.run_files import Piece, Sample
+from corl_train.runs.files import Piece, Sample
 
 MOST_GROUPS = 12
 MOST_SAMPLES = 12

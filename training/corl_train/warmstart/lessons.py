@@ -26,10 +26,10 @@ from torch.nn import functional as F
 from corl_bench.episode import ExpertInfo
 from corl_bench.errors import ConfigError
 from corl_bench.grading import grade
-from corl_train.interruption import Stop
 from corl_train.losses import masked_mean
 from corl_train.policies.base import Policy
 from corl_train.rollouts import Rollout, Transcript, pad, split
+from corl_train.runs.interruption import Stop
 from corl_train.setup import Setup
 from corl_train.warmstart.demonstrator import Demonstrator, results_of
 from corl_train.warmstart.probe import probe

@@ -10,9 +10,7 @@ that is billed stands in the log, flushed, before its answer leaves.
 
 from __future__ import annotations
 
-import asyncio
 import json
-import signal
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -28,9 +26,8 @@ from corl_bench.experts.recording import problem_key
 from corl_bench.experts.simulation.book import ProblemBook
 from corl_bench.experts.simulation.provider import SimulatedProvider
 from corl_bench.money.amounts import format_usd
+from corl_bench.serving import LOOPBACK, new_app, refusal, refusal_of, serve_app
 from corl_bench.types import Problem
-
-MAX_BODY_BYTES = 1 << 20
 
 Limit = Annotated[int, Field(ge=1)]
 
@@ -139,13 +136,11 @@ class _Handlers:
         try:
             asked = _ChatRequest.model_validate_json(await request.read())
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            place = ".".join(str(part) for part in first["loc"])
-            return error_response(400, f"{place or 'body'}: {first['msg']}", param=place or None)
+            return refusal_of(error)
         expert = self._experts.get(asked.model)
         if expert is None:
             message = f"The model `{asked.model}` does not exist in the simulated pool"
-            return error_response(404, message, param="model", code="model_not_found")
+            return refusal(404, message, param="model", code="model_not_found")
         problem = self._find(asked.messages)
         draw_seed = asked.seed or 0
         reply = self._provider.reply(
@@ -164,28 +159,6 @@ class _Handlers:
         asked = [message.text for message in messages if message.role == "user"]
         found = self._book.find(asked[-1]) if asked else None
         return found or self._book.find("\n".join(message.text for message in messages))
-
-
-@web.middleware
-async def _errors_as_json(
-    request: web.Request, handler: Callable[[web.Request], Any]
-) -> web.StreamResponse:
-    """The framework's own refusals (no such path, too large a body) in OpenAI's form."""
-    try:
-        response: web.StreamResponse = await handler(request)
-    except web.HTTPException as error:
-        if error.status < 400:
-            raise
-        return error_response(error.status, error.reason)
-    return response
-
-
-def error_response(
-    status: int, message: str, *, param: str | None = None, code: str | None = None
-) -> web.Response:
-    """An error as OpenAI's API words it."""
-    error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
-    return web.json_response({"error": error}, status=status)
 
 
 def build_app(
@@ -211,7 +184,7 @@ def build_app(
     provider = SimulatedProvider(pool, book, seed=seed, latency_scale=latency_scale)
     log = RequestLog(log_path)
     handlers = _Handlers(pool, book, provider, log)
-    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_errors_as_json])
+    app = new_app()
     app.router.add_get("/health", handlers.health)
     app.router.add_get("/v1/models", handlers.models)
     app.router.add_post("/v1/chat/completions", handlers.complete)
@@ -227,7 +200,7 @@ def serve(
     pool: Pool,
     book: ProblemBook,
     *,
-    host: str = "127.0.0.1",
+    host: str = LOOPBACK,
     port: int = 0,
     seed: int = 0,
     log_path: Path | None = None,
@@ -245,34 +218,18 @@ def serve(
         log_path: request log; None: no log.
         latency_scale: how much of the declared latency is waited; None: what the pool says.
         on_ready: called with the base URL when the server answers, after the line is printed.
+
+    Raises:
+        ConfigError: the pool's tables are not usable, or nobody can listen there.
     """
     app = build_app(pool, book, seed=seed, log_path=log_path, latency_scale=latency_scale)
-    asyncio.run(_serve(app, pool.name, host, port, on_ready))
 
-
-async def _serve(
-    app: web.Application,
-    name: str,
-    host: str,
-    port: int,
-    on_ready: Callable[[str], None] | None,
-) -> None:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=10)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
-        bound = runner.addresses[0][1]
-        base_url = f"http://{f'[{host}]' if ':' in host else host}:{bound}/v1"
-        print(f"simulated pool {name} serves at {base_url}", flush=True)
+    def tell(base_url: str) -> None:
+        print(f"simulated pool {pool.name} serves at {base_url}", flush=True)
         if on_ready is not None:
             on_ready(base_url)
-        await stop.wait()
-    finally:
-        await runner.cleanup()
+
+    serve_app(app, host=host, port=port, on_ready=tell)
 
 
 def _completion(model: str, reply: Reply, count: int) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +45,7 @@ from corl_bench.metrics.inference.estimate import Estimate
 from corl_bench.money.amounts import format_usd
 from corl_bench.report.axes import NARROW, WIDE
 from corl_bench.report.figures import counted, percent, rough_percent
-from corl_bench.report.html import page_file
+from corl_bench.report.pages import open_templates, page_file
 from corl_bench.report.points import FAMILY_TITLES
 from corl_bench.results import EpisodeRecord
 from corl_bench.tasks import list_tasks
@@ -57,6 +56,7 @@ if TYPE_CHECKING:
 
 SITE_SCHEMA = "corl-bench/site@1"
 SITE_NAME = "site.json"
+_PACKAGE = "corl_bench.leaderboard.site"
 SHARED_SCRIPTS = ("page.js", "chart.js", "drilldown.js")
 """Scripts that reports have, too."""
 OWN_SCRIPTS = ("index.js", "entry.js")
@@ -168,11 +168,11 @@ def _files(standings: Standings, pages: frozenset[str]) -> Iterator[tuple[str, s
     pictures = {task.name: _pictures(standings, task) for task in standings.tasks}
     yield "index.html", _index_page(environment, standings, pages, pictures)
     yield "board.csv", board_csv(standings)
-    yield "assets/site.css", page_file("page.css") + _own_page_file("site.css")
+    yield "assets/site.css", page_file("page.css") + page_file("site.css", _PACKAGE)
     for script in SHARED_SCRIPTS:
         yield f"assets/{script}", page_file(script)
     for script in OWN_SCRIPTS:
-        yield f"assets/{script}", _own_page_file(script)
+        yield f"assets/{script}", page_file(script, _PACKAGE)
     tasks = {task.name: task for task in standings.tasks}
     for entrant in standings.entries:
         if entrant.id not in pages:
@@ -214,17 +214,8 @@ def _reported_alone(standings: Standings) -> Iterator[TaskStanding]:
 
 
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("corl_bench.leaderboard.site", "page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: printable(value, LONGEST_PROSE),
-    )
-    environment.filters.update(
+    environment = open_templates(
+        _PACKAGE,
         counted=counted,
         exact_usd=format_usd,
         percent=percent,
@@ -239,6 +230,7 @@ def _environment() -> Environment:
         usd=usd,
         usd_span=usd_span,
     )
+    environment.finalize = lambda value: printable(value, LONGEST_PROSE)
     environment.tests["web_address"] = is_web_address
     environment.globals.update(
         families=FAMILY_TITLES,
@@ -248,11 +240,6 @@ def _environment() -> Environment:
         versus=versus,
     )
     return environment
-
-
-def _own_page_file(name: str) -> str:
-    files = resources.files("corl_bench.leaderboard.site")
-    return (files / "page" / name).read_text(encoding="utf-8")
 
 
 def _pictures(standings: Standings, task: TaskStanding) -> tuple[Picture, ...]:

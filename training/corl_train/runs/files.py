@@ -20,6 +20,7 @@ from typing_extensions import TypedDict  # what pydantic asks for, and brings, b
 
 from corl_bench.errors import ConfigError, StorageError
 from corl_bench.files import read_lines
+from corl_bench.routers.controller_file import FILE_NAME
 
 CONFIG_NAME = "config.json"
 METRICS_NAME = "metrics.jsonl"
@@ -103,6 +104,19 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict) or not isinstance(config.get("data"), dict):
         raise ConfigError(f"{path}: not the configuration of a training run")
     return config
+
+
+def require_controller(folder: Path) -> None:
+    """Refuses a run that has not left a controller yet.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    if not (folder / FILE_NAME).exists():
+        raise ConfigError(
+            f"{folder} holds no controller yet: a run leaves one when it ends or is interrupted;"
+            " repeat its command"
+        )
 
 
 def recipe_of(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ import torch
 from corl_bench.errors import ConfigError, StorageError
 from corl_bench.runs.directory import lock_directory
 from corl_train.experts import Experts
-from corl_train.run_files import CONFIG_NAME, INPUTS, read_config
+from corl_train.runs.files import CONFIG_NAME, INPUTS, read_config
 from corl_train.setup import Setup, digest_of
 
 _THREADS = "threads"
@@ -59,18 +59,30 @@ def claim(folder: Path, setup: Setup, experts: Experts, *, seed: int) -> Iterato
         ConfigError: another process works there, or it holds another run.
         StorageError: it cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"cannot write {folder}: {error.strerror}") from error
-    lock = lock_directory(folder)
-    try:
+    with locked(folder):
         ours = {
             "seed": seed,
             **setup.config.model_dump(mode="json"),
             INPUTS: _inputs(setup, experts),
         }
         yield _kept(folder, ours) if (folder / CONFIG_NAME).exists() else ours
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other processes out of a directory, which is made where it is missing.
+
+    Raises:
+        ConfigError: another process works there.
+        StorageError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot write {folder}: {error.strerror}") from error
+    lock = lock_directory(folder)
+    try:
+        yield
     finally:
         os.close(lock)
 

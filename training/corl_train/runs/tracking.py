@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from corl_bench.errors import ConfigError
 from corl_bench.extras import require
@@ -28,15 +28,19 @@ WANDB_PROJECT = "corl-train"
 _PARTS = ("train", "validation")
 
 
-class Sink(Closing):
+class Sink(Protocol):
     """Takes the lines of a run as they are made."""
 
     def log(self, line: Mapping[str, Any]) -> None:
-        """Notes one iteration; see `run_files.MetricsLine`."""
-        raise NotImplementedError
+        """Notes one iteration; see `runs.files.MetricsLine`."""
+        ...
+
+    def close(self) -> None:
+        """Writes or sends what it still has."""
+        ...
 
 
-class Sinks(Sink):
+class Sinks(Closing):
     """Several as one; none is one that does nothing.
 
     `metrics.jsonl` has all figures, so no sink is worth a run: one that fails is left out from
@@ -81,7 +85,7 @@ def open_sinks(
     *,
     first_iteration: int,
     say: Callable[[str], None] = lambda line: None,
-) -> Sink:
+) -> Sinks:
     """Opens what is asked for.
 
     Args:
@@ -100,7 +104,7 @@ def open_sinks(
         if name not in SINKS:
             raise ConfigError(f"no sink {name!r} for figures: there are {', '.join(SINKS)}")
     with ExitStack() as opened:
-        sinks = {}
+        sinks: dict[str, Sink] = {}
         for name in dict.fromkeys(names):
             sinks[name] = SINKS[name](folder, config, first_iteration)
             opened.callback(sinks[name].close)
@@ -126,7 +130,7 @@ def _numbers(path: str, values: Mapping[str, Any]) -> Iterator[tuple[str, float]
             yield f"{path}/{name}", float(value)
 
 
-class _TensorBoard(Sink):
+class _TensorBoard:
     def __init__(self, folder: Path, config: Mapping[str, Any], first_iteration: int) -> None:
         why = "logging to TensorBoard"
         require("tensorboard", extra="tensorboard", why=why)
@@ -152,7 +156,7 @@ class _TensorBoard(Sink):
         self._writer.close()
 
 
-class _Wandb(Sink):
+class _Wandb:
     """Only figures and configuration go out: no code, console, git state, packages or machine."""
 
     def __init__(self, folder: Path, config: Mapping[str, Any], first_iteration: int) -> None:

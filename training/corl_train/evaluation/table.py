@@ -8,7 +8,7 @@ the exact optimum that is and what policies earn that need no learning.
 
 from __future__ import annotations
 
-from corl_train.evaluation import Evaluation, Judged
+from corl_train.evaluation.judgement import Evaluation, Judged
 
 
 def describe(evaluation: Evaluation) -> str:

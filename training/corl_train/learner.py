@@ -1,0 +1,196 @@
+"""A policy that learns: what it is asked, what its episodes earn, what an update makes of them.
+
+Every random choice follows from the run's seed and the number of the iteration, so a learner with
+the same weights, optimiser and number goes on alike.
+
+    learner = Learner(setup, policy, environment, seed=0)
+    learner.warm_up(stop, say)
+    line = learner.step()          # one iteration, as `metrics.jsonl` has it
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from random import Random
+from typing import Any
+
+import torch
+
+from corl_bench.experts.pools import cheapest_first
+from corl_train.environment import Environment, Errand, draw_errands
+from corl_train.evaluation.scores import BudgetScore, rewarded, score_by_budget
+from corl_train.policies.base import Policy
+from corl_train.ppo import update
+from corl_train.rewards import Percentile, Reward
+from corl_train.rollouts import Rollout, pad
+from corl_train.runs.checkpoints import Checkpoint
+from corl_train.runs.hardware import gpu_figures
+from corl_train.runs.interruption import Stop
+from corl_train.runs.lines import zero_groups
+from corl_train.setup import Setup, make_reward
+from corl_train.warmstart import Demonstrator, warm_up
+
+
+class Learner:
+    """A policy, the reference that it is held near to, and how far both have come.
+
+    Args:
+        setup: what the recipe comes to.
+        policy: what learns.
+        environment: where its episodes are made.
+        seed: of everything random.
+    """
+
+    def __init__(
+        self, setup: Setup, policy: Policy, environment: Environment, *, seed: int
+    ) -> None:
+        self.setup, self.policy, self.seed = setup, policy, seed
+        self.config = setup.config
+        self.iteration = 0
+        """How many were made."""
+        self.reward: Reward = make_reward(self.config.reward)
+        self.optimiser = torch.optim.AdamW(
+            [p for p in policy.module.parameters() if p.requires_grad],
+            lr=self.config.training.learning_rate,
+            betas=(0.9, 0.98),
+            weight_decay=0.0,
+        )
+        self.reference = copy.deepcopy(policy)
+        for parameter in self.reference.module.parameters():
+            parameter.requires_grad_(False)
+        self._environment = environment
+
+    @property
+    def recent_usd(self) -> list[Any]:
+        """What the percentile reward looks back on; empty for the others."""
+        return list(self.reward.recent_usd) if isinstance(self.reward, Percentile) else []
+
+    def restore(self, kept: Checkpoint) -> None:
+        """Goes back, or on, to a checkpoint."""
+        self.policy.module.load_state_dict(kept.policy)
+        self.reference.module.load_state_dict(kept.reference)
+        self.optimiser.load_state_dict(kept.optimiser)
+        if isinstance(self.reward, Percentile):
+            self.reward = replace(self.reward, recent_usd=tuple(kept.recent_usd))
+        self.iteration = kept.iteration
+
+    def warm_up(self, stop: Stop, say: Callable[[str], None]) -> None:
+        """Plays demonstrations and learns from them; what comes of it is the reference.
+
+        Args:
+            stop: leaves it.
+            say: told how it goes.
+
+        Raises:
+            StoppedEarlyError: it was wanted.
+        """
+        how, setup = self.config.warm_start, self.setup
+        if not how.episodes:
+            return
+        experts = tuple(expert.name for expert in cheapest_first(setup.pool.experts))
+        demonstrator = Demonstrator(
+            self.policy,
+            setup.protocol,
+            experts,
+            how.stop_rate,
+            how.agreed_stop_rate,
+            how.again_weight,
+        )
+        errands = draw_errands(
+            setup.train.problems,
+            setup.budgets,
+            how.episodes,
+            1,
+            first_sample=1,
+            rng=self.rng("demonstrations"),
+        )
+        played = [
+            self._rewarded(rollout)
+            for rollout in self._environment.roll_out(errands, temperature=1.0, policy=demonstrator)
+        ]
+        warm_up(demonstrator, played, setup, rng=self.rng("warm start"), say=say, stop=stop)
+        self.reference.module.load_state_dict(self.policy.module.state_dict())
+
+    def step(self) -> dict[str, Any]:
+        """One iteration: roll out, reward, update.
+
+        Returns:
+            Its figures.
+
+        Raises:
+            TrainingDivergedError: a loss is not a number; the policy is of no use any more.
+            CapReachedError: the experts' cap leaves no room; nothing has changed.
+        """
+        how = self.config.training
+        began_s = time.monotonic()
+        rollouts = self._environment.roll_out(self._errands(), temperature=1.0)
+        earned = [self._rewarded(rollout) for rollout in rollouts]
+        if isinstance(self.reward, Percentile):
+            costs = [rollout.episode.list_cost_usd for rollout in rollouts]
+            self.reward = self.reward.after(costs)
+        batch = pad(earned)
+        moved = update(
+            self.policy,
+            self.reference,
+            self.optimiser,
+            batch,
+            how,
+            progress=self.iteration / max(1, how.iterations - 1),
+            rng=self.rng("shuffle"),
+        )
+        self.iteration += 1
+        return {
+            **asdict(moved),
+            "zero_groups": zero_groups(earned),
+            "tokens_per_s": int(batch.lengths.sum()) / (time.monotonic() - began_s),
+            **gpu_figures(next(self.policy.module.parameters()).device),
+            "train": [score.to_json() for score in self.scores(earned)],
+        }
+
+    def play_validation(self) -> list[Rollout]:
+        """Greedy episodes on the validation split, each problem at each budget.
+
+        Raises:
+            CapReachedError: the experts' cap leaves no room.
+        """
+        task = self.setup.validation
+        problems = task.problems[: self.config.schedule.validation_problems]
+        errands = [Errand(p, b, 0, task=task) for p in problems for b in self.setup.budgets]
+        return [rewarded(r) for r in self._environment.roll_out(errands, temperature=0.0)]
+
+    def scores(self, rollouts: Sequence[Rollout]) -> list[BudgetScore]:
+        """Of rollouts with their rewards, by budget."""
+        names = [expert.name for expert in self.setup.pool.experts]
+        return score_by_budget(rollouts, self.setup.budgets, names)
+
+    def rng(self, what: str) -> Random:
+        """The dice of this iteration, others for each use."""
+        digest = hashlib.sha256(f"{self.seed}|{self.iteration}|{what}".encode()).digest()
+        return Random(int.from_bytes(digest[:8], "big"))
+
+    def _errands(self) -> list[Errand]:
+        """Problems drawn by the iteration's own dice, budgets in turn, a sample number for each.
+
+        The warm start has the first iteration's numbers, with problems of its own.
+        """
+        how = self.config.training
+        return draw_errands(
+            self.setup.train.problems,
+            self.setup.budgets,
+            how.episodes,
+            how.samples,
+            first_sample=1 + self.iteration * how.episodes,
+            rng=self.rng("problems"),
+        )
+
+    def _rewarded(self, rollout: Rollout) -> Rollout:
+        value = self.reward(
+            right=rollout.episode.verdict == "correct",
+            cost_usd=rollout.episode.list_cost_usd,
+            budget_usd=rollout.budget_usd,
+        )
+        return replace(rollout, reward=value)
