@@ -36,6 +36,7 @@ from corl_train.experts import ANY_EXPERTS, Experts
 from corl_train.feasibility import require_feasible
 from corl_train.hardware import cpu_used_s, gpu_figures
 from corl_train.interruption import Stop, StoppedEarlyError, stoppable
+from corl_train.pointing import pointing_of
 from corl_train.policies.base import Policy
 from corl_train.ppo import TrainingDivergedError, update
 from corl_train.rewards import Percentile, Reward
@@ -45,7 +46,7 @@ from corl_train.run_files import CONFIG_NAME, METRICS_NAME, SAMPLES_NAME, read_m
 from corl_train.run_lines import progress, sample, zero_groups
 from corl_train.setup import Setup, make_reward, new_policy, prepare, write_controller
 from corl_train.tracking import open_sinks
-from corl_train.warmstart import Demonstrator, require_playable, warm_up
+from corl_train.warmstart import Demonstrator, require_playable, verdicts_on, warm_up
 
 SAMPLES_A_BUDGET = 2
 """Rollouts of a validation that are kept to be looked at."""
@@ -191,6 +192,7 @@ class _Run:
             betas=(0.9, 0.98),
             weight_decay=0.0,
         )
+        self._problems = {problem.id: problem for problem in self.setup.train.problems}
         self.iteration = 0
         self.under_way = 0
         """The iteration that is being made, or was last."""
@@ -269,6 +271,8 @@ class _Run:
         self.under_way = self.iteration + 1
         rollouts = self._environment.roll_out(self._errands(), temperature=1.0)
         earned = [self._rewarded(rollout) for rollout in rollouts]
+        if how.answer_weight:
+            earned = [self._pointed(rollout) for rollout in earned]
         if isinstance(self.reward, Percentile):
             costs = [rollout.episode.list_cost_usd for rollout in rollouts]
             self.reward = self.reward.after(costs)
@@ -422,6 +426,7 @@ class _Run:
             how.samples,
             first_sample=1 + self.iteration * how.episodes,
             rng=self._rng("problems"),
+            share_replies=how.share_replies,
         )
 
     def _rewarded(self, rollout: Rollout) -> Rollout:
@@ -431,6 +436,12 @@ class _Run:
             budget_usd=rollout.budget_usd,
         )
         return replace(rollout, reward=value)
+
+    def _pointed(self, rollout: Rollout) -> Rollout:
+        problem = self._problems[rollout.episode.problem_id]
+        verdicts = verdicts_on(rollout.transcript.texts, problem)
+        found = pointing_of(rollout.transcript, verdicts, self.policy, self.setup.protocol)
+        return replace(rollout, pointing=found)
 
     def _warm_up(self, stop: Stop) -> None:
         how = self.config.warm_start
