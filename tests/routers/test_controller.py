@@ -206,8 +206,44 @@ async def test_a_digest_shows_answers_and_agreement_and_is_pointed_at(
     )
     assert answer == r"\boxed{42.0}"
     assert {'number="2"', 'expert="middle"'} <= set(said(provider, 2)[-1][1].split())
-    assert said(provider, 2)[-1][1].endswith('agrees="1">42.0</result>')
+    assert said(provider, 2)[-1][1].endswith('tally="cheap,middle">42.0</result>')
     assert 'failed="yes"' in said(provider, 3)[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("name", "pointed_at"),
+    [
+        ("middle", r"\boxed{42.0}"),
+        # Its last reply that states an answer; where none does, its last one.
+        ("cheap", FORTY_TWO),
+        ("dear", "It cannot be known."),
+    ],
+)
+async def test_it_points_at_an_expert_by_name(
+    solve: Callable[..., Any], name: str, pointed_at: str
+) -> None:
+    answer, _, _ = await solve(
+        {
+            "own": [
+                ASK,
+                *(f'<call expert="{expert}"/>' for expert in ("middle", "dear", "cheap")),
+                f'<answer from="{name}"/>',
+            ],
+            "cheap": [FORTY_TWO, "It cannot be known."],
+            "middle": [r"\boxed{42.0}"],
+            "dear": ["It cannot be known."],
+        },
+        protocol="digest",
+    )
+    assert answer == pointed_at
+
+
+async def test_it_cannot_point_at_whom_it_has_not_asked(solve: Callable[..., Any]) -> None:
+    answer, episode, _ = await solve(
+        {"own": [ASK, '<answer from="dear"/>', "<answer>42</answer>"], "cheap": [FORTY_TWO]}
+    )
+    assert answer == "42"
+    assert episode.events == ("invalid turn: 'dear' has not replied",)
 
 
 @pytest.mark.parametrize("number", ["0", "2", "9"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from importlib import resources
@@ -12,7 +13,7 @@ import pytest
 from corl_bench.episode import ExpertInfo
 from corl_bench.errors import ConfigError
 from corl_bench.money.prices import Price
-from corl_bench.routers.protocol import CallReport, load_protocol, parse_protocol
+from corl_bench.routers.protocol import CallReport, Voice, load_protocol, parse_protocol
 from corl_bench.types import Budget
 
 PRICE = Price("p", date(2026, 1, 1), "t", Decimal("0.10"), Decimal("0.4"))
@@ -71,13 +72,24 @@ def test_after_the_last_call_only_an_answer_is_taken() -> None:
 
 def test_a_digest_tells_the_share_of_the_budget_and_who_agrees() -> None:
     digest = load_protocol("digest")
-    told = digest.result(report(), reply="42", agrees=[1, 3])
+    voices = [Voice("large", 0), Voice("mini", 1), Voice("nano", None), Voice("nano", 1)]
+    told = digest.result(report(), reply="42", voices=voices)
     assert told.startswith("<result ")
     assert told.endswith(">42</result>")
-    for figure in ('number="2"', 'expert="nano"', 'spent="25%"', 'agrees="1,3"'):
+    for figure in ('number="2"', 'expert="nano"', 'spent="25%"', 'tally="mini,nano;large"'):
         assert figure in told
     assert 'spent="-"' in digest.result(report(budget=None), reply="42")
-    assert 'failed="yes"' in digest.result(report(), reply=None, failure="timeout")
+    assert 'tally="-"' in digest.result(report(), reply="42", voices=[Voice("nano", None)])
+    failed = digest.result(report(), reply=None, voices=voices, failure="timeout")
+    assert 'failed="yes" tally="mini,nano;large"' in failed
+
+
+def test_a_protocol_can_tell_with_whom_a_reply_agrees() -> None:
+    numbered = replace(CORL, texts={**CORL.texts, "result": "{agrees}: {reply}"})
+    assert numbered.marks_agreement and not CORL.marks_agreement
+    voices = [Voice("large", 0), Voice("mini", 1), Voice("nano", 0), Voice("nano", 0)]
+    assert numbered.result(report(), reply="7", voices=voices) == "1,3: 7"
+    assert numbered.result(report(), reply="7", voices=voices[:2]) == "-: 7"
 
 
 def test_a_protocol_of_the_user_s_own_is_a_file(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ EXPERTS = ["nano", "o3"]
         ("<answer>42", Answer("42")),
         ('<answer from="2"/>', Answer("", points_at=2)),
         ('<answer from="2"></answer>', Answer("", points_at=2)),
+        ('<answer from="nano"/>', Answer("", points_at="nano")),
         # The first whole tag counts, whatever comes after it.
         ('<call expert="o3">a</call><answer>b</answer>', Call("o3", "a")),
         ('<answer>1</answer><call expert="o3"></call>', Answer("1")),
@@ -51,8 +52,8 @@ def test_what_a_turn_says(text: str, turn: Call | Answer) -> None:
         (f"<call {'x' * 501}>", "it has no tag"),
         ("<answer></answer>", "the answer is empty"),
         ("<answer> \n </answer>", "the answer is empty"),
-        ('<answer from="last"/>', "from='last' is no number of a call"),
-        ('<answer from="²"/>', "from='²' is no number of a call"),
+        ('<answer from="last"/>', "from='last' is neither the number of a call nor an expert"),
+        ('<answer from="²"/>', "from='²' is neither the number of a call nor an expert"),
         ("<call>nano: what?</call>", "the call names no expert; there are nano, o3"),
         ('<call expert="gpt-9">x</call>', "'gpt-9' is no expert; there are nano, o3"),
         ('<call nano="">x</call>', "the call names no expert; there are nano, o3"),

@@ -387,6 +387,35 @@ def test_real_answers_of_real_models(shared_dir: Path, tmp_path: Path) -> None:
     assert roll_out(task, pool, with_large, errands, experts) == rollouts
 
 
+def test_a_group_meets_the_same_replies(task: LoadedTask) -> None:
+    pool = load_pool("sim")
+    play = calls_then_answers("nano", "nano", "mini", answer='<answer from="mini"/>')
+
+    def told(share_replies: bool) -> list[set[tuple[str | None, ...]]]:
+        errands = draw_errands(
+            task.problems,
+            [BUDGET],
+            24,
+            8,
+            first_sample=1,
+            rng=Random(0),
+            share_replies=share_replies,
+        )
+        assert len({errand.sample for errand in errands}) == 24
+        rollouts = roll_out(task, pool, play, errands)
+        experts = [
+            tuple(call.text for call in r.episode.calls if call.expert != "controller")
+            for r in rollouts
+        ]
+        return [
+            {e for e, r in zip(experts, rollouts, strict=True) if r.group == group}
+            for group in range(3)
+        ]
+
+    assert [len(group) for group in told(True)] == [1, 1, 1]
+    assert min(len(group) for group in told(False)) > 1
+
+
 def test_another_policy_may_speak(task: LoadedTask) -> None:
     with Environment(
         load_pool("sim"), task, task.problems, controller(), calls_then_answers("nano")

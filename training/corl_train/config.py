@@ -117,7 +117,7 @@ class WarmStartTable(_Table):
 
     episodes: int = Field(default=3072, ge=0)
     stop_rate: float = Field(default=0.15, ge=0, le=1)
-    """How often the demonstrator answers when it could, and no two replies agree."""
+    """How often the demonstrator answers when it could, and no two experts agree."""
     agreed_stop_rate: float = Field(default=0.8, ge=0, le=1)
     """How often it answers when two do."""
     again_weight: float = Field(default=0.1, gt=0, le=1)
@@ -129,7 +129,8 @@ class WarmStartTable(_Table):
     epochs: int = Field(default=3, ge=0)
     """Over whole episodes, with what they earned for the critic."""
     reading_weight: float = Field(default=0.5, ge=0)
-    """Of telling subjects and right experts from the statements; 0 leaves it to the rewards."""
+    """Of telling subjects, right experts and calls that the budget has room for; 0 leaves it to
+    the rewards."""
     value_weight: float = Field(default=0.5, ge=0)
     """Of the critic's error: what random play earns is known before it is improved."""
     follows_majority: float = Field(default=0.95, ge=0, le=1)
@@ -190,7 +191,11 @@ class TrainingTable(_Table):
     episodes: int = Field(default=512, ge=1)
     """Of one iteration."""
     samples: int = Field(default=1, ge=1)
-    """Episodes of one problem at one budget; GRPO needs several."""
+    """Episodes of one problem at one budget, a group; GRPO needs several."""
+    share_replies: bool = True
+    """The episodes of a group meet the same replies of simulated and recorded experts, so that
+    they differ by the controller's choices alone. In PPO what the others of the group have
+    earned is then taken out of an episode's advantages."""
     epochs: int = Field(default=3, ge=1)
     minibatch: int = Field(default=64, ge=1)
     """Episodes of one step of the optimiser."""
@@ -203,6 +208,9 @@ class TrainingTable(_Table):
     value_clip: float = Field(default=0.2, gt=0)
     value_weight: float = Field(default=0.5, ge=0)
     entropy_weight: float = Field(default=0.0, ge=0)
+    answer_weight: float = Field(default=0.0, ge=0)
+    """Of telling which of the replies that it could have pointed at are right; see
+    `corl_train.pointing`. 0 leaves it to the rewards."""
     kl: Literal["loss", "reward", "none"] = "loss"
     kl_estimator: Literal["exact", "k2", "k3"] = "exact"
     """Of the loss: `exact` is over the whole vocabulary, the others of the sampled token alone.
@@ -217,6 +225,16 @@ class TrainingTable(_Table):
     mask_experts: bool = True
     """False trains on the experts' tokens too; for the ablation."""
     max_grad_norm: float = Field(default=0.5, gt=0)
+
+    @model_validator(mode="after")
+    def _check_minibatch(self) -> Self:
+        rest = self.minibatch % self.micro_batch
+        if self.minibatch > self.micro_batch and rest:
+            raise ValueError(
+                f"minibatch {self.minibatch} is no multiple of micro_batch {self.micro_batch}:"
+                f" set it to {self.minibatch - rest}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_groups(self) -> Self:

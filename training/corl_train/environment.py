@@ -14,16 +14,17 @@ price is that the slowest expert of a round holds up the others.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from types import TracebackType
 from typing import Self
 
 from corl_bench.episode import ExpertInfo
 from corl_bench.errors import CapReachedError
-from corl_bench.experts.base import Pool, Provider
+from corl_bench.experts.base import Pool, Provider, Request
+from corl_bench.experts.caller import Answering, CallOutcome
 from corl_bench.experts.providers import ProviderContext, make_provider
 from corl_bench.experts.simulation.book import ProblemBook
 from corl_bench.experts.transport import Transport
@@ -49,6 +50,9 @@ class Errand:
     group: int = 0
     task: LoadedTask | None = None
     """Whose prompt and name hold; None: the environment's."""
+    replies: int | None = None
+    """The sample whose replies it meets; None: its own. Experts that are asked live are asked
+    for each sample."""
 
 
 class Environment:
@@ -83,7 +87,7 @@ class Environment:
         self.desk = experts.open(pool)
         self._book = ProblemBook(problems)
         self._threads = ThreadPoolExecutor(GRADING_THREADS, thread_name_prefix="grading")
-        self._is_online = bool(experts.billed(pool))
+        self._billed = experts.billed(pool)
 
     def __enter__(self) -> Self:
         return self
@@ -157,9 +161,11 @@ class Environment:
             expert.name: make_provider(expert, context) for expert in self.pool.experts
         }
         providers[own.name] = speaker
-        if self._is_online:
+        if self._billed:
             transport.open()
-        caller = self.desk.answering(providers, own.name)
+        shared = {e.sample: e.replies for e in errands if e.replies is not None}
+        apart = {own.name, *(expert.name for expert in self._billed)}
+        caller = _Shared(self.desk.answering(providers, own.name), shared, apart)
         infos = [ExpertInfo.of(expert) for expert in self.pool.experts]
 
         async def make(errand: Errand, job: Job) -> Rollout:
@@ -204,6 +210,29 @@ class Environment:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """Lets episodes meet the replies of another sample."""
+
+    caller: Answering
+    samples: Mapping[int, int]
+    """Whose replies each sample meets."""
+    apart: Collection[str]
+    """Who is asked anew for each."""
+
+    async def call(self, request: Request, *, call_id: str, episode: str) -> CallOutcome:
+        return await self.caller.call(self._of(request), call_id=call_id, episode=episode)
+
+    def stored(self, request: Request) -> CallOutcome | None:
+        return self.caller.stored(self._of(request))
+
+    def _of(self, request: Request) -> Request:
+        sample = self.samples.get(request.sample)
+        if sample is None or request.expert.name in self.apart:
+            return request
+        return replace(request, sample=sample)
+
+
 def draw_errands(
     problems: Sequence[Problem],
     budgets: Sequence[Budget],
@@ -212,6 +241,7 @@ def draw_errands(
     *,
     first_sample: int,
     rng: Random,
+    share_replies: bool = False,
 ) -> list[Errand]:
     """Problems at random, budgets in turn, each `samples` times.
 
@@ -222,13 +252,17 @@ def draw_errands(
         samples: errands of one group: a problem at a budget.
         first_sample: number of the first one; every errand has its own.
         rng: draws the problems.
+        share_replies: whether the errands of a group meet the same replies.
     """
     errands: list[Errand] = []
     for group in range(-(-episodes // samples)):
         problem = rng.choice(problems)
         budget = budgets[group % len(budgets)]
-        for _ in range(min(samples, episodes - len(errands))):
-            errands.append(Errand(problem, budget, first_sample + len(errands), group))
+        first = first_sample + len(errands)
+        errands += [
+            Errand(problem, budget, sample, group, replies=first if share_replies else None)
+            for sample in range(first, first + min(samples, episodes - len(errands)))
+        ]
     return errands
 
 

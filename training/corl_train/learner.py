@@ -23,6 +23,7 @@ import torch
 from corl_bench.experts.pools import cheapest_first
 from corl_train.environment import Environment, Errand, draw_errands
 from corl_train.evaluation.scores import BudgetScore, rewarded, score_by_budget
+from corl_train.pointing import pointing_of
 from corl_train.policies.base import Policy
 from corl_train.ppo import update
 from corl_train.rewards import Percentile, Reward
@@ -32,7 +33,7 @@ from corl_train.runs.hardware import gpu_figures
 from corl_train.runs.interruption import Stop
 from corl_train.runs.lines import zero_groups
 from corl_train.setup import Setup, make_reward
-from corl_train.warmstart import Demonstrator, warm_up
+from corl_train.warmstart import Demonstrator, verdicts_on, warm_up
 
 
 class Learner:
@@ -63,6 +64,7 @@ class Learner:
         for parameter in self.reference.module.parameters():
             parameter.requires_grad_(False)
         self._environment = environment
+        self._problems = {problem.id: problem for problem in setup.train.problems}
 
     @property
     def recent_usd(self) -> list[Any]:
@@ -129,6 +131,8 @@ class Learner:
         began_s = time.monotonic()
         rollouts = self._environment.roll_out(self._errands(), temperature=1.0)
         earned = [self._rewarded(rollout) for rollout in rollouts]
+        if how.answer_weight:
+            earned = [self._pointed(rollout) for rollout in earned]
         if isinstance(self.reward, Percentile):
             costs = [rollout.episode.list_cost_usd for rollout in rollouts]
             self.reward = self.reward.after(costs)
@@ -185,6 +189,7 @@ class Learner:
             how.samples,
             first_sample=1 + self.iteration * how.episodes,
             rng=self.rng("problems"),
+            share_replies=how.share_replies,
         )
 
     def _rewarded(self, rollout: Rollout) -> Rollout:
@@ -194,3 +199,9 @@ class Learner:
             budget_usd=rollout.budget_usd,
         )
         return replace(rollout, reward=value)
+
+    def _pointed(self, rollout: Rollout) -> Rollout:
+        problem = self._problems[rollout.episode.problem_id]
+        verdicts = verdicts_on(rollout.transcript.texts, problem)
+        found = pointing_of(rollout.transcript, verdicts, self.policy, self.setup.protocol)
+        return replace(rollout, pointing=found)

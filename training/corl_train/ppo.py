@@ -20,9 +20,10 @@ import torch
 from torch import Tensor
 
 from corl_bench.errors import CorlError
-from corl_train.advantages import gae, group_advantages, whiten
+from corl_train.advantages import gae, group_advantages, whiten, without_common
 from corl_train.config import TrainingTable
 from corl_train.losses import exact_kl, kl, masked_mean, policy_loss, value_loss
+from corl_train.pointing import Choices, choices_of, misplaced
 from corl_train.policies.base import Policy, Scores
 from corl_train.rollouts import Batch, split
 
@@ -66,6 +67,8 @@ class _Micro:
     """The reference's, of the whole vocabulary, (own tokens, vocabulary)."""
     advantages: Tensor
     returns: Tensor
+    choices: Choices | None
+    """Whom its answers could have believed."""
 
     @property
     def tokens(self) -> float:
@@ -105,13 +108,14 @@ def update(
     micros, value_error = _prepare(policy, reference, batch, how, kl_weight)
     # Whole distributions are large: they are asked for where the loss needs them alone.
     exact = how.kl == "loss" and how.kl_estimator == "exact"
+    whole = exact or how.answer_weight > 0
     optimiser.zero_grad()  # whatever a warm start has left
     sums, norms = torch.zeros(6, dtype=torch.float64), []
     for _ in range(how.epochs):
         for minibatch in _shuffled(micros, max(1, how.minibatch // how.micro_batch), rng):
             tokens = sum(micro.tokens for micro in minibatch)
             for micro in minibatch:
-                scores = policy.score(micro.part.ids, micro.part.mask, distributions=exact)
+                scores = policy.score(micro.part.ids, micro.part.mask, distributions=whole)
                 loss, parts = _loss(scores, micro, how, kl_weight)
                 if not torch.isfinite(loss):
                     _give_up(optimiser, f"the loss is {loss.item()}")
@@ -151,6 +155,9 @@ def _loss(
             scores.values, micro.values, micro.returns, mask, clip=how.value_clip
         )
         loss = loss + how.value_weight * criticism
+    if how.answer_weight and micro.choices is not None and scores.distributions is not None:
+        believed = misplaced(scores.distributions, micro.choices)
+        loss = loss + how.answer_weight * believed.sum() / mask.sum()
     divergence = _divergence(scores, micro, how)
     if how.kl == "loss":
         loss = loss + kl_weight * divergence
@@ -202,6 +209,10 @@ def _prepare(
         advantages, returns = gae(
             rewards, values, batch.mask, gamma=how.gamma, lam=how.lam, over=how.over
         )
+        if how.share_replies:
+            starts = values.gather(1, batch.mask.argmax(dim=1, keepdim=True))[:, 0]
+            surprises = rewards.sum(dim=1) - starts
+            advantages = without_common(advantages, surprises, batch.groups, batch.mask)
         advantages = whiten(advantages, batch.mask)
     else:
         per_rollout = group_advantages(rewards.sum(dim=1), batch.groups)
@@ -214,6 +225,7 @@ def _prepare(
             near=referred.distributions,
             advantages=advantages[rows, : part.ids.shape[1]],
             returns=returns[rows, : part.ids.shape[1]],
+            choices=choices_of(part.pointings, part.mask),
         )
         for rows, part, referred in zip(groups, parts, near, strict=True)
     ]

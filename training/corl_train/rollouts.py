@@ -52,6 +52,17 @@ class Transcript:
 
 
 @dataclass(frozen=True, slots=True)
+class Pointing:
+    """The token by which an answer has chosen an expert; see `pointing`."""
+
+    place: int
+    """Of the token in the transcript."""
+    right: tuple[int, ...]
+    """Tokens that would have stood there for experts who are right."""
+    wrong: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Rollout:
     """One finished episode with its tokens."""
 
@@ -61,11 +72,12 @@ class Rollout:
     group: int
     """Rollouts of one problem at one budget share a group."""
     reward: float = 0.0
+    pointing: Pointing | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Padded rollouts; every tensor is (rollouts, time)."""
+    """Padded rollouts; tensors are (rollouts, time) where nothing else is said."""
 
     ids: Tensor
     mask: Tensor
@@ -76,6 +88,8 @@ class Batch:
     """(rollouts,)"""
     groups: Tensor
     """(rollouts,)"""
+    pointings: tuple[Pointing | None, ...] = ()
+    """One for each rollout, or none at all."""
 
     def rows(self, index: Tensor) -> Batch:
         """Some rollouts, without the columns that are padding in all of them."""
@@ -86,6 +100,7 @@ class Batch:
             log_probs=self.log_probs[index, :longest],
             rewards=self.rewards[index],
             groups=self.groups[index],
+            pointings=tuple(self.pointings[row] for row in index.tolist() if self.pointings),
         )
 
     @property
@@ -112,6 +127,7 @@ def pad(rollouts: Sequence[Rollout]) -> Batch:
         log_probs=log_probs,
         rewards=torch.tensor([rollout.reward for rollout in rollouts]),
         groups=torch.tensor([rollout.group for rollout in rollouts]),
+        pointings=tuple(rollout.pointing for rollout in rollouts),
     )
 
 

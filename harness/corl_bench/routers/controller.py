@@ -20,12 +20,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
+from functools import partial
 
 from corl_bench.episode import Episode, ExpertInfo, ExpertReply
 from corl_bench.experts.base import ExpertSpec
 from corl_bench.experts.pools import figures_of
 from corl_bench.routers.base import CallCounts
-from corl_bench.routers.protocol import CallReport, Protocol
+from corl_bench.routers.protocol import CallReport, Protocol, Voice
 from corl_bench.routers.turns import Answer, Call, Invalid, Turn, closed, read_turn
 from corl_bench.types import Budget, Message
 
@@ -144,7 +145,7 @@ class _Conversation:
             self.is_over = True
             self.answer = turn.text
             if turn.points_at is not None:
-                self.answer = self._replies[turn.points_at - 1].text or ""
+                self.answer = self._pointed_at(turn.points_at) or ""
         elif isinstance(turn, Call):
             self.messages.append(Message("user", await self._call(turn)))
         else:
@@ -161,11 +162,23 @@ class _Conversation:
         if isinstance(turn, Call) and not self.calls_left:
             return Invalid("no calls are left")
         if isinstance(turn, Answer) and turn.points_at is not None:
-            if not 1 <= turn.points_at <= len(self._replies):
+            if isinstance(turn.points_at, int) and not 1 <= turn.points_at <= len(self._replies):
                 return Invalid(f"there is no call {turn.points_at}")
-            if self._replies[turn.points_at - 1].text is None:
-                return Invalid(f"call {turn.points_at} brought no reply")
+            if self._pointed_at(turn.points_at) is None:
+                return Invalid(
+                    f"call {turn.points_at} brought no reply"
+                    if isinstance(turn.points_at, int)
+                    else f"{turn.points_at!r} has not replied"
+                )
         return turn
+
+    def _pointed_at(self, call: int | str) -> str | None:
+        """The reply to a call, by its number, or an expert's last one: if it can be, an answer."""
+        if isinstance(call, int):
+            return self._replies[call - 1].text
+        texts = [r.text for r in self._replies if r.expert == call and r.text is not None]
+        answers = [text for text in texts if self.episode.answer_in(text) is not None]
+        return next(reversed(answers or texts), None)
 
     async def _call(self, call: Call) -> str:
         before_usd = self.episode.spent_usd
@@ -180,22 +193,21 @@ class _Conversation:
             budget_usd=None if self.budget is None else self.budget.usd,
             calls_left=self.calls_left,
         )
+        result = partial(self.protocol.result, report, voices=await self._voices())
         if reply.text is None:
-            return self.protocol.result(report, reply=None, failure=reply.status)
+            return result(reply=None, failure=reply.status)
         if self.protocol.shows == "text":
-            return self.protocol.result(report, reply=reply.text, agrees=await self._agrees())
+            return result(reply=reply.text)
         answer = self.episode.answer_in(reply.text)
         if answer is None:
-            return self.protocol.result(report, reply=None, failure="no answer")
-        return self.protocol.result(report, reply=answer, agrees=await self._agrees())
+            return result(reply=None, failure="no answer")
+        return result(reply=answer)
 
-    async def _agrees(self) -> list[int]:
-        """Numbers of the earlier calls whose answer equals that of the last one."""
+    async def _voices(self) -> list[Voice]:
+        """Which answer each call has brought, as far as the protocol tells of it."""
         if not self.protocol.marks_agreement:
             return []
-        *before, last = await self.episode.agreement(self._replies)
+        groups = await self.episode.agreement(self._replies)
         return [
-            number
-            for number, group in enumerate(before, start=1)
-            if last is not None and group == last
+            Voice(reply.expert, group) for reply, group in zip(self._replies, groups, strict=True)
         ]

@@ -42,8 +42,8 @@ _PLACES: Mapping[str, frozenset[str]] = {
     "budget_named": frozenset({"name", "usd"}),
     "budget_dollars": frozenset({"usd"}),
     "budget_none": frozenset(),
-    "result": frozenset({*_CALL_PLACES, "reply", "agrees"}),
-    "failure": frozenset({*_CALL_PLACES, "failure"}),
+    "result": frozenset({*_CALL_PLACES, "reply", "agrees", "tally"}),
+    "failure": frozenset({*_CALL_PLACES, "failure", "tally"}),
     "invalid": frozenset({"reason"}),
     "last_turn": frozenset(),
 }
@@ -66,6 +66,15 @@ class CallReport:
     """List cost of the episode so far, the controller's own tokens included."""
     budget_usd: Decimal | None
     calls_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Which answer a call has brought."""
+
+    expert: str
+    group: int | None
+    """Calls with equal answers are of one group; None where there was no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +102,9 @@ class Protocol:
 
     @property
     def marks_agreement(self) -> bool:
-        """Whether results say with whom they agree, which takes comparing answers."""
-        return "{agrees" in self.texts["result"]
+        """Whether it says who agrees with whom, which takes comparing answers."""
+        told = self.texts["result"] + self.texts["failure"]
+        return "{agrees}" in told or "{tally}" in told
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -140,7 +150,7 @@ class Protocol:
         call: CallReport,
         *,
         reply: str | None,
-        agrees: Sequence[int] = (),
+        voices: Sequence[Voice] = (),
         failure: str = "",
     ) -> str:
         """What comes back after a call.
@@ -149,7 +159,8 @@ class Protocol:
             call: which call it was, and what has been spent.
             reply: text or answer, as `shows` says; None where the call failed or, with
                 `shows = "answer"`, stated none.
-            agrees: numbers of earlier calls with an equal answer.
+            voices: of all calls so far, this one the last; none where the protocol marks no
+                agreement.
             failure: what went wrong, in a word.
         """
         places = {
@@ -159,12 +170,13 @@ class Protocol:
             "spent_usd": _rounded(call.spent_usd),
             "spent_percent": _percent(call.spent_usd, call.budget_usd),
             "calls_left": call.calls_left,
+            "tally": _tally(voices),
         }
         if reply is None:
             text = self._fill("failure", failure=self.defuse(failure), **places)
         else:
-            marks = ",".join(map(str, agrees)) or "-"
-            text = self._fill("result", reply=self.defuse(reply), agrees=marks, **places)
+            agrees = _agreeing(voices)
+            text = self._fill("result", reply=self.defuse(reply), agrees=agrees, **places)
         return text if call.calls_left else f"{text}\n{self._fill('last_turn')}"
 
     def invalid(self, reason: str, *, calls_left: int) -> str:
@@ -288,6 +300,26 @@ def _percent(spent_usd: Decimal, budget_usd: Decimal | None) -> str:
     if budget_usd is None:
         return "-"
     return f"{min(999, int((100 * spent_usd / budget_usd).to_integral_value(ROUND_CEILING)))}%"
+
+
+def _agreeing(voices: Sequence[Voice]) -> str:
+    """Numbers of the earlier calls whose answer equals that of the last one: `1,3`, or `-`."""
+    if not voices or voices[-1].group is None:
+        return "-"
+    *before, last = voices
+    numbers = [str(n) for n, voice in enumerate(before, start=1) if voice.group == last.group]
+    return ",".join(numbers) or "-"
+
+
+def _tally(voices: Sequence[Voice]) -> str:
+    """Who stands behind which answer, most voices first: `nano,mini;large`, or `-`."""
+    groups: dict[int, list[str]] = {}
+    for voice in voices:
+        if voice.group is not None:
+            groups.setdefault(voice.group, []).append(voice.expert)
+    # Sorting is stable: of equally many the answer that came first.
+    ranked = sorted(groups.values(), key=len, reverse=True)
+    return ";".join(map(",".join, ranked)) or "-"
 
 
 def _check_template(name: str, template: str, source: str) -> None:

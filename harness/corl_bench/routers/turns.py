@@ -35,8 +35,8 @@ class Answer:
 
     text: str
     """Empty where it points at a reply."""
-    points_at: int | None = None
-    """Number of the call whose reply is the answer."""
+    points_at: int | str | None = None
+    """Number of the call whose reply is the answer, or the expert whose last reply it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def read_turn(
     if cut and not is_whole:
         return Invalid(f"it was cut before </{tag}>")
     if tag == protocol.answer_tag:
-        return _answer(body, attributes)
+        return _answer(body, attributes, experts)
     expert = attributes.get("expert", "")
     if expert not in experts:
         named = f"{expert[:40]!r} is no expert" if expert else "the call names no expert"
@@ -103,13 +103,15 @@ def _first_tag(
     return tag, attributes, body.strip(), end is not None
 
 
-def _answer(body: str, attributes: dict[str, str]) -> Turn:
-    number = attributes.get("from")
-    if number is None:
+def _answer(body: str, attributes: dict[str, str], experts: Collection[str]) -> Turn:
+    source = attributes.get("from")
+    if source is None:
         return Answer(body) if body else Invalid("the answer is empty")
-    if not (number.isascii() and number.isdigit()) or len(number) > 3:
-        return Invalid(f"from={number[:40]!r} is no number of a call")
-    return Answer("", points_at=int(number))
+    if source in experts:
+        return Answer("", points_at=source)
+    if not (source.isascii() and source.isdigit()) or len(source) > 3:
+        return Invalid(f"from={source[:40]!r} is neither the number of a call nor an expert")
+    return Answer("", points_at=int(source))
 
 
 def _attributes(text: str) -> dict[str, str] | None:

@@ -48,12 +48,17 @@ def vocabulary_of(
         for size in before_last
         for chosen in combinations(before_last, size)
     ]
-    known: dict[str, Sequence[str]] = {"number": numbers, "agrees": ["-", *agreeing]}
+    known: dict[str, Sequence[str]] = {
+        "expert": names,
+        "number": numbers,
+        "agrees": ["-", *agreeing],
+    }
     phrases = [phrase for text in protocol.texts.values() for phrase in _phrases(text, known)]
     call, answer = protocol.call_tag, protocol.answer_tag
     phrases += [f'<{call} expert="{name}"></{call}>' for name in names]
-    phrases += [f'<{answer} from="{number}"/>' for number in numbers]
+    phrases += [f'<{answer} from="{source}"/>' for source in (*names, *numbers)]
     phrases += [f'<{call} expert="', f"</{call}>", f"<{answer}>", f"</{answer}>", *names]
+    phrases += [f"{sign}{name}" for sign in ",;" for name in names]  # a tally, name by name
     phrases += [f"{number}%" for number in range(101)]
     # The listing of a pool and the lines of the budgets do not change: a token each.
     infos = [ExpertInfo.of(expert) for expert in pool.experts]

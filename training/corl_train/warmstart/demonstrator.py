@@ -1,8 +1,9 @@
 """Random valid play of a protocol: what a policy is shown before it is rewarded.
 
-The demonstrator calls experts at random and answers with what most replies agree on, in doubt
-with the dearest; it knows nothing of budgets or problems, and does not read the statement. It
-plays what it can read back: results that are written as in the protocol `digest`.
+The demonstrator calls experts at random and answers with what most of them agree on; it knows
+nothing of budgets or problems, and does not read the statement. Told whom to trust, it weighs
+their voices. It plays what it can read back: results that are written as in the protocol
+`digest`.
 
     demonstrator = Demonstrator(policy, protocol, ("nano", "mini"), 0.25, 0.75, 0.1)
     demonstrator.odds(transcript.texts)         # of each turn that it may say next
@@ -10,8 +11,9 @@ plays what it can read back: results that are written as in the protocol `digest
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
@@ -22,11 +24,16 @@ from corl_train.policies.base import Policy, Said, Speaking
 from corl_train.rollouts import Transcript
 
 _RESULT = re.compile(
-    r'<[^>]*? expert="(?P<expert>[^"]*)" number="(?P<number>\d+)"'
-    r'(?: failed="yes"| agrees="(?P<agrees>[\d,-]*)")>(?P<text>.*)</\w+>',
+    r'<[^>]*? expert="(?P<expert>[^"]*)" number="\d+"(?P<failed> failed="yes")?'
+    r' tally="(?P<tally>[^"]*)">(?P<reply>.*)</\w+>',
     re.DOTALL,
 )
 """A result of the protocol `digest`, which is what a demonstrator can play."""
+_WRONG_ANSWERS = 5
+"""Over how many answers replies that are wrong are taken to spread: they seldom agree."""
+
+Trust = Mapping[str, float]
+"""By expert: how probably it is right, from 0 to 1 and neither of them."""
 
 
 def require_playable(protocol: Protocol) -> None:
@@ -52,7 +59,7 @@ class Demonstrator:
     experts: tuple[str, ...]
     """From cheap to dear."""
     stop_rate: float
-    """How often it answers when it could, and no two replies agree."""
+    """How often it answers when it could, and no two experts agree."""
     agreed_stop_rate: float
     """How often it answers when two do."""
     again_weight: float
@@ -87,35 +94,44 @@ class Demonstrator:
         results = results_of(texts)
         if len(results) >= self.protocol.max_calls:
             return {}
-        answered = {result.expert for result in results if result.agrees is not None}
+        answered = {result.expert for result in results if result.reply is not None}
         tag = self.protocol.call_tag
         return {
             f'<{tag} expert="{name}"></{tag}>': self.again_weight if name in answered else 1.0
             for name in self.experts
         }
 
-    def answers(self, texts: Sequence[str]) -> list[str]:
-        """Answers with what most replies agree on, in doubt with what the dearest one says."""
-        ranks = {
-            result.number: (result.agrees, self.experts.index(result.expert))
-            for result in results_of(texts)
-            if result.agrees is not None
+    def answers(self, texts: Sequence[str], trust: Trust | None = None) -> list[str]:
+        """Answers with most support; all that point at a reply of that group.
+
+        Args:
+            texts: messages so far.
+            trust: how probably each expert is right; None: all alike, which is a majority.
+        """
+        voices = {name: 1.0 if trust is None else _voice(trust[name]) for name in self.experts}
+        groups = tally_of(texts)
+        support = [sum(voices[name] for name in sorted(group)) for group in groups]
+        best = max(support, default=0.0)
+        chosen = {
+            name
+            for group, share in zip(groups, support, strict=True)
+            if share == best
+            for name in group
         }
-        best = max(ranks.values(), default=None)
-        return [self.answer(number) for number, rank in ranks.items() if rank == best]
+        return [self.answer(name) for name in self.experts if name in chosen]
 
-    def answer(self, number: int) -> str:
-        """The turn that points at a reply."""
-        return f'<{self.protocol.answer_tag} from="{number}"/>'
+    def answer(self, expert: str) -> str:
+        """The turn that points at an expert's reply."""
+        return f'<{self.protocol.answer_tag} from="{expert}"/>'
 
-    def odds(self, texts: Sequence[str]) -> dict[str, float]:
-        """How probable each turn is that it may say next."""
-        calls, answers = self.calls(texts), self.answers(texts)
+    def odds(self, texts: Sequence[str], trust: Trust | None = None) -> dict[str, float]:
+        """How probable each turn is that it may say next; arguments as of `answers`."""
+        calls, answers = self.calls(texts), self.answers(texts, trust)
         if not calls and not answers:
-            return {self.answer(1): 1.0}
+            return {self.answer(self.experts[0]): 1.0}
         stop = float(not calls)
         if calls and answers:
-            agreed = any(result.agrees for result in results_of(texts))
+            agreed = any(len(group) > 1 for group in tally_of(texts))
             stop = self.agreed_stop_rate if agreed else self.stop_rate
         total = sum(calls.values())
         return {
@@ -124,23 +140,38 @@ class Demonstrator:
         }
 
 
+def _voice(right: float) -> float:
+    """Weight of a voice: log-odds of a right answer against one particular wrong one.
+
+    Source: the naive Bayes form of weighted majority voting, L. Kuncheva and J. Rodríguez, "A
+    weighted voting framework for classifiers ensembles", doi 10.1007/s10115-012-0586-6.
+    """
+    return math.log(right * _WRONG_ANSWERS / (1 - right))
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What came back of one call."""
 
-    number: int
     expert: str
-    agrees: int | None
-    """With how many earlier replies; None where there was no answer."""
-    text: str
+    reply: str | None
+    """Its answer; None where there was none."""
 
 
 def results_of(texts: Sequence[str]) -> list[Result]:
     """The calls of a conversation, from its messages; notes of other kinds are none."""
-    found = []
-    for text in texts[2::2]:
-        if read := _RESULT.match(text):
-            marks = read["agrees"]
-            agrees = None if marks is None else sum(mark.isdigit() for mark in marks.split(","))
-            found.append(Result(int(read["number"]), read["expert"], agrees, read["text"] or ""))
-    return found
+    return [
+        Result(read["expert"], None if read["failed"] else read["reply"]) for read in _read(texts)
+    ]
+
+
+def tally_of(texts: Sequence[str]) -> list[frozenset[str]]:
+    """Who stands behind which answer; an expert that repeats itself has one voice."""
+    told = "-"
+    for read in _read(texts):
+        told = read["tally"]
+    return [] if told == "-" else [frozenset(group.split(",")) for group in told.split(";")]
+
+
+def _read(texts: Sequence[str]) -> Iterator[re.Match[str]]:
+    return filter(None, map(_RESULT.match, texts[2::2]))

@@ -1,10 +1,14 @@
 """Lessons: a policy learns to play as the demonstrator does, and to read a problem.
 
 Most lessons leave the statement out, which makes them short and leaves little to look at by
-mistake. Whole episodes then teach to read. Two heads that are thrown away afterwards tell, from
-what the policy knows in each state, the problem's subject (where the training split names one)
-and which experts' replies are right. So the policy knows problems apart before a reward depends
-on it; when it is used it is told no subject.
+mistake. Whole episodes then teach to read. Heads that are thrown away afterwards tell, from what
+the policy knows in each state, the problem's subject (where the training split names one), which
+experts' replies are right, and whose call the budget still has room for. So the policy knows
+problems and prices apart before a reward depends on it; when it is used it is told neither.
+
+Which replies were right is known once the demonstrations are over. From then on the demonstrator
+weighs voices by how often each expert was right in a subject, so whom to believe is learned from
+all replies that were seen, where a reward tells of one.
 
 The lessons end when the skills are there (`probe`), not when a loss is low: a policy that cannot
 follow a majority learns that second opinions are worth nothing.
@@ -14,24 +18,22 @@ follow a majority learns that second opinions are worth nothing.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from random import Random
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from corl_bench.episode import ExpertInfo
 from corl_bench.errors import ConfigError
-from corl_bench.grading import grade
 from corl_train.losses import masked_mean
 from corl_train.policies.base import Policy
 from corl_train.rollouts import Rollout, Transcript, pad, split
 from corl_train.runs.interruption import Stop
 from corl_train.setup import Setup
-from corl_train.warmstart.demonstrator import Demonstrator, results_of
+from corl_train.warmstart.demonstrator import Demonstrator
+from corl_train.warmstart.knowledge import Lesson, lessons_of, subjects_of
 from corl_train.warmstart.probe import probe
 
 _HELD_OUT = 16
@@ -68,29 +70,19 @@ def warm_up(
             " takes one to learn from and one to be probed with: raise warm_start.episodes or"
             " policy.context"
         )
-    bare = [_without_statement(rollout, setup, policy) for rollout in played]
-    held_out = bare[: max(1, len(bare) // _HELD_OUT)]
+    lessons, bare = lessons_of(played, setup, demonstrator)
+    held_out = max(1, len(bare) // _HELD_OUT)
     school = School(demonstrator, setup, rng, stop)
     for epoch in range(how.bare_epochs):
-        loss = school.teach(bare[len(held_out) :], whole=False)
-        skills = probe(demonstrator, held_out, setup.protocol.stops)
+        loss = school.teach(bare[held_out:], whole=False)
+        skills = probe(demonstrator, bare[:held_out], setup.protocol.stops)
         say(f"warm start {epoch + 1}: loss {loss:.3f}, {skills}")
         if skills.suffice(how):
             break
     for epoch in range(how.epochs):
-        loss = school.teach(played, whole=True)
-        skills = probe(demonstrator, played[: len(held_out)], setup.protocol.stops)
+        loss = school.teach(lessons, whole=True)
+        skills = probe(demonstrator, lessons[:held_out], setup.protocol.stops)
         say(f"warm start, whole episodes {epoch + 1}/{how.epochs}: loss {loss:.3f}, {skills}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """What can be told of an episode by who has read its problem."""
-
-    subject: int
-    """-1 where none is named."""
-    rights: list[float]
-    """Of each expert: the share of its replies that are right; NaN where it was not asked."""
 
 
 class School:
@@ -100,9 +92,8 @@ class School:
         self.demonstrator, self.rng, self.stop = demonstrator, rng, stop
         self.policy, self.how = demonstrator.policy, setup.config.warm_start
         self.stops = setup.protocol.stops
-        self.problems = {problem.id: problem for problem in setup.train.problems}
-        self.subjects = sorted({p.subject for p in setup.train.problems if p.subject})
-        self.heads: tuple[nn.Linear, nn.Linear] | None = None
+        self.subjects = subjects_of(setup)
+        self.heads: nn.ModuleDict | None = None
         self.optimiser = torch.optim.AdamW(
             self.policy.module.parameters(),
             lr=self.how.learning_rate,
@@ -110,7 +101,7 @@ class School:
             weight_decay=0.0,
         )
 
-    def teach(self, lessons: Sequence[Rollout], *, whole: bool) -> float:
+    def teach(self, lessons: Sequence[Lesson], *, whole: bool) -> float:
         """One epoch; returns the mean loss.
 
         The demonstrator's dice are known, so each of its tokens teaches all that it could have
@@ -120,9 +111,8 @@ class School:
             lessons: demonstrations.
             whole: they have their statements, from which values and experts can be told.
         """
-        batch = pad(lessons)
-        targets = [targets_of(self.demonstrator, r.transcript, self.stops) for r in lessons]
-        read = [self._reading(rollout) for rollout in lessons] if whole else []
+        batch = pad([lesson.rollout for lesson in lessons])
+        targets = [self._targets(lesson) for lesson in lessons]
         minibatches = split(batch.lengths.argsort(stable=True), self.how.minibatch)
         self.rng.shuffle(minibatches)
         total = 0.0
@@ -130,6 +120,7 @@ class School:
             self.stop.check()
             part = batch.rows(rows)
             scores = self.policy.score(part.ids, part.mask)
+            chosen = [lessons[row] for row in rows.tolist()]
             if scores.distributions is None:
                 loss = -masked_mean(scores.log_probs, part.mask)
             else:
@@ -138,9 +129,11 @@ class School:
             if whole:
                 errors = (scores.values - part.rewards[:, None]) ** 2
                 loss = loss + self.how.value_weight * masked_mean(errors, part.mask)
-                owners = [rows[row] for row in part.mask.nonzero()[:, 0]]
-                known = [read[owner] for owner in owners]
-                loss = loss + self.how.reading_weight * self._misread(scores.states, known)
+                owners = part.mask.nonzero()[:, 0].tolist()
+                read = self._misread(scores.states, [chosen[owner] for owner in owners])
+                loss = loss + self.how.reading_weight * read
+            fits = [row for lesson in chosen for row in lesson.fits]
+            loss = loss + self.how.reading_weight * self._misjudged(scores.states, "fits", fits)
             self.optimiser.zero_grad()
             torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(self.policy.module.parameters(), 1.0)
@@ -148,59 +141,61 @@ class School:
             total += loss.item()
         return total / len(minibatches)
 
-    def _misread(self, states: Tensor, known: Sequence[_Reading]) -> Tensor:
+    def _misread(self, states: Tensor, owners: Sequence[Lesson]) -> Tensor:
         """Cross-entropies of telling subjects and right experts from states (own tokens, width)."""
-        of_subject, of_experts = self._heads(states)
-        subjects = torch.tensor([reading.subject for reading in known], device=states.device)
-        rights = torch.tensor([reading.rights for reading in known], device=states.device)
-        asked = ~rights.isnan()
-        loss = states.new_zeros(())
+        subjects = torch.tensor([lesson.subject for lesson in owners], device=states.device)
+        loss = self._misjudged(states, "rights", [lesson.rights for lesson in owners])
         if (subjects >= 0).any():
-            loss = loss + F.cross_entropy(of_subject(states), subjects, ignore_index=-1)
-        if asked.any():
-            foreseen = of_experts(states)[asked]
-            loss = loss + F.binary_cross_entropy_with_logits(foreseen, rights[asked])
+            told = self._head(states, "subject")(states)
+            loss = loss + F.cross_entropy(told, subjects, ignore_index=-1)
         return loss
 
-    def _heads(self, states: Tensor) -> tuple[nn.Linear, nn.Linear]:
+    def _misjudged(self, states: Tensor, what: str, shares: Sequence[Sequence[float]]) -> Tensor:
+        """Cross-entropy of telling one share for each expert, where it is known."""
+        wanted = torch.tensor(shares, device=states.device)
+        known = ~wanted.isnan()
+        if not known.any():
+            return states.new_zeros(())
+        told = self._head(states, what)(states)[known]
+        return F.binary_cross_entropy_with_logits(told, wanted[known])
+
+    def _head(self, states: Tensor, what: str) -> nn.Module:
         if self.heads is None:
-            sizes = (max(1, len(self.subjects)), len(self.demonstrator.experts))
-            of_subject, of_experts = (nn.Linear(states.shape[1], size) for size in sizes)
-            for head in (of_subject, of_experts):
-                # Zeros: where it begins depends on no generator.
-                nn.init.zeros_(head.weight)
-                nn.init.zeros_(head.bias)
-                self.optimiser.add_param_group({"params": head.to(states).parameters()})
-            self.heads = (of_subject, of_experts)
-        return self.heads
+            experts = len(self.demonstrator.experts)
+            sizes = {"subject": max(1, len(self.subjects)), "rights": experts, "fits": experts}
+            self.heads = nn.ModuleDict(
+                {name: nn.Linear(states.shape[1], size) for name, size in sizes.items()}
+            )
+            for parameter in self.heads.parameters():
+                nn.init.zeros_(parameter)  # where it begins depends on no generator
+            self.optimiser.add_param_group({"params": self.heads.to(states).parameters()})
+        return self.heads[what]
 
-    def _reading(self, rollout: Rollout) -> _Reading:
-        problem = self.problems[rollout.episode.problem_id]
-        subject = self.subjects.index(problem.subject) if problem.subject else -1
-        return _Reading(subject, self._rights(rollout))
-
-    def _rights(self, rollout: Rollout) -> list[float]:
-        problem = self.problems[rollout.episode.problem_id]
-        found: dict[str, list[bool]] = {}
-        for result in results_of(rollout.transcript.texts):
-            verdict = grade(problem.answer, result.text, kind=problem.kind)
-            found.setdefault(result.expert, []).append(verdict.status == "correct")
-        return [
-            sum(own) / len(own) if (own := found.get(name)) else math.nan
-            for name in self.demonstrator.experts
-        ]
+    def _targets(self, lesson: Lesson) -> list[dict[int, float]]:
+        odds = partial(self.demonstrator.odds, trust=lesson.trust)
+        return targets_of(self.policy, lesson.rollout.transcript, self.stops, odds)
 
 
 def targets_of(
-    demonstrator: Demonstrator, transcript: Transcript, stops: tuple[str, ...]
+    policy: Policy,
+    transcript: Transcript,
+    stops: tuple[str, ...],
+    odds: Callable[[Sequence[str]], Mapping[str, float]],
 ) -> list[dict[int, float]]:
-    """Of each own token: the demonstrator's distribution given what stands before it."""
+    """Of each own token: its distribution given what stands before it.
+
+    Args:
+        policy: spells turns.
+        transcript: of the episode.
+        stops: strings that end a turn.
+        odds: of the turns that may come next, by the messages so far.
+    """
     found: list[dict[int, float]] = []
     place = 0
     for turn in range(1, len(transcript.texts), 2):
         spelled = [
-            (demonstrator.spell(text, stops), share)
-            for text, share in demonstrator.odds(transcript.texts[:turn]).items()
+            (policy.spell(text, stops), share)
+            for text, share in odds(transcript.texts[:turn]).items()
         ]
         while not transcript.mask[place]:
             place += 1
@@ -227,20 +222,3 @@ def pad_targets(targets: Sequence[dict[int, float]]) -> tuple[Tensor, Tensor]:
         places[row, : len(target)] = torch.tensor(list(target))
         shares[row, : len(target)] = torch.tensor(list(target.values()))
     return places, shares
-
-
-def _without_statement(rollout: Rollout, setup: Setup, policy: Policy) -> Rollout:
-    """The same episode with an opening that states no problem."""
-    budget = next(b for b in setup.budgets if b.name == rollout.episode.budget)
-    infos = [ExpertInfo.of(expert) for expert in setup.pool.experts]
-    old = rollout.transcript
-    opening = policy.read("user", old.texts[0])
-    bare = policy.read("user", setup.protocol.opening("", budget, infos))
-    behind = len(opening)
-    transcript = Transcript(
-        ids=[*bare, *old.ids[behind:]],
-        mask=[0] * len(bare) + old.mask[behind:],
-        log_probs=[0.0] * len(bare) + old.log_probs[behind:],
-        texts=old.texts,
-    )
-    return replace(rollout, transcript=transcript)

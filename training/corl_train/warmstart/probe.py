@@ -13,8 +13,9 @@ import torch
 
 from corl_train.config import WarmStartTable
 from corl_train.policies.base import Policy
-from corl_train.rollouts import Rollout, Transcript
-from corl_train.warmstart.demonstrator import Demonstrator
+from corl_train.rollouts import Transcript
+from corl_train.warmstart.demonstrator import Demonstrator, results_of
+from corl_train.warmstart.knowledge import Lesson
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +43,20 @@ class Skills:
 
 
 @torch.no_grad()
-def probe(
-    demonstrator: Demonstrator, held_out: Sequence[Rollout], stops: tuple[str, ...]
-) -> Skills:
+def probe(demonstrator: Demonstrator, held_out: Sequence[Lesson], stops: tuple[str, ...]) -> Skills:
     """Measures the skills at the last turns of demonstrations, without sampling."""
     states: list[Transcript] = []
     turns: list[list[str]] = []
     majority: list[set[str]] = []
-    for rollout in held_out:
-        texts = rollout.transcript.texts[:-1]
-        calls, answers = demonstrator.calls(texts), demonstrator.answers(texts)
-        numbers = range(1, len(texts[2::2]) + 1)
-        possible = [demonstrator.answer(number) for number in numbers]
+    for lesson in held_out:
+        transcript = lesson.rollout.transcript
+        texts = transcript.texts[:-1]
+        calls, answers = demonstrator.calls(texts), demonstrator.answers(texts, lesson.trust)
+        replied = dict.fromkeys(r.expert for r in results_of(texts) if r.reply is not None)
+        possible = [demonstrator.answer(name) for name in replied]
         if not answers:
             continue
-        states.append(_before_last_turn(rollout.transcript))
+        states.append(_before_last_turn(transcript))
         turns.append([*calls, *possible])
         majority.append(set(answers) if len(answers) < len(possible) else set())
     odds = _probabilities(demonstrator.policy, states, turns, stops)

@@ -1,0 +1,160 @@
+"""What is known of demonstrations once they are over: who was right, in what, and what fitted.
+
+Nothing here is told to a policy when it is used. It is what lessons are corrected with: golds
+and subjects of the training split, and the books of the demonstrations.
+
+    lessons, bare = lessons_of(played, setup, demonstrator)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from itertools import pairwise
+
+from corl_bench.episode import ExpertInfo
+from corl_bench.grading import grade
+from corl_bench.types import Problem
+from corl_train.policies.base import Policy
+from corl_train.rollouts import Rollout, Transcript
+from corl_train.setup import Setup
+from corl_train.warmstart.demonstrator import Demonstrator, Trust, results_of
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One demonstration and what is known of it afterwards."""
+
+    rollout: Rollout
+    subject: int
+    """Place in `subjects_of`; -1 where none is named."""
+    rights: list[float]
+    """Of each expert: the share of its replies that are right; NaN where it was not asked."""
+    fits: list[list[float]]
+    """Of each own token: the share of each expert's calls that would have stayed within the
+    budget there; NaN where it was not asked, and behind a turn's first token."""
+    trust: Trust
+    """In the experts, as far as the lesson can tell: without a statement not by subject."""
+
+
+class Record:
+    """How often each expert was right, in a subject and in all of them."""
+
+    def __init__(self, experts: Sequence[str]) -> None:
+        self._experts = experts
+        self._marks: dict[tuple[str | None, str], list[bool]] = {}
+
+    def add(self, subject: str | None, expert: str, is_right: bool) -> None:
+        """Adds a reply: to all, and to a subject if one is named."""
+        for where in {subject, None}:
+            self._marks.setdefault((where, expert), []).append(is_right)
+
+    def trust(self, subject: str | None) -> Trust:
+        """In each expert, by the rule of succession: (right + 1) / (asked + 2)."""
+        marks = {name: self._marks.get((subject, name), []) for name in self._experts}
+        return {name: (sum(own) + 1) / (len(own) + 2) for name, own in marks.items()}
+
+
+def lessons_of(
+    played: Sequence[Rollout], setup: Setup, demonstrator: Demonstrator
+) -> tuple[list[Lesson], list[Lesson]]:
+    """Demonstrations with what is known of them: as they were, and without their statements.
+
+    Args:
+        played: demonstrations with their rewards.
+        setup: golds, subjects and protocol.
+        demonstrator: who has played, and knows the experts from cheap to dear.
+    """
+    experts = demonstrator.experts
+    problems = {problem.id: problem for problem in setup.train.problems}
+    places = {subject: place for place, subject in enumerate(subjects_of(setup))}
+    record = Record(experts)
+    found: list[tuple[str | None, dict[str, list[bool]]]] = []
+    for rollout in played:
+        problem = problems[rollout.episode.problem_id]
+        marks: dict[str, list[bool]] = {}
+        for result in results_of(rollout.transcript.texts):
+            verdict = grade(problem.answer, result.reply, kind=problem.kind)
+            marks.setdefault(result.expert, []).append(verdict.status == "correct")
+            record.add(problem.subject or None, result.expert, marks[result.expert][-1])
+        found.append((problem.subject or None, marks))
+    lessons = [
+        Lesson(
+            rollout=rollout,
+            subject=-1 if subject is None else places[subject],
+            rights=[_share(marks.get(name, ())) for name in experts],
+            fits=_fits(rollout, setup.controller.own_model.name, experts),
+            trust=record.trust(subject),
+        )
+        for rollout, (subject, marks) in zip(played, found, strict=True)
+    ]
+    bare = [
+        replace(
+            lesson,
+            rollout=_without_statement(lesson.rollout, setup, demonstrator.policy),
+            trust=record.trust(None),
+        )
+        for lesson in lessons
+    ]
+    return lessons, bare
+
+
+def verdicts_on(texts: Sequence[str], problem: Problem) -> dict[str, bool]:
+    """By expert that has answered in a conversation: whether its last answer is right."""
+    last = {result.expert: result.reply for result in results_of(texts) if result.reply is not None}
+    return {
+        name: grade(problem.answer, reply, kind=problem.kind).status == "correct"
+        for name, reply in last.items()
+    }
+
+
+def subjects_of(setup: Setup) -> list[str]:
+    """The subjects that the training split names, sorted."""
+    return sorted({problem.subject for problem in setup.train.problems if problem.subject})
+
+
+def _share(marks: Sequence[bool]) -> float:
+    return sum(marks) / len(marks) if marks else math.nan
+
+
+def _fits(rollout: Rollout, own: str, experts: Sequence[str]) -> list[list[float]]:
+    budget_usd = Decimal("Infinity") if rollout.budget_usd is None else rollout.budget_usd
+    costs: dict[str, list[Decimal]] = {}
+    left_usd: list[Decimal] = []
+    """Before each turn."""
+    spent_usd = Decimal(0)
+    for call in rollout.episode.calls:
+        if call.expert == own:
+            left_usd.append(budget_usd - spent_usd)
+        else:
+            costs.setdefault(call.expert, []).append(call.list_cost_usd)
+        spent_usd += call.list_cost_usd
+    turns = iter(left_usd)
+    fits: list[list[float]] = []
+    for before, own_token in pairwise((0, *rollout.transcript.mask)):
+        if own_token and before:
+            fits.append([math.nan] * len(experts))
+        elif own_token:
+            left = next(turns)
+            shares = ([cost <= left for cost in costs.get(name, ())] for name in experts)
+            fits.append([*map(_share, shares)])
+    return fits
+
+
+def _without_statement(rollout: Rollout, setup: Setup, policy: Policy) -> Rollout:
+    """The same episode with an opening that states no problem."""
+    budget = next(b for b in setup.budgets if b.name == rollout.episode.budget)
+    infos = [ExpertInfo.of(expert) for expert in setup.pool.experts]
+    old = rollout.transcript
+    opening = policy.read("user", old.texts[0])
+    bare = policy.read("user", setup.protocol.opening("", budget, infos))
+    behind = len(opening)
+    transcript = Transcript(
+        ids=[*bare, *old.ids[behind:]],
+        mask=[0] * len(bare) + old.mask[behind:],
+        log_probs=[0.0] * len(bare) + old.log_probs[behind:],
+        texts=old.texts,
+    )
+    return replace(rollout, transcript=transcript)
