@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from corl_bench.episode import Episode, ExpertReply
@@ -47,6 +48,8 @@ class Controller:
     is_oracle: bool = False
     experts: tuple[str, ...] = ()
     """Whom it may call, as far as that is known before a run; for estimates."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What it calls an expert, by alias in the pool, where that is not the alias."""
 
     @property
     def own_models(self) -> tuple[ExpertSpec, ...]:
@@ -58,7 +61,9 @@ class Controller:
         """sha256 of its protocol and of what its own model is; the weights by their own digest."""
         figures = figures_of(self.own_model)
         options = {name: value for name, value in figures["options"].items() if name != "path"}
-        made_of = {"protocol": asdict(self.protocol), "model": {**figures, "options": options}}
+        made_of = {"protocol": self.protocol.figures(), "model": {**figures, "options": options}}
+        if self.names:
+            made_of["names"] = dict(self.names)
         text = json.dumps(made_of, ensure_ascii=False, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -84,7 +89,9 @@ class Controller:
             The answer, or the reply that it points at; empty where it gave none; None where its
             own model could not be asked.
         """
-        talk = _Conversation(self.protocol, problem, budget, episode, self.own_model.name)
+        talk = _Conversation(
+            self.protocol, problem, budget, episode, self.own_model.name, self.names
+        )
         stops = dict.fromkeys((*self.protocol.stops, *self.own_model.sampling.stop))
         while not talk.is_over:
             said = await episode.call(
@@ -111,15 +118,26 @@ class _Conversation:
     budget: Budget | None
     episode: Episode
     own: str
+    names: Mapping[str, str]
     answer: str = ""
     is_over: bool = False
     messages: list[Message] = field(init=False)
+    _aliases: dict[str, str] = field(init=False)
+    """Of the experts, by what the controller calls them."""
     _replies: list[ExpertReply] = field(init=False, default_factory=list)
     _invalid: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
-        experts = [expert for expert in self.episode.experts if expert.name != self.own]
+        experts = [
+            replace(expert, name=self.names.get(expert.name, expert.name))
+            for expert in self.episode.experts
+            if expert.name != self.own
+        ]
+        aliases = [expert.name for expert in self.episode.experts if expert.name != self.own]
+        self._aliases = {e.name: alias for e, alias in zip(experts, aliases, strict=True)}
         self.messages = [Message("user", self.protocol.opening(self.problem, self.budget, experts))]
+        if self.protocol.begins:
+            self.messages.append(Message("assistant", self.protocol.begins))
 
     @property
     def calls_left(self) -> int:
@@ -133,25 +151,33 @@ class _Conversation:
     async def take(self, text: str, was_cut: bool) -> None:
         """Acts on one turn of the controller, and lets it know."""
         turn = self._read(text, was_cut)
-        self.messages.append(Message("assistant", text))
         if isinstance(turn, Answer):
             self.is_over = True
             self.answer = turn.text
             if turn.points_at is not None:
                 self.answer = self._replies[turn.points_at - 1].text or ""
         elif isinstance(turn, Call):
-            self.messages.append(Message("user", await self._call(turn)))
+            self._tell(text, await self._call(turn))
         else:
             self.episode.note(f"{INVALID_TURN}{turn.reason}")
             self._invalid += 1
             self.is_over = self._invalid > self.protocol.max_invalid
-            self.messages.append(
-                Message("user", self.protocol.invalid(turn.reason, calls_left=self.calls_left))
-            )
+            self._tell(text, self.protocol.invalid(turn.reason, calls_left=self.calls_left))
+
+    def _tell(self, said: str, back: str) -> None:
+        """Adds a turn and what comes back of it to what the controller reads next.
+
+        Its own message may go on with it. Even so only what it says anew is read for tags.
+        """
+        if not self.protocol.continues:
+            self.messages += [Message("assistant", said), Message("user", back)]
+            return
+        opening, *before = self.messages
+        so_far = "".join(message.content for message in before)
+        self.messages = [opening, Message("assistant", f"{so_far}{said}\n{back}\n")]
 
     def _read(self, text: str, was_cut: bool) -> Turn:
-        names = [expert.name for expert in self.episode.experts if expert.name != self.own]
-        turn = read_turn(text, self.protocol, names, cut=was_cut)
+        turn = read_turn(text, self.protocol, self._aliases, cut=was_cut)
         if isinstance(turn, Call) and not self.calls_left:
             return Invalid("no calls are left")
         if isinstance(turn, Answer) and turn.points_at is not None:
@@ -163,7 +189,7 @@ class _Conversation:
 
     async def _call(self, call: Call) -> str:
         before_usd = self.episode.spent_usd
-        reply = await self.episode.call(call.expert, call.query or None)
+        reply = await self.episode.call(self._aliases[call.expert], call.query or None)
         self._replies.append(reply)
         spent_usd = self.episode.spent_usd
         report = CallReport(

@@ -8,24 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 from corl_bench.errors import CapReachedError, ConfigError
-from corl_bench.experts.attempts import Asker, settle_unaccounted
-from corl_bench.experts.base import Pool, Provider
-from corl_bench.experts.caller import Caller
-from corl_bench.experts.providers import (
-    OFFLINE_PROVIDERS,
-    ProviderContext,
-    make_provider,
-    missing_keys,
-    require_keys,
-)
-from corl_bench.experts.simulation.book import ProblemBook
+from corl_bench.experts.attempts import settle_unaccounted
 from corl_bench.experts.store import RecordingStore
-from corl_bench.experts.transport import Transport
 from corl_bench.files import write_json
 from corl_bench.metrics.summary import SystemTraits, summarise
 from corl_bench.money.amounts import format_usd, sum_usd
@@ -38,13 +27,17 @@ from corl_bench.results.decisions import (
     decision_notes,
     encode_decisions,
 )
+from corl_bench.results.preflight import preflight_notes, write_findings
+from corl_bench.runs.calling import open_caller, open_store, require_plan_keys
 from corl_bench.runs.deciding import Deciding
 from corl_bench.runs.directory import RunDirectory
 from corl_bench.runs.execute import Ending, Stop, execute, sources_of
-from corl_bench.runs.plan import Plan
+from corl_bench.runs.plan import Plan, require_worst_cases
+from corl_bench.runs.preflight import prove_systems
 from corl_bench.runs.progress import Progress
 from corl_bench.runs.regrading import regrading_notes
 from corl_bench.runs.settings import DEFAULT_CONCURRENCY, OWN_STORE
+from corl_bench.runs.training import train, training_notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +74,7 @@ def run(
     retry_errors: bool = False,
     latency: bool = False,
     look_ahead: int = 0,
+    skip_preflight: bool = False,
     quiet: bool = False,
 ) -> Finished:
     """Makes the episodes that are owed and writes every result file.
@@ -98,6 +92,7 @@ def run(
         latency: let simulated experts take the time that they declare.
         look_ahead: with a stopping rule, problems of an arm that may be under way beyond those
             that it needs in any case.
+        skip_preflight: pay routers behind addresses that have not been seen to work.
         quiet: no progress.
 
     Raises:
@@ -109,14 +104,16 @@ def run(
         raise ConfigError(
             "--mode live keeps its replies to itself: drop --recordings, or use --mode record"
         )
+    if max_cost_usd is not None and plan.mode != "replay":
+        require_worst_cases(plan)
     store_path = recordings or path / OWN_STORE
     if not store_path.exists():
         # Nothing is stored, so what is missing shows before anything is made.
-        _require_keys(plan, None)
+        require_plan_keys(plan, None)
         _require_replies(plan, None)
     with (
         RunDirectory.open(path, plan, command) as directory,
-        _open_store(plan, store_path) as store,
+        open_store(plan, store_path) as store,
         Ledger.open(path) as ledger,
     ):
         verdicts = directory.verdicts()
@@ -124,14 +121,14 @@ def run(
         done = verdicts.keys() - again
         deciding = _resume_deciding(plan, path, again, look_ahead)
         if any(job.key not in done for job in plan.jobs()) if deciding is None else deciding.owes:
-            _require_keys(plan, store)
+            require_plan_keys(plan, store)
         _require_replies(plan, store)
         # Booked before the cap is drawn up: what may have been spent counts against it.
         unsettled = settle_unaccounted(
             ledger,
             store,
             directory.instance,
-            {expert.name: expert.price for expert in plan.models},
+            {expert.name: expert.pricing for expert in plan.models},
         )
         ledger.resume(written=done, again=again)
         ending = asyncio.run(
@@ -147,6 +144,7 @@ def run(
                 unsettled=unsettled,
                 retry_errors=retry_errors,
                 latency=latency,
+                skip_preflight=skip_preflight,
                 quiet=quiet,
             )
         )
@@ -179,6 +177,7 @@ async def _work(
     unsettled: int,
     retry_errors: bool,
     latency: bool,
+    skip_preflight: bool,
     quiet: bool,
 ) -> Ending:
     total = sum(1 for _ in plan.jobs())
@@ -190,84 +189,71 @@ async def _work(
         quiet=quiet,
     )
     stop = Stop(progress)
-    transport = Transport()
-    context = ProviderContext(
-        pool=_in_real_time(plan.pool) if latency else plan.pool,
-        transport=transport,
-        seed=plan.seed,
-        book=ProblemBook(problem for task in plan.tasks for problem in task.problems),
-    )
-    providers: dict[str, Provider] = {}
     try:
-        if plan.mode != "replay":
-            for expert in plan.models:
-                providers[expert.name] = make_provider(expert, context)
-        asker = Asker(
-            providers=providers,
-            store=store,
-            ledger=ledger,
-            cap=cap,
-            run_id=directory.instance,
-            stopping=lambda: stop.wanted,
-        )
-        caller = Caller(
-            asker,
+        async with open_caller(
+            plan,
             store,
             ledger,
-            mode=plan.mode,
-            run_id=directory.instance,
+            instance=directory.instance,
+            cap=cap,
+            problems=(problem for task in plan.all_tasks for problem in task.problems),
+            stopping=lambda: stop.wanted,
             reuse_failures=not retry_errors,
-        )
-        if unsettled:
-            progress.say(
-                f"{unsettled} calls were in flight when the last run ended: their bill is"
-                " unknown, they are booked as unsettled and asked once more"
+            latency=latency,
+        ) as calling:
+            if unsettled:
+                progress.say(
+                    f"{unsettled} calls were in flight when the last run ended: their bill is"
+                    " unknown, they are booked as unsettled and asked once more"
+                )
+            owing = _systems_that_owe(plan, done, deciding)
+            if plan.mode != "replay":
+                try:
+                    write_findings(
+                        directory.path,
+                        await prove_systems(
+                            plan,
+                            calling.asker,
+                            ledger,
+                            directory.instance,
+                            systems=owing,
+                            skip=skip_preflight,
+                        ),
+                    )
+                except CapReachedError as error:
+                    return Ending(cap=error)
+            ending = await train(
+                plan,
+                directory.path,
+                ledger,
+                calling.asker,
+                calling.caller,
+                stop,
+                progress,
+                owing,
             )
-        if not OFFLINE_PROVIDERS.issuperset(expert.provider for expert in plan.models):
-            transport.open()
-        return await execute(
-            plan,
-            directory,
-            ledger,
-            asker,
-            caller,
-            stop,
-            progress,
-            sources=sources_of(plan, done) if deciding is None else [deciding],
-            concurrency=concurrency,
-        )
+            if ending.cap or ending.interrupted:
+                return ending
+            return await execute(
+                plan,
+                directory,
+                ledger,
+                calling.asker,
+                calling.caller,
+                stop,
+                progress,
+                sources=sources_of(plan, done) if deciding is None else [deciding],
+                concurrency=concurrency,
+            )
     finally:
         progress.close()
-        for provider in providers.values():
-            await provider.aclose()
-        await transport.aclose()
 
 
-def _in_real_time(pool: Pool) -> Pool:
-    """The pool with simulated experts that wait as long as they say they take."""
-    simulation = {**pool.options.get("simulation", {}), "latency_scale": 1.0}
-    return replace(pool, options={**pool.options, "simulation": simulation})
-
-
-def _open_store(plan: Plan, path: Path) -> RecordingStore:
-    if plan.mode == "replay":
-        return RecordingStore.open(path, create=False, read_only=True)
-    return RecordingStore.open(path)
-
-
-def _require_keys(plan: Plan, store: RecordingStore | None) -> None:
-    """Refuses a run with episodes to make that would fail at its first request.
-
-    In mode auto a key is needed only where something is missing from the store, which shows
-    when it is asked for; an expert of which nothing is stored is sure to need its key.
-    """
-    if plan.mode == "replay":
-        return
-    stored: set[str] = set()
-    if store is not None and plan.mode == "auto" and missing_keys(plan.models):
-        experts = store.stats().experts
-        stored = {stats.expert for stats in experts} | {stats.model for stats in experts}
-    require_keys(plan.models, stored)
+def _systems_that_owe(plan: Plan, done: set[str], deciding: Deciding | None) -> set[str]:
+    """Names of the systems that have episodes to make."""
+    if deciding is not None:
+        return {system.name for system in plan.systems} if deciding.owes else set()
+    return {job.system.name for job in plan.jobs() if job.key not in done}
 
 
 def _require_replies(plan: Plan, store: RecordingStore | None) -> None:
@@ -288,6 +274,8 @@ def _summarise(
     episodes = [record for record in read_episodes(directory.path) if record.key in keys]
     totals = ledger.totals
     finished = len(episodes) == len(keys) if decisions is None else decisions.is_over
+    trained, training_usd = training_notes(directory.path)
+    proved, preflight_usd = preflight_notes(directory.path)
     return Summary(
         run_id=plan.run_id,
         simulated=plan.pool.simulated,
@@ -320,14 +308,21 @@ def _summarise(
         notes=(
             *regrading_notes(directory.manifest),
             *(() if decisions is None else decision_notes(decisions)),
-            *_notes(episodes, totals, finished=finished),
+            *trained,
+            *proved,
+            *_notes(episodes, totals, training_usd + preflight_usd, finished=finished),
         ),
     )
 
 
-def _notes(episodes: Sequence[EpisodeRecord], totals: Totals, *, finished: bool) -> tuple[str, ...]:
-    """What a reader of the figures must know about the files behind them."""
-    known_usd = sum_usd(record.list_cost_usd for record in episodes)
+def _notes(
+    episodes: Sequence[EpisodeRecord], totals: Totals, apart_usd: Decimal, *, finished: bool
+) -> tuple[str, ...]:
+    """What a reader of the figures must know about the files behind them.
+
+    `apart_usd` was spent beside the episodes, as other notes say.
+    """
+    known_usd = sum_usd((apart_usd, *(record.list_cost_usd for record in episodes)))
     if not finished or known_usd == totals.list_cost_usd:
         return ()
     return (
