@@ -7,6 +7,7 @@ at `spent_usd` and decide for itself.
 
     reply = await episode.call("nano")                 # the task's prompt for this problem
     reply = await episode.call("nano", "Check: ...")   # a message of the system's own
+    episode.charge(Decimal("0.0001"), "the router's decision")        # a fee, beside the calls
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import count
 from math import isfinite
 from typing import Any
 
@@ -25,13 +27,19 @@ from corl_bench.errors import CapReachedError, ConfigError, StorageError
 from corl_bench.experts.attempts import StoppedError, worst_case_usd
 from corl_bench.experts.base import ExpertSpec, Request, Sampling
 from corl_bench.experts.caller import Answering, CallOutcome
+from corl_bench.money.amounts import format_usd, parse_usd
+from corl_bench.money.basis import CostBasis, read_basis
 from corl_bench.money.ledger import INTERRUPTED
 from corl_bench.money.prices import Price
-from corl_bench.results import CallRecord
+from corl_bench.results import CallRecord, ChargeRecord
+from corl_bench.text import without_keys
 from corl_bench.types import Message, Problem, Usage, Verdict
 
 MAX_EVENTS = 100
 """Remarks of one episode that are kept."""
+
+MAX_CHARGE_CHARS = 200
+"""Of the line that says what a fee is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,10 @@ class ExpertReply:
     cost_usd: Decimal
     """List cost of all attempts."""
     latency_s: float
+    id: str = ""
+    """Name of the call in its episode, by which a fee of it can be charged."""
+    model: str = ""
+    """The model that the provider says has answered."""
 
 
 class Episode:
@@ -112,6 +124,7 @@ class Episode:
         self._calls: dict[str, CallRecord | None] = {}
         self._clock_s = 0.0
         self._events: list[str] = []
+        self._charges: dict[str, ChargeRecord] = {}
         self._pending = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -123,13 +136,19 @@ class Episode:
 
     @property
     def call_ids(self) -> list[str]:
-        """Names of the calls in the ledger."""
-        return [f"{self._key}#{name}" for name in self._calls]
+        """Names of the calls and fees in the ledger."""
+        return [f"{self._key}#{name}" for name in (*self._calls, *self._charges)]
+
+    @property
+    def charges(self) -> tuple[ChargeRecord, ...]:
+        """Fees in the order in which they were charged."""
+        return tuple(self._charges.values())
 
     @property
     def spent_usd(self) -> Decimal:
-        """List cost of the calls so far."""
-        return sum((call.list_cost_usd for call in self.calls), Decimal(0))
+        """List cost of the calls and fees so far."""
+        calls_usd = sum((call.list_cost_usd for call in self.calls), Decimal(0))
+        return sum((charge.list_cost_usd for charge in self._charges.values()), calls_usd)
 
     @property
     def events(self) -> tuple[str, ...]:
@@ -173,7 +192,7 @@ class Episode:
         """
         if self.aborted or self._closed:
             await asyncio.sleep(0)  # lets others work where a system asks on and on
-            raise self.aborted or ConfigError("the episode is over: its answer has been given")
+            raise self.aborted or _over()
         request = self._request(expert, messages, sampling)
         key = request.key()
         # Named by what is asked, so that a resume that asks in another order finds it again.
@@ -191,8 +210,7 @@ class Episode:
                 request, call_id=f"{self._key}#{name}", episode=self._key
             )
         except (CapReachedError, StoppedError, StorageError) as error:
-            self.aborted = error
-            self._on_abort()
+            self._abort(error)
             raise
         except asyncio.CancelledError:
             # The system gave up on a call that may be billed all the same.
@@ -204,7 +222,68 @@ class Episode:
                 self._idle.set()
         self._calls[name] = _record(request, outcome, name)
         self._clock_s = max(self._clock_s, started_s + outcome.latency_s)
-        return _reply(request, outcome)
+        return _reply(request, outcome, name)
+
+    def charge(
+        self,
+        usd: Decimal,
+        what: str,
+        *,
+        basis: CostBasis = "stated",
+        of: ExpertReply | None = None,
+    ) -> None:
+        """Books a fee: what something beside the calls cost, a routing decision above all.
+
+        It is part of the episode's cost from now on and a ledger line of its own. What has been
+        spent is booked even where it passes the spending cap, which then lets no further call
+        through. The fee of a call whose expert has a tariff with fees has been set aside with it.
+
+        Args:
+            usd: the amount, at least 0; of an opaque fee its worst case, 0 where none is known.
+            what: what it is for, in one line that is the same for the same fee.
+            basis: `metered` for counted tokens at a stated price, `stated` for a fee that the
+                user states, `self_reported` for what the router says, `opaque` for what nobody
+                says.
+            of: the call that the fee belongs to. It is then booked once however often the
+                episode is begun anew, and is no bill where the reply was stored.
+
+        Raises:
+            ConfigError: the amount or its basis is none, or the episode is over.
+        """
+        if self.aborted or self._closed:
+            raise self.aborted or _over()
+        line = " ".join(without_keys(what).split())[:MAX_CHARGE_CHARS]
+        amount_usd = _fee_usd(usd)
+        try:
+            basis = read_basis(basis)
+        except ValueError as error:
+            raise ConfigError(f"fee {line!r}: {error}") from None
+        text = f"{line}|{basis}|{format_usd(amount_usd)}|{'' if of is None else of.id}"
+        digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
+        name = next(n for i in count() if (n := f"fee-{digest}.{i}") not in self._charges)
+        is_opaque = basis == "opaque"
+        try:
+            self._caller.charge(
+                f"{self._key}#{name}",
+                line,
+                amount_usd,
+                basis,
+                of=None if of is None else f"{self._key}#{of.id}",
+            )
+        except StorageError as error:
+            self._abort(error)
+            raise
+        self._charges[name] = ChargeRecord(
+            what=line,
+            list_cost_usd=Decimal(0) if is_opaque else amount_usd,
+            basis=basis,
+            unsettled_usd=amount_usd if is_opaque else Decimal(0),
+            id=name,
+        )
+
+    def _abort(self, error: CapReachedError | StoppedError | StorageError) -> None:
+        self.aborted = error
+        self._on_abort()
 
     async def settled(self) -> None:
         """Waits for calls that the system started and did not wait for; they cost as well."""
@@ -239,7 +318,7 @@ class Episode:
         self._require_oracle()
         request = self._request(expert, None, {})
         outcome = self._caller.stored(request)
-        return None if outcome is None else _reply(request, outcome)
+        return None if outcome is None else _reply(request, outcome, "")
 
     async def verdict_on(self, text: str | None) -> Verdict:
         """Oracles only: how a response would be graded."""
@@ -313,9 +392,10 @@ def _record(request: Request, outcome: CallOutcome, name: str) -> CallRecord:
     reply = outcome.reply
     return CallRecord(
         id=name,
-        expert=request.expert.name,
-        model=request.expert.model,
-        role=request.expert.role,
+        expert=outcome.expert or request.expert.name,
+        model=outcome.model or request.expert.model,
+        # Whom a server has called on our behalf is an expert, whatever the server is.
+        role="expert" if outcome.expert else request.expert.role,
         status=outcome.status,
         finish=None if reply is None else reply.finish,
         text=None if reply is None else reply.text,
@@ -326,6 +406,7 @@ def _record(request: Request, outcome: CallOutcome, name: str) -> CallRecord:
         latency_s=outcome.latency_s,
         source_correct=None if reply is None else reply.source_correct,
         detail=outcome.detail,
+        basis=outcome.basis,
     )
 
 
@@ -340,7 +421,7 @@ def _dropped(request: Request, name: str) -> CallRecord:
     )
 
 
-def _reply(request: Request, outcome: CallOutcome) -> ExpertReply:
+def _reply(request: Request, outcome: CallOutcome, name: str) -> ExpertReply:
     reply = outcome.reply
     return ExpertReply(
         expert=request.expert.name,
@@ -350,4 +431,21 @@ def _reply(request: Request, outcome: CallOutcome) -> ExpertReply:
         usage=None if reply is None else reply.usage,
         cost_usd=outcome.list_cost_usd,
         latency_s=outcome.latency_s,
+        id=name,
+        model="" if reply is None else reply.model,
     )
+
+
+def _over() -> ConfigError:
+    return ConfigError("the episode is over: its answer has been given")
+
+
+def _fee_usd(usd: Decimal) -> Decimal:
+    """The amount of a fee, as exact as every amount in the ledger.
+
+    Raises:
+        ConfigError: it is no amount of dollars.
+    """
+    if not isinstance(usd, Decimal) or not usd.is_finite():
+        raise ConfigError(f"a fee is a Decimal amount of dollars, not {str(usd)[:40]!r}")
+    return parse_usd(format_usd(usd), what="fee")

@@ -614,7 +614,7 @@ def test_any_answer_is_a_reply_or_a_provider_error(answer: Any) -> None:
     provider = OpenAIProvider(spec, Transport({}), ENVIRONMENT)
     reply = HttpReply(200, {}, json.dumps(answer).encode(), 0.1)
     with contextlib.suppress(ProviderError):
-        assert isinstance(provider._parse(reply, ask(spec), KEY).text, str)
+        assert isinstance(provider.parse(reply, ask(spec), KEY).text, str)
 
 
 def test_the_registry_makes_it() -> None:

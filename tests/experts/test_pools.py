@@ -115,7 +115,8 @@ def test_every_key_reaches_the_experts(tmp_path: Path) -> None:
 
 def test_every_setting_of_an_expert_can_be_given_in_a_file() -> None:
     """A field that is added to the contract must not be forgotten here."""
-    given = set(ExpertTable.model_fields) | {"name", "sampling"}
+    # A tariff is of servers that choose their models; a pool's experts have one price.
+    given = set(ExpertTable.model_fields) | {"name", "sampling", "tariff"}
     assert {field.name for field in fields(ExpertSpec)} <= given
 
 

@@ -13,10 +13,12 @@ import pytest
 
 from corl_bench.leaderboard.board import read_board
 from corl_bench.leaderboard.case import Bench
+from corl_bench.leaderboard.checks import OWN_FAMILIES
 from corl_bench.leaderboard.ranking import make_standings
 from corl_bench.leaderboard.raw import LIMIT_BYTES, canonical, sha256_of, write_packed
 from corl_bench.leaderboard.redrawing import plain_request
 from corl_bench.leaderboard.verification import Verification, status_of_board, verify_board
+from corl_bench.routers.registry import FAMILIES
 from leaderboard.conftest import entry_of
 from leaderboard.forging import Forgery
 
@@ -79,6 +81,48 @@ def test_a_name_of_the_benchs_own_for_somebody_elses_code(board: Path, name: str
     forgery.rename(name)
     forgery.entry["system"]["oracle"] = False
     assert failed(forgery.save(figures=True)) == {"system"}
+
+
+@pytest.mark.parametrize("code", [None, "0" * 64])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "python:stranger:Router",
+        "exec:./stranger --serve",
+        "decisions:stranger.jsonl",
+        "endpoint:http://127.0.0.1:9/v1#m",
+        "controller:stranger",
+        "learned:stranger@0.1",
+    ],
+)
+def test_nothing_that_a_stranger_names_is_opened_run_or_asked(
+    board: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: str | None
+) -> None:
+    made: list[str] = []
+
+    def make(rest: str, pool: object) -> list[Any]:
+        made.append(rest)
+        return []
+
+    for family in FAMILIES.keys() - OWN_FAMILIES:
+        monkeypatch.setitem(FAMILIES, family, make)
+    forgery = Forgery(entry_of(board, "spender"))
+    forgery.rename(name, code)
+    path = forgery.save(figures=True)
+    bench = Bench.of(read_board(board), run_again=True)
+    (found,) = verify_board(bench, [path])
+    (said,) = (finding for finding in found.findings if finding.check == "system")
+    if code is None:
+        assert (said.status, said.text[:33]) == ("failed", "neither a system of the bench nor")
+    else:
+        assert said.status == "passed"
+    make_standings(read_board(board), resamples=50)
+    assert made == []
+
+
+def test_every_family_that_is_not_the_benchs_own_is_a_strangers() -> None:
+    foreign = {"python", "exec", "decisions", "endpoint", "controller", "learned"}
+    assert FAMILIES.keys() - OWN_FAMILIES == foreign
 
 
 def test_an_entry_that_fails_is_held_against_no_other(board: Path) -> None:
@@ -219,7 +263,7 @@ ODD: tuple[Deed, ...] = (
     row(sample=-1),
     row(verdict="right"),
     row(calls=None),
-    row(v=2),
+    row(v=3),
     row(statement="What is ...?"),
     times(latency_s=float("nan")),
     times(latency_s=-5),

@@ -16,6 +16,7 @@ from corl_bench.money.amounts import (
     INTEGER_DIGITS,
     display_usd,
     format_usd,
+    parse_json_usd,
     parse_usd,
     sum_usd,
 )
@@ -130,3 +131,17 @@ def test_sums_are_exact_in_any_order_and_context(values: list[Decimal]) -> None:
 def test_the_exact_context_raises_rather_than_round() -> None:
     with pytest.raises(Inexact):
         EXACT.divide(Decimal(1), Decimal(3))
+
+
+@pytest.mark.parametrize(
+    ("value", "amount"),
+    [("0.0005", "0.0005"), (1e-05, "0.00001"), (0.1, "0.1"), (3, "3"), (1e-30, "0")],
+)
+def test_an_amount_in_json_is_what_stands_there(value: object, amount: str) -> None:
+    assert parse_json_usd(value) == Decimal(amount)
+
+
+@pytest.mark.parametrize("value", [None, True, -0.1, float("nan"), float("inf"), 1e300, "1e-5", []])
+def test_what_is_no_amount_in_json_is_refused(value: object) -> None:
+    with pytest.raises(ConfigError):
+        parse_json_usd(value)

@@ -72,8 +72,8 @@ def test_an_attempt_at_price_zero_can_be_unsettled(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["ledger", "journal"])
 def test_lines_of_a_newer_version_are_refused(tmp_path: Path, name: str) -> None:
     row = (_line("e#0", 1) if name == "ledger" else _intent("e#0", 1)).encode()
-    (tmp_path / f"{name}.jsonl").write_text(json.dumps({**row, "v": 2}) + "\n")
-    with pytest.raises(ConfigError, match=f"the {name} is of schema 2.*upgrade corl-bench"):
+    (tmp_path / f"{name}.jsonl").write_text(json.dumps({**row, "v": 3}) + "\n")
+    with pytest.raises(ConfigError, match=f"the {name} is of schema 3.*upgrade corl-bench"):
         Ledger.open(tmp_path)
 
 

@@ -68,4 +68,4 @@ def test_a_manifest_is_read_as_it_stands(tmp_path: Path) -> None:
 
 def test_an_episode_of_a_newer_version_is_refused() -> None:
     with pytest.raises(ConfigError, match="upgrade corl-bench"):
-        decode_episode({"v": 2})
+        decode_episode({"v": 3})

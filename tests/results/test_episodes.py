@@ -90,7 +90,7 @@ def test_a_list_is_no_episode(tmp_path: Path) -> None:
 
 
 def test_a_newer_version_is_named_with_its_line(tmp_path: Path) -> None:
-    row = encode_episode(EPISODE) | {"v": 2}
+    row = encode_episode(EPISODE) | {"v": 3}
     with pytest.raises(StorageError, match=r"episodes\.jsonl:1: .* upgrade corl-bench"):
         read_episodes(write(tmp_path, row))
 

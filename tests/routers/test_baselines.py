@@ -148,7 +148,7 @@ async def test_an_unknown_expert_is_named(pool: Pool, episode_with: Callable[...
         ("oracle:cheap", "takes nothing"),
         ("python:nosuchmodule:x", "cannot be loaded"),
         ("python:json", "python:module:attribute"),
-        ("python:json:dumps", "cannot be made"),
+        ("python:zipfile:ZipFile", "cannot be made"),
         ("python:collections:Counter", "no routing system"),
     ],
 )

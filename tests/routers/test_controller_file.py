@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -155,14 +156,15 @@ def test_what_is_nowhere_is_one_line(pool: Pool, rest: str, said: str) -> None:
 
 def test_the_files_of_the_documentation_are_what_they_say(tmp_path: Path, pool: Pool) -> None:
     page = (Path(__file__).parents[2] / "docs" / "controllers.md").read_text(encoding="utf-8")
-    described, protocol = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    described, foreign = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     (tmp_path / "controller.toml").write_text(described)
     controller = made(tmp_path, pool)
     assert (controller.own_model.name, controller.protocol.name) == ("corl-7b", "corl")
-    (tmp_path / "searching.toml").write_text(protocol)
-    text = described.replace('protocol = "corl"', 'protocol = "searching.toml"')
-    (tmp_path / "controller.toml").write_text(text)
-    assert made(tmp_path, pool).protocol.stops == ("</search>", "</answer>")
+    (tmp_path / "controller.toml").write_text(foreign)
+    experts = tuple(replace(pool.experts[0], name=name) for name in ("qwen-7b", "llama-70b"))
+    controller = made(tmp_path, replace(pool, experts=experts))
+    assert controller.protocol.stops == ("</search>", "</answer>")
+    assert controller.names["qwen-7b"] == "Qwen2.5-7B-Instruct"
 
 
 @pytest.fixture

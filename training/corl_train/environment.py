@@ -17,6 +17,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from random import Random
 from types import TracebackType
 from typing import Self
@@ -28,6 +29,7 @@ from corl_bench.experts.caller import Answering, CallOutcome
 from corl_bench.experts.providers import ProviderContext, make_provider
 from corl_bench.experts.simulation.book import ProblemBook
 from corl_bench.experts.transport import Transport
+from corl_bench.money.basis import CostBasis
 from corl_bench.results import EpisodeRecord
 from corl_bench.routers.controller import Controller
 from corl_bench.runs.execute import GRADING_THREADS, make_episode
@@ -225,6 +227,11 @@ class _Shared:
 
     def stored(self, request: Request) -> CallOutcome | None:
         return self.caller.stored(self._of(request))
+
+    def charge(
+        self, name: str, what: str, usd: Decimal, basis: CostBasis, *, of: str | None
+    ) -> None:
+        self.caller.charge(name, what, usd, basis, of=of)
 
     def _of(self, request: Request) -> Request:
         sample = self.samples.get(request.sample)

@@ -39,8 +39,9 @@ from corl_bench.experts.attempts import Asker, settle_unaccounted
 from corl_bench.experts.base import ExpertSpec, Pool, Provider, Request
 from corl_bench.experts.caller import Answering, Caller, CallOutcome
 from corl_bench.experts.providers import OFFLINE_PROVIDERS, require_keys
-from corl_bench.experts.recording import RecordedCall
+from corl_bench.experts.recording import Recordings, Unkept
 from corl_bench.experts.store import RecordingStore
+from corl_bench.money.basis import CostBasis
 from corl_bench.money.cap import SpendingCap
 from corl_bench.money.ledger import Ledger
 from corl_bench.runs.plan import require_output_limit
@@ -180,10 +181,10 @@ class Desk:
             providers: by alias, the controller's own model among them.
             own: alias of that model, of which nothing is ever stored: its weights change.
         """
-        forgetful = _Forgetful()
+        unkept = Unkept()
         free = Caller(
-            _asker(providers, forgetful, self._free_ledger, SpendingCap(None)),
-            forgetful,
+            _asker(providers, unkept, self._free_ledger, SpendingCap(None)),
+            unkept,
             self._free_ledger,
             mode="live",
             run_id=_RUN,
@@ -251,6 +252,11 @@ class _Answering:
         """Oracles look at stored replies; a controller is none."""
         return None
 
+    def charge(
+        self, name: str, what: str, usd: Decimal, basis: CostBasis, *, of: str | None
+    ) -> None:
+        self.free.charge(name, what, usd, basis, of=of)
+
 
 class _Unwritten:
     """Lines of books that are kept in memory."""
@@ -262,32 +268,9 @@ class _Unwritten:
         pass
 
 
-class _Forgetful:
-    """Recordings of replies that nobody will ask for again: they cost nothing to make anew."""
-
-    def find(
-        self,
-        request_key: str,
-        sample: int,
-        occurrence: int,
-        *,
-        episode: str = "",
-        run_id: str | None = None,
-    ) -> RecordedCall | None:
-        return None
-
-    def find_imported(
-        self, problem_key: str, expert: str, model: str, sample: int
-    ) -> RecordedCall | None:
-        return None
-
-    def add(self, call: RecordedCall) -> bool:
-        return True
-
-
 def _asker(
     providers: Mapping[str, Provider],
-    store: RecordingStore | _Forgetful,
+    store: Recordings,
     ledger: Ledger,
     cap: SpendingCap,
 ) -> Asker:

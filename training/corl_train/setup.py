@@ -74,6 +74,11 @@ def prepare(config: Config, *, price_date: date | None = None) -> Setup:
         )
     protocol_text = read_protocol(config.data.protocol)
     protocol = parse_protocol(protocol_text, config.data.protocol)
+    if protocol.continues or protocol.naming != "attribute":
+        raise ConfigError(
+            f"protocol {protocol.name!r} is for running weights that others have trained: train"
+            " with one that takes turns and names experts in an attribute"
+        )
     return Setup(
         config=config,
         pool=pool,

@@ -128,7 +128,7 @@ def assess_runs(
 
 
 def _most_accurate(panel: Panel) -> str:
-    competitors = [index for index, point in enumerate(panel.points) if not point.is_oracle] or [0]
+    competitors = [index for index, point in enumerate(panel.points) if point.is_ranked] or [0]
     best = max(competitors, key=lambda index: float(panel.accuracy[:, index].mean()))
     return panel.labels[best]
 

@@ -22,6 +22,7 @@ from corl_bench.errors import ConfigError, CorlError
 
 VERBS: dict[str, str] = {
     "run": "Score routing systems on a task, from problems to a table in dollars.",
+    "fit": "Learn a routing system from recorded replies.",
     "compare": "Compare the systems of runs, with error bars: do they beat the coin?",
     "frontier": "Show the frontier of cost and accuracy, with its band and areas.",
     "gate": "Fail on a regression of a run against its baseline.",
@@ -32,11 +33,16 @@ VERBS: dict[str, str] = {
     "grade": "Judge a file of answers, and compare with its labels.",
     "leaderboard": "Put runs on boards, verify boards, build their sites.",
     "tasks": "List, show and validate tasks.",
+    "serve": "Serve a routing system as an OpenAI-compatible endpoint.",
     "pool": "Look at pools of experts: prices, keys, simulation, optimum.",
     "prices": "Look up dated prices of models.",
     "recordings": "Import, export and count recorded replies.",
+    "import": "Take in results of others: RouterBench, lm-eval, inspect, traces, and more.",
+    "export": "Write a stored run as lm-eval, inspect, Every Eval Ever, CSV or Parquet.",
 }
 
+_MODULES = {"import": "import_results"}
+"""Modules of verbs that Python cannot name so."""
 
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 """Errors of writing, which name no file. Those of the bench's own files are made into a
@@ -63,7 +69,8 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.verbs:
             return None
-        command: click.Command = importlib.import_module(f"{self.package}.{cmd_name}").command
+        module = _MODULES.get(cmd_name, cmd_name)
+        command: click.Command = importlib.import_module(f"{self.package}.{module}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -27,6 +27,7 @@ def command(run: Path, price_date: str, as_json: bool, out: Path | None) -> None
     import sys
 
     from corl_bench.cli.dates import read_day
+    from corl_bench.errors import ConfigError
     from corl_bench.files import write_json
     from corl_bench.money.price_library import price_at
     from corl_bench.money.prices import price_from_dict
@@ -35,8 +36,13 @@ def command(run: Path, price_date: str, as_json: bool, out: Path | None) -> None
     from corl_bench.runs.repricing import reprice
 
     day = read_day(price_date, "--price-date")
+    manifest = read_manifest(run)
+    if "imported" in manifest:
+        raise ConfigError(
+            f"{run} was imported: import its source again with --costs prices --price-date {day}"
+        )
     prices, fixed = {}, []
-    for expert in read_manifest(run)["pool"]["experts"]:
+    for expert in manifest["pool"]["experts"]:
         price = price_from_dict(expert["price"])
         if price.from_library:
             price = price_at(price.model, day)

@@ -34,11 +34,19 @@ _ERRORS_SHOWN = 3
     metavar="SYSTEM",
     help="Routing system, repeatable: single:E or single:*, random, mix:A,B@P (B with"
     " probability P), cascade:A>B>C, vote:A,B,C, oracle, controller:DIR|FILE|URL,"
-    " python:MODULE:ATTR."
+    " endpoint:FILE|URL#MODEL, learned:DIR@LAMBDA, python:MODULE:ATTR, exec:COMMAND,"
+    " decisions:FILE; docs/routers.md has them all."
     " [default: every baseline]",
 )
 @pool_option
 @budget_option("all that the pool names")
+@click.option(
+    "--train",
+    default=None,
+    metavar="TASK",
+    help="Rows for systems that learn or calibrate a threshold, before the run: math:train, say."
+    " Their calls cost, and are shown apart.",
+)
 @click.option(
     "--samples",
     type=click.IntRange(min=1),
@@ -132,6 +140,11 @@ _ERRORS_SHOWN = 3
     help="Problems that each system may have under way beyond those that --until-decided needs in"
     " any case: faster, and up to so many are asked in vain.  [default: 0]",
 )
+@click.option(
+    "--skip-preflight",
+    is_flag=True,
+    help="Pay endpoints without a sign that their routers work; see docs/routers-endpoints.md.",
+)
 @click.option("--retry-errors", is_flag=True, help="Make episodes again that ended in error.")
 @click.option(
     "--allow-digest-mismatch",
@@ -147,6 +160,7 @@ def command(
     systems: tuple[str, ...],
     pool: str,
     budget: str | None,
+    train: str | None,
     samples: int,
     limit: int | None,
     seed: int,
@@ -162,6 +176,7 @@ def command(
     margin_accuracy: float | None,
     effect: float | None,
     look_ahead: int | None,
+    skip_preflight: bool,
     retry_errors: bool,
     allow_digest_mismatch: bool,
     latency: bool,
@@ -212,6 +227,7 @@ def command(
         data_dir=data_dir,
         allow_digest_mismatch=allow_digest_mismatch,
         with_oracle=not until_decided,
+        train=train,
     )
     if baseline is not None:
         from corl_bench.metrics.gating.regression import Margins
@@ -241,6 +257,7 @@ def command(
         retry_errors=retry_errors,
         latency=latency,
         look_ahead=look_ahead or 0,
+        skip_preflight=skip_preflight,
         quiet=quiet or as_json,
     )
     report = write_report(finished.directory)

@@ -14,14 +14,16 @@ from dataclasses import replace
 from decimal import Decimal
 
 from corl_bench.experts.base import ExpertSpec, Provider, ProviderError, Reply, Request
+from corl_bench.experts.costs import cost_of
 from corl_bench.experts.limits import Limiters, backoff_s
 from corl_bench.experts.recording import Attempt, RecordedCall, Recordings, problem_key
+from corl_bench.experts.tariff import Tariff
 from corl_bench.experts.wire import clean_detail
-from corl_bench.money.cap import SpendingCap
+from corl_bench.money.amounts import EXACT
+from corl_bench.money.cap import Cap
 from corl_bench.money.ledger import INTERRUPTED, Intent, Ledger, LedgerLine
 from corl_bench.money.prices import Price
 from corl_bench.text import well_formed
-from corl_bench.types import Usage
 
 RATE_LIMIT_PATIENCE = 3
 """A 429 costs nothing, so it may come this many times as often as other failures."""
@@ -51,6 +53,7 @@ class Asker:
         cap: what the run may spend.
         run_id: identifies this run's own recordings in the store.
         stopping: asked before each attempt; true after a first Ctrl-C.
+        limiters: those of several askers that share their experts; None makes its own.
     """
 
     def __init__(
@@ -59,17 +62,20 @@ class Asker:
         providers: Mapping[str, Provider],
         store: Recordings,
         ledger: Ledger,
-        cap: SpendingCap,
+        cap: Cap,
         run_id: str,
         stopping: Callable[[], bool] = lambda: False,
+        limiters: Limiters | None = None,
     ) -> None:
         self._providers = providers
-        self._limiters = Limiters()
+        self._limiters = limiters or Limiters()
         self._store = store
         self._ledger = ledger
         self._cap = cap
         self._run_id = run_id
         self._stopping = stopping
+        self._fees_due: dict[str, Decimal] = {}
+        """By call: the fee at its worst, counted as spent until it is known."""
         self.in_flight = 0
         """Attempts that are on the wire now."""
         self._idle = asyncio.Event()
@@ -78,6 +84,11 @@ class Asker:
     async def drained(self) -> None:
         """Waits until nothing is on the wire and what came back is stored."""
         await self._idle.wait()
+
+    def spend_fee(self, usd: Decimal, of: str | None) -> None:
+        """Counts a fee against the cap, in the place of what was set aside with its call."""
+        due_usd = Decimal(0) if of is None else self._fees_due.pop(of, Decimal(0))
+        self._cap.settle(Decimal(0), usd - due_usd)
 
     async def ask(self, request: Request, key: str, scope: str, call_id: str) -> RecordedCall:
         """Asks until there is a reply or no sense in another attempt; stores what came of it.
@@ -143,9 +154,12 @@ class Asker:
                             request=request.canonical(),
                         )
                         self._store.add(recorded)
-                    line = _line(intent, attempt, expert.price, worst_usd)
+                    line = _line(intent, attempt, reply, expert.pricing, worst_usd)
                     self._ledger.account([line])
                     spent_usd = line.billed_cost_usd + line.unsettled_usd
+                    if reply is not None and (fee_usd := worst_fee_usd(request)):
+                        self._fees_due[call_id] = fee_usd
+                        spent_usd += fee_usd
             finally:
                 self._cap.settle(worst_usd, spent_usd)
             if final:
@@ -186,7 +200,8 @@ class Asker:
             if not self.in_flight:
                 self._idle.set()
         limiter.report("ok")
-        return Attempt("ok", reply.usage, latency_s=reply.latency_s), reply, None
+        done = Attempt("ok", reply.usage, latency_s=reply.latency_s, routed=reply.routed)
+        return done, reply, None
 
     async def _send(self, request: Request) -> Reply:
         """One exchange with the provider; whatever goes wrong in it is a `ProviderError`."""
@@ -215,10 +230,24 @@ def worst_case_usd(request: Request) -> Decimal:
     """What one attempt can cost at the most, by the expert's output limit.
 
     Without a limit only the input is counted: experts that can be billed are refused without
-    one before a run begins.
+    one before a run begins. A server that routes by itself may make several calls for one, so
+    what the user states of it goes before any price; the fee of the router comes on top.
     """
     limit = request.sampling.max_output_tokens or 0
-    return request.expert.price.worst_case_usd(request.max_input_tokens(), limit)
+    worst_usd = request.expert.price.worst_case_usd(request.max_input_tokens(), limit)
+    tariff = request.expert.tariff
+    if tariff is None:
+        return worst_usd
+    stated_usd = worst_usd if tariff.worst_case_usd is None else tariff.worst_case_usd
+    return EXACT.add(stated_usd, worst_fee_usd(request))
+
+
+def worst_fee_usd(request: Request) -> Decimal:
+    """The stated fee of a reply that uses every token it may; nothing where none is stated."""
+    tariff = request.expert.tariff
+    if tariff is None:
+        return Decimal(0)
+    return tariff.fees.due(request.max_input_tokens() + (request.sampling.max_output_tokens or 0))
 
 
 def _worth_another(attempts: list[Attempt], error: ProviderError | None, max_attempts: int) -> bool:
@@ -244,26 +273,29 @@ def _wait_s(error: ProviderError, failures: int, call_id: str) -> float:
     return error.retry_after_s + backoff_s(0, call_id)
 
 
-def cost_usd(price: Price, usage: Usage | None) -> Decimal:
-    """List cost of a usage; nothing where none is known."""
-    return Decimal(0) if usage is None else price.cost_usd(usage)
-
-
-def _line(intent: Intent, attempt: Attempt, price: Price, worst_usd: Decimal) -> LedgerLine:
+def _line(
+    intent: Intent,
+    attempt: Attempt,
+    reply: Reply | None,
+    pricing: Price | Tariff,
+    worst_usd: Decimal,
+) -> LedgerLine:
     """The ledger line of an attempt that this run made."""
-    cost = cost_usd(price, attempt.usage)
+    cost = cost_of(pricing, attempt, reply)
+    is_settled = attempt.settled and cost.basis != "opaque"
     return LedgerLine(
         call=intent.call,
         attempt=intent.attempt,
-        expert=intent.expert,
-        model=intent.model,
-        price=intent.price,
+        expert=cost.expert or intent.expert,
+        model=cost.model or intent.model,
+        price=cost.price,
         status=attempt.status,
         usage=attempt.usage,
-        list_cost_usd=cost,
-        billed_cost_usd=cost,
-        settled=attempt.settled,
-        unsettled_usd=Decimal(0) if attempt.settled else worst_usd,
+        list_cost_usd=cost.usd,
+        billed_cost_usd=cost.usd,
+        settled=is_settled,
+        unsettled_usd=Decimal(0) if is_settled else worst_usd,
+        basis=cost.basis,
     )
 
 
@@ -293,7 +325,7 @@ def _fit_to_keep(reply: Reply, key: str | None) -> Reply:
 
 
 def settle_unaccounted(
-    ledger: Ledger, store: Recordings, run_id: str, price_of: Mapping[str, Price]
+    ledger: Ledger, store: Recordings, run_id: str, price_of: Mapping[str, Price | Tariff]
 ) -> int:
     """Accounts for attempts that an earlier process left in flight.
 
@@ -304,7 +336,7 @@ def settle_unaccounted(
         ledger: with the journal of the earlier process.
         store: where its replies are.
         run_id: identifies this run's own recordings in the store.
-        price_of: prices by alias of the expert.
+        price_of: `ExpertSpec.pricing` by alias of the expert.
 
     Returns:
         The number of attempts that stay unsettled.
@@ -319,8 +351,9 @@ def settle_unaccounted(
             run_id=run_id,
         )
         if recorded is not None:
-            price = price_of[intent.expert]
-            ledger.account([_line(intent, recorded.attempts[-1], price, intent.worst_usd)])
+            pricing = price_of[intent.expert]
+            last = recorded.attempts[-1]
+            ledger.account([_line(intent, last, recorded.reply, pricing, intent.worst_usd)])
         else:
             unsettled += 1
             ledger.account([_interrupted(intent)])

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from corl_bench.experts.tariff import RoutedCall, Tariff
 from corl_bench.money.prices import Price
 from corl_bench.types import Message, Usage
 
@@ -82,6 +83,14 @@ class ExpertSpec:
     """Send the draw's number as `seed` (self-hosted and simulated servers honour it)."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """The provider's own tables, validated by the provider."""
+    tariff: Tariff | None = None
+    """Of a server that chooses its model itself: what its calls cost. `price` is then the dearest
+    that is known, a bound for a call whose worst case nobody states."""
+
+    @property
+    def pricing(self) -> Price | Tariff:
+        """What decides the cost of its calls."""
+        return self.tariff or self.price
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +194,8 @@ class Reply:
     latency_s: float = 0.0
     source_correct: bool | None = None
     """The verdict that came with an imported recording, where one did."""
+    routed: tuple[RoutedCall, ...] = ()
+    """The calls that a server which routes by itself has made for this reply."""
 
 
 class ProviderError(Exception):

@@ -25,10 +25,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
-from corl_bench.experts.attempts import Asker, cost_usd, worst_case_usd
+from corl_bench.experts.attempts import Asker, worst_case_usd
 from corl_bench.experts.base import Reply, Request
-from corl_bench.experts.recording import RecordedCall, Recordings, problem_key
+from corl_bench.experts.costs import Cost, cost_of
+from corl_bench.experts.recording import Attempt, RecordedCall, Recordings, problem_key
 from corl_bench.money.amounts import sum_usd
+from corl_bench.money.basis import CostBasis, weakest
 from corl_bench.money.ledger import Ledger, LedgerLine
 from corl_bench.types import Mode
 
@@ -45,6 +47,12 @@ class CallOutcome:
     latency_s: float
     """Of all attempts together; waiting for a free slot is not part of it."""
     detail: str = ""
+    basis: CostBasis = "metered"
+    """Where the list cost comes from."""
+    expert: str = ""
+    """The pool's expert that has answered for a server that routes by itself."""
+    model: str = ""
+    """The model that has answered for such a server."""
 
 
 class Answering(Protocol):
@@ -53,6 +61,10 @@ class Answering(Protocol):
     async def call(self, request: Request, *, call_id: str, episode: str) -> CallOutcome: ...
 
     def stored(self, request: Request) -> CallOutcome | None: ...
+
+    def charge(
+        self, name: str, what: str, usd: Decimal, basis: CostBasis, *, of: str | None
+    ) -> None: ...
 
 
 class Caller:
@@ -128,6 +140,14 @@ class Caller:
         recorded = self._find(request, request.key(), "")
         return None if recorded is None else self._outcome(request, recorded)
 
+    def charge(
+        self, name: str, what: str, usd: Decimal, basis: CostBasis, *, of: str | None
+    ) -> None:
+        """Books a fee and counts it against the cap; see `Ledger.book_fee`."""
+        line = self._ledger.book_fee(name, what, usd, basis, of=of)
+        owed_usd = Decimal(0) if line is None else line.billed_cost_usd + line.unsettled_usd
+        self._asker.spend_fee(owed_usd, of)
+
     def _find(self, request: Request, key: str, episode: str) -> RecordedCall | None:
         own = self._mode in ("live", "record")
         recorded = self._store.find(
@@ -162,37 +182,48 @@ class Caller:
         # Failed attempts of its own, from before a kill, do not make up for the reply's line.
         booked = any(line.status == "ok" or recorded.reply is None for line in lines)
         if not booked:
-            price = request.expert.price
             first = self._ledger.next_attempt(call_id)
             self._ledger.account(
                 LedgerLine(
                     call=call_id,
                     attempt=first + position,
-                    expert=request.expert.name,
-                    model=request.expert.model,
-                    price=price.row_id,
+                    expert=cost.expert or request.expert.name,
+                    model=cost.model or request.expert.model,
+                    price=cost.price,
                     status=attempt.status,
                     usage=attempt.usage,
-                    list_cost_usd=cost_usd(price, attempt.usage),
+                    list_cost_usd=cost.usd,
                     stored=True,
+                    basis=cost.basis,
                 )
-                for position, attempt in enumerate(recorded.attempts)
+                for position, (attempt, cost) in enumerate(_costs(request, recorded))
             )
         return self._outcome(request, recorded)
 
     def _outcome(self, request: Request, recorded: RecordedCall) -> CallOutcome:
-        price = request.expert.price
-        open_bills = sum(not attempt.settled for attempt in recorded.attempts)
-        last = recorded.attempts[-1]
+        costs = _costs(request, recorded)
+        open_bills = sum(not attempt.settled or cost.basis == "opaque" for attempt, cost in costs)
+        last, answered = costs[-1]
         return CallOutcome(
             status=last.status,
             reply=recorded.reply,
             attempts=len(recorded.attempts),
-            list_cost_usd=sum_usd(cost_usd(price, a.usage) for a in recorded.attempts),
+            list_cost_usd=sum_usd(cost.usd for _, cost in costs),
             unsettled_usd=worst_case_usd(request) * open_bills if open_bills else Decimal(0),
             latency_s=sum(attempt.latency_s for attempt in recorded.attempts),
             detail=last.detail,
+            basis=weakest(cost.basis for _, cost in costs),
+            expert=answered.expert,
+            model=answered.model,
         )
+
+
+def _costs(request: Request, recorded: RecordedCall) -> list[tuple[Attempt, Cost]]:
+    """What each attempt cost; the last is the one that brought the reply, if one came."""
+    *failed, last = recorded.attempts
+    pricing = request.expert.pricing
+    costs = [(attempt, cost_of(pricing, attempt, None)) for attempt in failed]
+    return [*costs, (last, cost_of(pricing, last, recorded.reply))]
 
 
 def _not_recorded(request: Request) -> CallOutcome:

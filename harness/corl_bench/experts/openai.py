@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from corl_bench.errors import ConfigError
@@ -79,13 +80,15 @@ class OpenAIProvider:
     `reasoning` or `plain`, where the model's id does not tell which it takes (an alias).
     """
 
+    known_options: tuple[str, ...] = ("parameters",)
+
     def __init__(
         self, spec: ExpertSpec, transport: Transport, environment: Mapping[str, str]
     ) -> None:
         self._spec = spec
         self._transport = transport
         self._environment = environment
-        self._options = read_options(spec, known=("parameters",))
+        self._options = read_options(spec, known=self.known_options)
         self._base_url = read_base_url(spec, DEFAULT_BASE_URL)
         self._url = f"{self._base_url}/chat/completions"
         parameters = self._options.extra.get("parameters")
@@ -111,7 +114,7 @@ class OpenAIProvider:
         )
         if reply.status >= 300:
             raise status_error(reply, self._spec, key)
-        return self._parse(reply, request, key)
+        return self.parse(reply, request, key)
 
     async def check(self) -> CheckResult:
         """Asks for the list of models, which costs nothing."""
@@ -149,36 +152,65 @@ class OpenAIProvider:
             payload["seed"] = request.draw_seed
         return {**payload, **self._options.body}
 
-    def _parse(self, reply: HttpReply, request: Request, key: str | None) -> Reply:
-        answer = read_object(reply)
-        choice = _first_choice(answer)
-        error = answer.get("error") or choice.get("error")
-        if error or choice.get("finish_reason") == "error":
-            # Gateways report what went wrong behind them inside a 200.
-            code = error.get("code") if isinstance(error, dict) else None
-            status = code if type(code) is int and 400 <= code < 600 else 500
-            raise status_error(reply, self._spec, key, status=status)
-        message = choice.get("message")
-        if not isinstance(message, dict):
-            raise malformed("the reply has no message")
-        model = check_model(answer.get("model"), self._spec, self._options)
-        text, refused = _read_text(message)
-        usage = settle_usage(
-            parse_usage(answer.get("usage")),
-            request,
-            text,
-            clean_text(message.get("reasoning_content") or message.get("reasoning")),
-        )
-        finish: FinishReason = _FINISH.get(str(choice.get("finish_reason")), "stop")
+    def parse(self, reply: HttpReply, request: Request, key: str | None) -> Reply:
+        """The answer to a request, of status 2xx.
+
+        Raises:
+            ProviderError: there is no usable reply in it.
+        """
+        said = read_completion(reply, self._spec, key)
+        model = check_model(said.answer.get("model"), self._spec, self._options)
+        usage = settle_usage(parse_usage(said.answer.get("usage")), request, said.text, said.hidden)
+        text, finish = said.text, said.finish
         if self._reasoning:
             text, finish = _cut_at(text, request.sampling.stop, finish)
         return Reply(
             text=text,
             usage=usage,
-            finish="refusal" if refused else finish,
+            finish="refusal" if said.refused else finish,
             model=model,
             latency_s=reply.latency_s,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a chat completion says, whoever has answered and whatever it cost."""
+
+    answer: Mapping[str, Any]
+    """The whole object."""
+    text: str
+    hidden: str
+    """Reasoning that came beside the text."""
+    finish: FinishReason
+    refused: bool
+
+
+def read_completion(reply: HttpReply, spec: ExpertSpec, key: str | None) -> Completion:
+    """The completion in a reply of status 2xx.
+
+    Raises:
+        ProviderError: there is none, or it reports an error.
+    """
+    answer = read_object(reply)
+    choice = _first_choice(answer)
+    error = answer.get("error") or choice.get("error")
+    if error or choice.get("finish_reason") == "error":
+        # Gateways report what went wrong behind them inside a 200.
+        code = error.get("code") if isinstance(error, dict) else None
+        status = code if type(code) is int and 400 <= code < 600 else 500
+        raise status_error(reply, spec, key, status=status)
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        raise malformed("the reply has no message")
+    text, refused = _read_text(message)
+    return Completion(
+        answer=answer,
+        text=text,
+        hidden=clean_text(message.get("reasoning_content") or message.get("reasoning")),
+        finish=_FINISH.get(str(choice.get("finish_reason")), "stop"),
+        refused=refused,
+    )
 
 
 def parse_usage(usage: object) -> Usage | None:

@@ -108,11 +108,13 @@ Table = Annotated[dict[str, Any], BeforeValidator(_plain_table)]
 Text = Annotated[str, Field(min_length=1)]
 
 
-class _Strict(BaseModel):
+class StrictTable(BaseModel):
+    """A table without unknown keys and without conversions."""
+
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class PriceTable(_Strict):
+class PriceTable(StrictTable):
     """`price = {…}`: a price of the file's own, with the day and the source of its figures."""
 
     input_usd_per_mtok: Amount
@@ -124,7 +126,7 @@ class PriceTable(_Strict):
     source: Text
 
 
-class ExpertTable(_Strict):
+class ExpertTable(StrictTable):
     """`[experts.<name>]`."""
 
     provider: Text
@@ -154,7 +156,7 @@ class ExpertTable(_Strict):
         return self
 
 
-class PoolTable(_Strict):
+class PoolTable(StrictTable):
     """The whole file."""
 
     name: Name | None = None

@@ -29,6 +29,7 @@ ENTRY_POINT_GROUP = "corl_bench.providers"
 
 PROVIDERS: dict[str, str] = {
     "openai": "corl_bench.experts.openai:make",
+    "routed": "corl_bench.experts.routed:make",
     "anthropic": "corl_bench.experts.anthropic:make",
     "recorded": "corl_bench.experts.recorded:make",
     "simulated": "corl_bench.experts.simulation.provider:make",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from corl_bench.experts.base import Reply
+from corl_bench.experts.tariff import RoutedCall
 from corl_bench.types import Usage
 
 AttemptStatus = str
@@ -27,6 +28,8 @@ class Attempt:
     """False: the provider may have billed it; it stands at its worst case."""
     latency_s: float = 0.0
     detail: str = ""
+    routed: tuple[RoutedCall, ...] = ()
+    """Of a server that routes by itself: the calls that it has made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,29 @@ class Recordings(Protocol):
     ) -> RecordedCall | None: ...
 
     def add(self, call: RecordedCall) -> bool: ...
+
+
+class Unkept:
+    """Recordings that keep nothing: every call is asked, and no text stays behind."""
+
+    def find(
+        self,
+        request_key: str,
+        sample: int,
+        occurrence: int,
+        *,
+        episode: str = "",
+        run_id: str | None = None,
+    ) -> RecordedCall | None:
+        return None
+
+    def find_imported(
+        self, problem_key: str, expert: str, model: str, sample: int
+    ) -> RecordedCall | None:
+        return None
+
+    def add(self, call: RecordedCall) -> bool:
+        return False
 
 
 def problem_key(text: str) -> str:

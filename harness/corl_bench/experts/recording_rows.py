@@ -16,8 +16,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
+from corl_bench.errors import ConfigError
 from corl_bench.experts.base import CANONICAL_PARTS, FinishReason, Reply
 from corl_bench.experts.recording import Attempt, RecordedCall, problem_key
 from corl_bench.experts.recording_columns import (
@@ -36,6 +38,8 @@ from corl_bench.experts.recording_columns import (
     read_text,
 )
 from corl_bench.experts.store import attempts_as_list, usage_as_dict
+from corl_bench.experts.tariff import RoutedCall
+from corl_bench.money.amounts import parse_usd
 from corl_bench.text import is_well_formed
 from corl_bench.types import Usage
 
@@ -244,12 +248,16 @@ def _row_usage(row: Row) -> Usage:
         counts = {name: value for name, value in flat.items() if value is not None}
         if not counts:
             raise RowError("no usage: without token counts a reply has no cost")
-    usage = _usage(counts)
+    usage = read_usage(counts)
     return replace(usage, estimated=True) if guessed else usage
 
 
-def _usage(value: object) -> Usage:
-    """Tokens in our spelling, or in OpenAI's, which counts cached tokens inside its input."""
+def read_usage(value: object) -> Usage:
+    """Tokens in our spelling, or in OpenAI's, which counts cached tokens inside its input.
+
+    Raises:
+        RowError: a count is no whole number from 0, or a part is more than its whole.
+    """
     if not isinstance(value, dict):
         raise RowError(f"usage must be an object, not {quoted(value)}")
     if any(name in value for name in _OPENAI_COUNTS):
@@ -301,11 +309,37 @@ def _attempt(value: object) -> Attempt:
     usage = value.get("usage")
     return Attempt(
         status=read_name(value.get("status"), "an attempt's status"),
-        usage=None if usage is None else _usage(usage),
+        usage=None if usage is None else read_usage(usage),
         settled=read_flag(value.get("settled", True), "an attempt's settled"),
         latency_s=read_seconds(value.get("latency_s"), "an attempt's latency_s"),
         detail=read_text(value.get("detail", ""), "an attempt's detail"),
+        routed=_routed(value.get("routed", [])),
     )
+
+
+def _routed(value: object) -> tuple[RoutedCall, ...]:
+    if not isinstance(value, list) or not all(isinstance(call, dict) for call in value):
+        raise RowError("an attempt's routed must be a list of objects")
+    calls = []
+    for call in value:
+        if unknown := sorted(set(call) - set(RoutedCall.__slots__)):
+            raise RowError(f"a routed call has {quoted(unknown[0])}, which is unknown")
+        usage, reported = call.get("usage"), call.get("reported_usd")
+        calls.append(
+            RoutedCall(
+                read_label(call.get("model"), "a routed call's model"),
+                None if usage is None else read_usage(usage),
+                None if reported is None else _reported(reported),
+            )
+        )
+    return tuple(calls)
+
+
+def _reported(value: object) -> Decimal:
+    try:
+        return parse_usd(value if isinstance(value, str) else "", what="a routed call's cost")
+    except ConfigError as error:
+        raise RowError(str(error)) from None
 
 
 def _request(row: Row) -> tuple[str, str]:

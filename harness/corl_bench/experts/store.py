@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ from corl_bench.experts.store_file import (
     connect_to_write,
     explain,
 )
+from corl_bench.experts.tariff import RoutedCall
 from corl_bench.files import Closing
+from corl_bench.money.amounts import format_usd
 from corl_bench.text import without_keys
 from corl_bench.types import Usage
 
@@ -383,8 +386,19 @@ def attempts_as_list(attempts: tuple[Attempt, ...]) -> list[dict[str, Any]]:
         # A provider may quote a part of the key in its reply to a bad one. Our own clients strike
         # it out themselves; this is for providers of other distributions.
         | ({"detail": without_keys(attempt.detail)} if attempt.detail else {})
+        | ({"routed": list(map(routed_as_dict, attempt.routed))} if attempt.routed else {})
         for attempt in attempts
     ]
+
+
+def routed_as_dict(call: RoutedCall) -> dict[str, Any]:
+    """A call that a server has made, as a JSON value."""
+    row: dict[str, Any] = {"model": call.model}
+    if call.usage is not None:
+        row["usage"] = usage_as_dict(call.usage)
+    if call.reported_usd is not None:
+        row["reported_usd"] = format_usd(call.reported_usd)
+    return row
 
 
 def usage_as_dict(usage: Usage) -> dict[str, int | bool]:
@@ -448,7 +462,17 @@ def _call_of(row: tuple[Any, ...]) -> RecordedCall:
 
 def _attempt_of(body: dict[str, Any]) -> Attempt:
     usage = body.pop("usage", None)
-    return Attempt(usage=None if usage is None else Usage(**usage), **body)
+    routed = tuple(_routed_of(call) for call in body.pop("routed", ()))
+    return Attempt(usage=None if usage is None else Usage(**usage), routed=routed, **body)
+
+
+def _routed_of(body: dict[str, Any]) -> RoutedCall:
+    usage, reported = body.get("usage"), body.get("reported_usd")
+    return RoutedCall(
+        body["model"],
+        None if usage is None else Usage(**usage),
+        None if reported is None else Decimal(reported),
+    )
 
 
 def _reply_of(body: dict[str, Any], text: str) -> Reply:

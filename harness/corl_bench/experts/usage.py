@@ -83,9 +83,9 @@ def estimate_usage(request: Request, text: str, hidden: str = "") -> Usage:
     Each message counts 8 tokens on top for its template. The output never exceeds the limit
     that the server was given. Reasoning that was not sent cannot be counted.
     """
-    sent = sum(8 + _half_of_bytes(message.content) for message in request.messages)
-    reasoning = _half_of_bytes(hidden)
-    output = max(1, _half_of_bytes(text) + reasoning)
+    sent = sum(8 + half_of_bytes(message.content) for message in request.messages)
+    reasoning = half_of_bytes(hidden)
+    output = max(1, half_of_bytes(text) + reasoning)
     if (limit := request.sampling.max_output_tokens) is not None:
         output = min(output, limit)
     return Usage(
@@ -96,5 +96,6 @@ def estimate_usage(request: Request, text: str, hidden: str = "") -> Usage:
     )
 
 
-def _half_of_bytes(text: str) -> int:
+def half_of_bytes(text: str) -> int:
+    """The estimate of a text's tokens: one for every two bytes of its UTF-8."""
     return (len(well_formed(text).encode()) + 1) // 2

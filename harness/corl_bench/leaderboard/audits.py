@@ -167,7 +167,9 @@ def unknown_costs(case: Case) -> Finding:
         known.append(f"{estimated:,} calls have estimated token counts")
     if open_usd:
         known.append(f"bills of up to {display_usd(open_usd)} are unknown and in no cost")
-    if estimated and case.entry.cost == "metered":
+    if told := case.entry.system.name.startswith("endpoint:"):
+        known.append("token counts are the word of the server that routes")
+    if (estimated or told) and case.entry.cost == "metered":
         return finding(unknown_costs, "failed", f"marked metered, but {'; '.join(known)}")
     if known:
         return finding(unknown_costs, "flagged", "; ".join(known))

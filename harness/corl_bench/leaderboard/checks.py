@@ -27,16 +27,21 @@ from corl_bench.leaderboard.raw import rows_of, sha256_of, stamp_of
 from corl_bench.leaderboard.redrawing import redrawn_response
 from corl_bench.leaderboard.schema import is_withheld
 from corl_bench.money.amounts import format_usd, parse_usd, sum_usd
+from corl_bench.money.basis import weakest
 from corl_bench.money.ledger import INTERRUPTED, LedgerLine
 from corl_bench.results import CallRecord, episode_key
 from corl_bench.results.outcomes import is_single
-from corl_bench.routers.registry import FAMILIES, parse_systems
+from corl_bench.routers.registry import parse_systems
 from corl_bench.types import AnswerKind, Verdict
 
 Check = Callable[[Case], Finding]
 
-FOREIGN_FAMILIES = frozenset({"python"})
-"""Families of the bench whose systems are somebody's own code."""
+OWN_FAMILIES = frozenset({"single", "random", "mix", "cascade", "vote", "oracle"})
+"""Families whose names say all that their systems are; only these are ever made from an entry.
+
+A name of any other family is a stranger's path, command or address: none of it is opened, run or
+asked, and such an entry needs the digest of its code.
+"""
 _FLOAT_TOLERANCE = 1e-9
 """Relative, of shares and means; dollars are compared to the last digit."""
 
@@ -103,10 +108,7 @@ def terms(case: Case) -> Finding:
 def system(case: Case) -> Finding:
     """A system of the bench is what its name says; of any other the digest of its code is there."""
     facts = case.entry.system
-    if (
-        facts.code is not None
-        and facts.name.partition(":")[0] in FAMILIES.keys() - FOREIGN_FAMILIES
-    ):
+    if facts.code is not None and facts.name.partition(":")[0] in OWN_FAMILIES:
         what = f"{facts.name} is a name of the bench's own systems, and this one's code is not"
         return finding(system, "failed", f"{what}: give it another `name`")
     if facts.code is not None:
@@ -243,8 +245,11 @@ def regrading(case: Case) -> Finding:
 def repricing(case: Case) -> Finding:
     """Every ledger line costs its tokens times the board's prices, and names the price row."""
     experts = {expert.name: expert for expert in case.board.pool.experts}
-    wrong = []
+    wrong, unmetered = [], []
     for line in case.ledger:
+        if line.fee or line.basis != "metered":
+            unmetered.append(line)
+            continue
         expert = experts.get(line.expert)
         if expert is None or expert.model != line.model or expert.price.row_id != line.price:
             wrong.append(f"{line.call} (expert, model or price row)")
@@ -256,6 +261,15 @@ def repricing(case: Case) -> Finding:
     if wrong:
         what = f"{len(wrong):,} of {len(case.ledger):,} ledger lines do not cost their tokens"
         return finding(repricing, "failed", f"{what}{places(wrong)}")
+    if unmetered:
+        amount = format_usd(sum_usd(line.list_cost_usd for line in unmetered))
+        what = (
+            f"{len(unmetered):,} of {len(case.ledger):,} ledger lines (${amount}) are fees or costs"
+            " that nobody but the system states"
+        )
+        if case.entry.cost == "metered":
+            return finding(repricing, "failed", f"{what}, and the entry says that it is metered")
+        return finding(repricing, "unchecked", what)
     return finding(
         repricing,
         "passed",
@@ -276,13 +290,20 @@ def bookkeeping(case: Case) -> Finding:
         for call in episode.calls:
             name = f"{episode.key}#{call.id}"
             booked = lines.pop(name, [])
-            known = experts.get(call.expert) == (call.role, call.model)
+            known = call.basis != "metered" or experts.get(call.expert) == (call.role, call.model)
             # Repeated requests draw anew: one that begins with its second draw chose it.
             request, _, occurrence = call.id.partition(".")
             in_order = occurrence == str(made[request])
             if not (known and in_order and _booked_alike(booked, call)):
                 wrong.append(name)
             made[request] += 1
+        for charge in episode.charges:
+            name = f"{episode.key}#{charge.id}"
+            booked = lines.pop(name, [])
+            amount_usd = sum_usd(line.list_cost_usd for line in booked)
+            stated = {(bool(line.fee), line.basis) for line in booked} == {(True, charge.basis)}
+            if not stated or amount_usd != charge.list_cost_usd:
+                wrong.append(name)
     if wrong:
         what = (
             f"{len(wrong):,} calls have other tokens, dollars, attempts or experts than their"
@@ -347,6 +368,8 @@ def _booked_alike(lines: Sequence[LedgerLine], call: CallRecord) -> bool:
         return False
     if sum_usd(line.list_cost_usd for line in lines) != call.list_cost_usd:
         return False
+    if weakest(line.basis for line in lines) != call.basis:
+        return False
     if call.status == "ok":
         answered = [line.usage for line in lines if line.status == "ok"]
         if answered != [call.usage]:
@@ -375,9 +398,8 @@ def _same(value: Any, stated: Any) -> bool:
 
 def of_the_bench(case: Case) -> bool:
     """Whether the entry says that its system comes with the bench; `system` checks that it does."""
-    family = case.entry.system.name.partition(":")[0]
-    own_code = case.entry.system.code is not None or family in FOREIGN_FAMILIES
-    return family in FAMILIES and not own_code
+    facts = case.entry.system
+    return facts.code is None and facts.name.partition(":")[0] in OWN_FAMILIES
 
 
 def is_fixed_expert(case: Case) -> bool:

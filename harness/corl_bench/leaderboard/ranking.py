@@ -22,7 +22,14 @@ from corl_bench.leaderboard.checks import is_fixed_expert
 from corl_bench.leaderboard.entry import prices_digest, read_entry
 from corl_bench.leaderboard.findings import Status
 from corl_bench.leaderboard.raw import EPISODES_SUFFIX
-from corl_bench.leaderboard.standings import Entrant, ReportedRow, Row, Standings, TaskStanding
+from corl_bench.leaderboard.standings import (
+    NOT_METERED,
+    Entrant,
+    ReportedRow,
+    Row,
+    Standings,
+    TaskStanding,
+)
 from corl_bench.leaderboard.verification import Verification, verify_board
 from corl_bench.metrics.adherence import violates
 from corl_bench.metrics.assessment import Assessment, CurveAssessment, assess
@@ -115,8 +122,8 @@ def _assess_task(
 ) -> _AssessedTask | None:
     """Assesses the points of one task.
 
-    Those of entries that nobody could check stand apart, as those of oracles do: they are neither
-    ranked nor mixed, and move no other.
+    Those of entries that nobody could check, or whose costs are not all metered, stand apart, as
+    those of oracles do: they are neither ranked nor mixed, and move no other.
     """
     named = Counter(case.entry.system.name for case in ranked)
     points: list[Outcomes] = []
@@ -155,15 +162,20 @@ def _assess_task(
     oracles = [place for place, point in enumerate(points) if point.is_oracle]
     if oracles:
         # Their areas are shown, beside those of systems that they are not compared with.
-        alone = [replace(points[place], is_oracle=False) for place in oracles]
+        alone = [replace(points[place], is_oracle=False, cost_basis="metered") for place in oracles]
         by_itself = assessed(make_panel(alone, [labels[place] for place in oracles]), ())
         curves |= {curve.system: curve for curve in by_itself.curves}
     return _AssessedTask(panel, tuple(cases), assessment, curves)
 
 
 def _is_known(statuses: Mapping[str, Status], case: Case) -> bool:
-    """Whether somebody could grade the entry: an entry that says only itself has no rank."""
-    return statuses[case.entry.id] != "unchecked"
+    """Whether somebody could grade and price the entry: its own word alone gives it no rank."""
+    return statuses[case.entry.id] != "unchecked" and _is_priced(case)
+
+
+def _is_priced(case: Case) -> bool:
+    """Whether all costs are tokens at the board's prices: fees are somebody's statement."""
+    return all(episode.cost_basis == "metered" for episode in case.public)
 
 
 def _order(board: Board) -> Callable[[EpisodeRecord], int]:
@@ -193,7 +205,11 @@ def _rows(board: Board, task: _AssessedTask, statuses: Mapping[str, Status]) -> 
             accuracy=point.accuracy,
             cost_usd=point.cost_usd,
             gain_over_coin=point.gain_over_coin if known else None,
-            coin_words=point.coin_words if known else "unchecked",
+            coin_words=point.coin_words
+            if known
+            else "unchecked"
+            if _is_priced(case)
+            else NOT_METERED,
             area_linear=curve.area_linear,
             area_log=curve.area_log,
             on_frontier=point.on_frontier,

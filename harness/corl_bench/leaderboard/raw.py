@@ -62,9 +62,9 @@ def episode_row(
 def withhold(row: Mapping[str, Any]) -> dict[str, Any]:
     """The row without anything that could hold a statement, a gold or a reply.
 
-    `response`, `answer`, `detail`, the words of `events`, and `text`, `request`, `detail` of each
-    call are gone; sha256 and size in UTF-8 bytes of the texts stand under `response_is` and
-    `text_is`.
+    `response`, `answer`, `detail`, the words of `events` and `charges`, and `text`, `request`,
+    `detail` of each call are gone; sha256 and size in UTF-8 bytes of the texts stand under
+    `response_is` and `text_is`.
     """
     calls = [
         {
@@ -75,6 +75,8 @@ def withhold(row: Mapping[str, Any]) -> dict[str, Any]:
         for call in row["calls"]
     ]
     blank: dict[str, Any] = {"response": None, "answer": None, "detail": ""}
+    if "charges" in row:  # What a fee is for is a system's own words.
+        blank["charges"] = [{**charge, "what": ""} for charge in row["charges"]]
     if "events" in row:  # How many is a figure; a system may have written anything in them.
         blank["events"] = [""] * len(row["events"])
     return {**row, **blank, "response_is": _stamp(row["response"]), "calls": calls}
@@ -90,8 +92,12 @@ def stamp_of(row: Mapping[str, Any], name: str) -> tuple[str, int] | None:
 
 
 def ledger_row(line: LedgerLine) -> dict[str, Any]:
-    """The row of a ledger line, without what one run alone knows (who paid for a stored reply)."""
-    return {name: value for name, value in line.encode().items() if name not in _OF_ONE_RUN}
+    """The row of a ledger line, without what one run alone knows (who paid for a stored reply).
+
+    What a fee is for stands in its episode, if its texts may be shown.
+    """
+    row = {name: value for name, value in line.encode().items() if name not in _OF_ONE_RUN}
+    return row if not line.fee else {**row, "fee": "fee"}
 
 
 def ledger_line(row: Mapping[str, Any]) -> LedgerLine:

@@ -14,11 +14,12 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
-from corl_bench.episode import MAX_EVENTS
+from corl_bench.episode import MAX_CHARGE_CHARS, MAX_EVENTS
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import ErrorStatus, FinishReason
 from corl_bench.leaderboard.edges import Usd, validate
 from corl_bench.leaderboard.raw import canonical
+from corl_bench.money.basis import CostBasis
 from corl_bench.money.ledger import INTERRUPTED
 from corl_bench.types import VerdictStatus
 
@@ -41,6 +42,8 @@ Seconds = Annotated[float, Field(ge=0, le=10**9, allow_inf_nan=False)]
 Event = Annotated[str, Field(max_length=500)]
 CallStatus = Annotated[str, AfterValidator(_status)]
 CallId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}\.(0|[1-9][0-9]{0,5})$")]
+
+ChargeId = Annotated[str, Field(pattern=r"^fee-[0-9a-f]{12}\.(0|[1-9][0-9]{0,5})$")]
 
 
 class _Line(BaseModel):
@@ -67,6 +70,14 @@ class _Timings(_Line):
     calls_s: list[Seconds]
 
 
+class _Charge(_Line):
+    id: ChargeId
+    what: Annotated[str, Field(max_length=MAX_CHARGE_CHARS)]
+    basis: CostBasis
+    list_cost_usd: Usd
+    unsettled_usd: Usd = "0"
+
+
 class _AnyCall(_Line):
     id: CallId
     expert: Name
@@ -79,6 +90,7 @@ class _AnyCall(_Line):
     list_cost_usd: Usd
     unsettled_usd: Usd = "0"
     source_correct: bool = False
+    basis: CostBasis = "metered"
 
 
 class _Call(_AnyCall):
@@ -93,7 +105,7 @@ class _StampedCall(_AnyCall):
 
 
 class _AnyEpisode(_Line):
-    v: Literal[1]
+    v: Literal[1, 2]
     task: Name
     problem_id: Name
     subject: Name | None
@@ -106,6 +118,7 @@ class _AnyEpisode(_Line):
     list_cost_usd: Usd
     unsettled_usd: Usd
     events: Annotated[list[Event], Field(max_length=MAX_EVENTS)] = []
+    charges: Annotated[list[_Charge], Field(max_length=10**4)] = []
     timings: _Timings
 
 
@@ -125,7 +138,7 @@ class _StampedEpisode(_AnyEpisode):
 
 
 class _LedgerLine(_Line):
-    v: Literal[1]
+    v: Literal[1, 2]
     call: Annotated[str, Field(max_length=4000)]
     attempt: Annotated[int, Field(ge=1, le=10**6)]
     expert: Name
@@ -136,6 +149,8 @@ class _LedgerLine(_Line):
     usage: _Usage | None
     list_cost_usd: Usd
     unsettled_usd: Usd = "0"
+    basis: CostBasis = "metered"
+    fee: Literal["", "fee"] = ""
 
 
 _EPISODE: TypeAdapter[_Episode] = TypeAdapter(_Episode)

@@ -24,6 +24,9 @@ from corl_bench.metrics.inference.estimate import Estimate
 from corl_bench.results import EpisodeRecord, decode_episode
 from corl_bench.types import Budget, Problem
 
+NOT_METERED = "costs not metered"
+"""Stands where a comparison at equal spend would."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -40,7 +43,7 @@ class Row:
     budget_usd: Decimal | None
     rank: int | None
     """By accuracy; systems that are not told apart share it. None for oracles, and where the
-    entry is unchecked."""
+    entry is unchecked or has costs that are not metered."""
     rank_interval: tuple[int, int] | None
     accuracy: Estimate
     """Share from 0 to 1."""
@@ -70,6 +73,15 @@ class Row:
     date: date
     status: Status
     """Of the entry's verification: `passed`, `flagged` or `unchecked` here."""
+
+    @property
+    def why_unranked(self) -> str:
+        """In words, where the row has no rank."""
+        if self.oracle:
+            return "it sees the gold answers"
+        if self.coin_words == NOT_METERED:
+            return "its costs are not metered"
+        return "nobody could check it"
 
 
 @dataclass(frozen=True, slots=True)

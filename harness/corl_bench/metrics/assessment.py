@@ -17,6 +17,7 @@ from decimal import Decimal
 
 import numpy as np
 
+from corl_bench.errors import ConfigError
 from corl_bench.metrics.arrays import Array
 from corl_bench.metrics.frontier import CoinFrontier, non_dominated
 from corl_bench.metrics.headline import coin_words, counted_problems
@@ -34,6 +35,7 @@ from corl_bench.metrics.inference.resampling import SHARES, Resampled, resample
 from corl_bench.metrics.matched import accuracy_at_matched_cost, cost_at_matched_accuracy
 from corl_bench.metrics.panel import Panel
 from corl_bench.metrics.stacked_frontiers import CoinFrontiers
+from corl_bench.money.basis import BASIS_WORDS, is_known
 from corl_bench.results.outcomes import is_single
 
 _BAND_POINTS = 33
@@ -55,7 +57,8 @@ class PointAssessment:
     cost_usd: Estimate
     """Mean list cost a problem, dollars."""
     on_frontier: bool
-    """No other system dominates it, by point estimates; False for oracles."""
+    """No other system dominates it, by point estimates; False for oracles, and for systems whose
+    costs nobody has checked."""
     frontier_share: float
     """Share of resamples in which it is on the frontier."""
     rank: int
@@ -161,7 +164,8 @@ def assess(
             coin that may mix the system itself, at whatever budget.
         against: the one label that all others are paired with, chosen before these data were
             seen, so that Holm's rule goes over its pairs alone; None pairs all. Oracles compete
-            with nobody: they stay out of pairs, of ranks but their own, and of the frontier.
+            with nobody: they stay out of pairs, of ranks but their own, and of the frontier. So
+            do systems that say themselves what they cost, or do not say it.
         shown_against: of all pairs, keep those with this label. Holm's rule goes over all of
             them, so the label may be chosen by what the data say, the most accurate one.
         confidence: two-sided.
@@ -175,7 +179,7 @@ def assess(
     if against is not None and shown_against is not None:
         raise ValueError("pairs are against one label or chosen among all, not both")
     worlds = resample(panel, resamples=resamples, seed=seed, confidence=confidence)
-    rivals = [index for index, point in enumerate(panel.points) if not point.is_oracle]
+    rivals = [index for index, point in enumerate(panel.points) if point.is_ranked]
     mixed = _coin_columns(panel, rivals, coin)
     frontiers = _coins(worlds, rivals)
     tested = _tested_pairs(panel, rivals, against)
@@ -203,7 +207,14 @@ def assess(
 
 def _coin_columns(panel: Panel, rivals: list[int], coin: tuple[str, ...] | None) -> list[int]:
     if coin is not None:
-        return [panel.column(label) for label in coin]
+        chosen = [panel.column(label) for label in coin]
+        for column in chosen:
+            if not is_known(basis := panel.points[column].cost_basis):
+                raise ConfigError(
+                    f"the coin cannot mix {panel.labels[column]}, whose costs are"
+                    f" {BASIS_WORDS[basis]}: leave it out of --coin"
+                )
+        return chosen
     experts = [column for column in rivals if is_single(panel.points[column].system)]
     return experts or rivals
 
@@ -252,7 +263,10 @@ def _assess_points(
     samples = panel.samples
     assessed = []
     for column in range(len(panel.points)):
-        members = [member for member in mixed if names[member] != names[column]]
+        basis = panel.points[column].cost_basis
+        # What nobody has checked is no spend to compare at.
+        others = mixed if is_known(basis) else []
+        members = [member for member in others if names[member] != names[column]]
         coin = together if len(members) == len(mixed) else _coins(worlds, members)
         gain = accuracy_at_matched_cost(worlds, column, coin) if members else None
         ratio = cost_at_matched_accuracy(worlds, column, coin) if members else None
@@ -282,7 +296,9 @@ def _assess_points(
                     len(panel.problems),
                     in_coin=len(members) < len(mixed),
                     is_oracle=panel.points[column].is_oracle,
-                ),
+                )
+                if is_known(basis)
+                else f"costs {BASIS_WORDS[basis]}, compared with no coin",
             )
         )
     return tuple(assessed)
@@ -393,7 +409,7 @@ def _pair_words(accuracy: Estimate, adjusted: float, confidence: float, problems
 def _oracle_gap(
     panel: Panel, worlds: Resampled, rivals: list[int], frontiers: CoinFrontiers
 ) -> Estimate | None:
-    oracles = [column for column in range(len(panel.points)) if column not in rivals]
+    oracles = [column for column, point in enumerate(panel.points) if point.is_oracle]
     if not oracles or not rivals:
         return None
     best = max(oracles, key=lambda column: float(worlds.accuracy[0, column]))

@@ -23,6 +23,8 @@ from corl_bench.results.outcomes import is_single
 from corl_bench.types import VerdictStatus
 
 ARROW = " → "
+FEES = "fees"
+"""What was charged beside the calls, among the experts that were paid."""
 Column = tuple[str, str | None]
 """A system and the budget that it was told."""
 
@@ -97,6 +99,8 @@ class Spend:
 def spend_by_expert(episodes: Iterable[EpisodeRecord]) -> tuple[Spend, ...]:
     """List cost by task, system, told budget and expert, in order of appearance.
 
+    What was charged beside the calls stands under `FEES`.
+
     The controller's own model is one of the experts here: its tokens are paid for too.
     """
     amounts: dict[tuple[str, str, str | None], dict[str, list[Decimal]]] = {}
@@ -107,6 +111,8 @@ def spend_by_expert(episodes: Iterable[EpisodeRecord]) -> tuple[Spend, ...]:
         by_expert = amounts.setdefault(key, {})
         for call in episode.calls:
             by_expert.setdefault(call.expert, []).append(call.list_cost_usd)
+        for charge in episode.charges:
+            by_expert.setdefault(FEES, []).append(charge.list_cost_usd)
     spends = []
     for key, by_expert in amounts.items():
         sums = {expert: sum_usd(costs) for expert, costs in by_expert.items()}

@@ -15,16 +15,19 @@ episodes alone, not on the order in which they finished.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 from corl_bench.metrics.adherence import violates
 from corl_bench.metrics.inference.intervals import accuracy_interval
 from corl_bench.metrics.latency import quantile
 from corl_bench.money.amounts import sum_usd
-from corl_bench.results import EpisodeRecord, OperatingPoint
+from corl_bench.money.basis import CostBasis, weakest
+from corl_bench.money.ledger import Totals
+from corl_bench.results import EpisodeRecord, OperatingPoint, Summary
 from corl_bench.types import VERDICT_STATUSES, Budget
 
 _COST_STEP = Decimal("1e-12")
@@ -61,6 +64,8 @@ class _Tally:
     recorded_verdicts: int = 0
     recorded_correct: int = 0
     events: int = 0
+    fees_usd: list[Decimal] = field(default_factory=list)
+    bases: set[CostBasis] = field(default_factory=set)
 
     def add(self, episode: EpisodeRecord) -> None:
         self.verdicts[episode.verdict] += 1
@@ -71,6 +76,8 @@ class _Tally:
         self.unsettled_usd.append(episode.unsettled_usd)
         self.expert_calls += episode.expert_calls
         self.events += len(episode.events)
+        self.fees_usd += [charge.list_cost_usd for charge in episode.charges]
+        self.bases.add(episode.cost_basis)
         for call in episode.calls:
             self.calls_by_expert[call.expert] += 1
             self.truncated += call.finish == "length"
@@ -141,6 +148,54 @@ def summarise(
     return tuple(points)
 
 
+def summarise_run(
+    manifest: Mapping[str, Any],
+    episodes: Sequence[EpisodeRecord],
+    totals: Totals,
+    budgets: Sequence[Budget],
+    *,
+    notes: Iterable[str],
+    finished: bool | None = None,
+) -> Summary:
+    """The summary of a run that is known by its files alone.
+
+    Args:
+        manifest: of the run.
+        episodes: all that there are.
+        totals: of its ledger.
+        budgets: that its systems were told.
+        notes: what a reader of the figures must know.
+        finished: None where it is when no episode is owed.
+    """
+    tasks, systems = manifest["tasks"], manifest["systems"]
+    if finished is None:
+        owed = sum(task["problems"] for task in tasks.values()) * manifest["samples"]
+        owed *= sum(len(budgets) or 1 if system["reads_budget"] else 1 for system in systems)
+        finished = len(episodes) == owed
+    shown = ("title", "digest", "digest_status", "problems", "total", "redistributable")
+    return Summary(
+        run_id=manifest["run_id"],
+        simulated=manifest["pool"]["simulated"],
+        finished=finished,
+        tasks={label: {name: task[name] for name in shown} for label, task in tasks.items()},
+        rows=summarise(
+            episodes,
+            tasks=list(tasks),
+            systems={
+                system["name"]: SystemTraits(system["reads_budget"], system["is_oracle"])
+                for system in systems
+            },
+            budgets=budgets,
+        ),
+        list_cost_usd=totals.list_cost_usd,
+        billed_cost_usd=totals.billed_cost_usd,
+        unsettled_usd=totals.unsettled_usd,
+        unsettled_attempts=totals.unsettled_attempts,
+        attempts=totals.attempts,
+        notes=tuple(notes),
+    )
+
+
 def _told(budget: Budget | None, traits: SystemTraits) -> str | None:
     return budget.name if budget is not None and traits.reads_budget else None
 
@@ -205,4 +260,6 @@ def _point(
         latency_p50_s=quantile(latencies_s, 0.50),
         latency_p95_s=quantile(latencies_s, 0.95),
         events=tally.events,
+        fees_usd=sum_usd(tally.fees_usd),
+        cost_basis=weakest(tally.bases),
     )

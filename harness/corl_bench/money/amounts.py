@@ -74,6 +74,24 @@ def parse_usd(text: str, *, what: str = "amount", decimals: int = DECIMALS) -> D
     return Decimal(f"{whole}.{fraction.rstrip('0')}")
 
 
+def parse_json_usd(value: object, *, what: str = "amount") -> Decimal:
+    """Reads an amount from a JSON value: plain digits in quotes, or a number.
+
+    A number counts as the shortest text that reads back as it (what stands in the file, as a
+    rule), rounded to the last decimal that sums carry.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if isinstance(value, str):
+        return parse_usd(value, what=what)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(f"{what} {ascii(value)[:40]} is no amount of dollars")
+    if 0 <= value < 10**INTEGER_DIGITS:  # else it could not be rounded
+        return parse_usd(format_usd(round(Decimal(repr(value)), DECIMALS)), what=what)
+    raise ConfigError(f"{what} {ascii(value)[:40]} is no amount of dollars")
+
+
 def format_usd(amount: Decimal) -> str:
     """The exact amount in plain digits, without an exponent or trailing zeros.
 

@@ -6,6 +6,9 @@ still free a part of their reservation, and is refused once nothing is left to w
     >>> cap = SpendingCap(Decimal("1"))
     >>> cap.spent_usd
     Decimal('0')
+
+A run stops at its first refusal. A server goes on: a call that is too dear for what is left is
+refused alone, and a cheaper one may still fit (`final=False`).
 """
 
 from __future__ import annotations
@@ -13,9 +16,22 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from decimal import Decimal
+from typing import Protocol
 
 from corl_bench.errors import CapReachedError
 from corl_bench.money.amounts import format_usd
+
+
+class Cap(Protocol):
+    """What an attempt is reserved with before it is sent, and settled with afterwards."""
+
+    async def reserve(self, worst_usd: Decimal) -> None:
+        """Sets `worst_usd` aside, or raises `CapReachedError`."""
+        ...
+
+    def settle(self, worst_usd: Decimal, spent_usd: Decimal) -> None:
+        """Replaces a reservation by what was spent (or may have been spent)."""
+        ...
 
 
 class SpendingCap:
@@ -24,10 +40,18 @@ class SpendingCap:
     Args:
         limit_usd: the cap, or None.
         spent_usd: what earlier runs on the same directory have spent, unsettled included.
+        final: whether the first refusal is the end of all calls, dear or cheap.
     """
 
-    def __init__(self, limit_usd: Decimal | None, spent_usd: Decimal = Decimal(0)) -> None:
+    def __init__(
+        self,
+        limit_usd: Decimal | None,
+        spent_usd: Decimal = Decimal(0),
+        *,
+        final: bool = True,
+    ) -> None:
         self.limit_usd = limit_usd
+        self._final = final
         self.spent_usd = spent_usd
         self.reserved_usd = Decimal(0)
         self.reached = False
@@ -46,8 +70,9 @@ class SpendingCap:
         if not self._waiting and self._fits(worst_usd):
             self.reserved_usd += worst_usd
             return
-        if not self.reserved_usd:
-            self._refuse_all()
+        if self._is_hopeless(worst_usd):
+            if self._final:
+                self._refuse_all()
             raise self._refusal()
         granted = asyncio.get_running_loop().create_future()
         entry = (worst_usd, granted)
@@ -77,10 +102,20 @@ class SpendingCap:
                 self._waiting.popleft()
                 self.reserved_usd += wanted
                 granted.set_result(None)
-            elif not self.reserved_usd:
+            elif not self._is_hopeless(wanted):
+                return
+            elif self._final:
                 self._refuse_all()
             else:
-                return
+                self._waiting.popleft()
+                granted.set_exception(self._refusal())
+
+    def _is_hopeless(self, worst_usd: Decimal) -> bool:
+        """Whether waiting for what others have reserved cannot make room any more."""
+        if self._final:
+            return not self.reserved_usd
+        assert self.limit_usd is not None
+        return self.spent_usd + worst_usd > self.limit_usd
 
     def _fits(self, worst_usd: Decimal) -> bool:
         assert self.limit_usd is not None

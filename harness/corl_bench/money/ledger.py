@@ -1,11 +1,13 @@
-"""The ledger: a line for every attempt, and the truth for money.
+"""The ledger: a line for every attempt and every fee, and the truth for money.
 
 Two append-only files. `journal.jsonl` gets a line *before* an attempt is sent, with its
 worst-case cost; `ledger.jsonl` gets one when its cost is known, or when it is known that
 nobody can know it. Adding up `list_cost_usd` over `ledger.jsonl` gives the summary's total to
 the last digit. An attempt that is in the journal alone was in flight when the process died:
 `Ledger.unaccounted` names it, and the run either settles it from a stored reply or writes it
-off as `unsettled` at its worst case, apart from both totals.
+off as `unsettled` at its worst case, apart from both totals. A fee (`Ledger.book_fee`) has no
+journal: it is booked when it is known. Lines say where their amount comes from, see
+`corl_bench.money.basis`.
 """
 
 from __future__ import annotations
@@ -19,9 +21,12 @@ from typing import Any, Protocol, Self
 from corl_bench.errors import ConfigError
 from corl_bench.files import Closing, LineFile, read_lines
 from corl_bench.money.amounts import format_usd
+from corl_bench.money.basis import CostBasis, read_basis
 from corl_bench.types import Usage
 
-LEDGER_SCHEMA = 1
+LEDGER_SCHEMA = 2
+"""The newest form of a line. Each is written in the oldest form that can hold it: 1, and 2 for
+fees and for costs that are not metered, which older versions would take for metered calls."""
 INTERRUPTED = "interrupted"
 """Status of an attempt that was in flight when the process died or was cancelled."""
 
@@ -51,10 +56,15 @@ class LedgerLine:
     """Worst case of an attempt that is not settled; in neither of the two costs above."""
     stored: bool = False
     """The reply came from a recording or from another episode of this run."""
+    basis: CostBasis = "metered"
+    """Where the amounts come from."""
+    fee: str = ""
+    """What the line is a fee for; empty for an attempt. A fee has no expert, model or price."""
 
     def encode(self) -> dict[str, Any]:
+        is_plain = self.basis == "metered" and not self.fee
         row: dict[str, Any] = {
-            "v": LEDGER_SCHEMA,
+            "v": 1 if is_plain else LEDGER_SCHEMA,
             "call": self.call,
             "attempt": self.attempt,
             "expert": self.expert,
@@ -69,6 +79,10 @@ class LedgerLine:
         }
         if not self.settled:
             row["unsettled_usd"] = format_usd(self.unsettled_usd)
+        if not is_plain:
+            row["basis"] = self.basis
+        if self.fee:
+            row["fee"] = self.fee
         return row
 
     @classmethod
@@ -87,6 +101,8 @@ class LedgerLine:
             settled=row["settled"],
             unsettled_usd=Decimal(row.get("unsettled_usd", "0")),
             stored=row["stored"],
+            basis=read_basis(row.get("basis", "metered")),
+            fee=row.get("fee", ""),
         )
 
 
@@ -109,7 +125,7 @@ class Intent:
     def encode(self) -> dict[str, Any]:
         row = {name: getattr(self, name) for name in self.__slots__}
         row["worst_usd"] = format_usd(self.worst_usd)
-        return {"v": LEDGER_SCHEMA, **row}
+        return {"v": 1, **row}
 
     @classmethod
     def decode(cls, row: Mapping[str, Any]) -> Self:
@@ -135,14 +151,14 @@ class Totals:
     billed_cost_usd: Decimal = Decimal(0)
     unsettled_usd: Decimal = Decimal(0)
     attempts: int = 0
-    """Attempts that this run made; stored replies are none."""
+    """Attempts that this run made; stored replies and fees are none."""
     unsettled_attempts: int = 0
 
     def add(self, line: LedgerLine) -> None:
         self.list_cost_usd += line.list_cost_usd
         self.billed_cost_usd += line.billed_cost_usd
         self.unsettled_usd += line.unsettled_usd
-        self.attempts += not line.stored
+        self.attempts += not (line.stored or line.fee)
         self.unsettled_attempts += not line.settled
 
     @property
@@ -223,6 +239,49 @@ class Ledger(Closing):
         for line in lines:
             self._open.pop((line.call, line.attempt), None)
             self._count(line)
+
+    def book_fee(
+        self, name: str, what: str, usd: Decimal, basis: CostBasis, *, of: str | None
+    ) -> LedgerLine | None:
+        """Appends the line of a fee, if it is owed.
+
+        A fee of a call is owed once, as the call is, and is no bill where the reply was stored.
+        Any other is owed each time that its episode is made: whoever decides again is paid again.
+        Its list cost stands once all the same, as the episode has it once.
+
+        Args:
+            name: of the fee in the ledger: episode key, `#`, its name in the episode.
+            what: what it is for.
+            usd: the amount; of an opaque fee its worst case.
+            basis: where the amount comes from.
+            of: name of the call that the fee belongs to, if there is one.
+
+        Returns:
+            The line; None where the fee of a call is booked already.
+        """
+        booked = self.lines_of(name)
+        if booked and of is not None:
+            return None
+        made = [] if of is None else self.lines_of(of)
+        is_stored = bool(made) and made[-1].stored
+        is_opaque = basis == "opaque"
+        line = LedgerLine(
+            call=name,
+            attempt=self.next_attempt(name),
+            expert="",
+            model="",
+            price="",
+            status="ok",
+            list_cost_usd=Decimal(0) if is_opaque or booked else usd,
+            billed_cost_usd=Decimal(0) if is_opaque or is_stored else usd,
+            settled=not is_opaque or is_stored,
+            unsettled_usd=usd if is_opaque and not is_stored else Decimal(0),
+            stored=is_stored,
+            basis=basis,
+            fee=what,
+        )
+        self.account([line])
+        return line
 
     def resume(self, *, written: Container[str], again: Container[str]) -> None:
         """Keeps of the calls before only what matters to the episodes that are still owed.

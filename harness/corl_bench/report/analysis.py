@@ -188,7 +188,8 @@ def _oracles(rows: Sequence[TableRow]) -> set[str]:
 
 
 def _compared(rows: Sequence[TableRow], outcomes: Sequence[Outcomes]) -> list[Outcomes]:
-    failed = {row.label for row in rows if not row.competes and not row.point.oracle}
+    failed = {row.label for row in rows if row.point.errors == row.point.episodes}
+    failed -= {row.label for row in rows if row.point.oracle}
     return [point for point in outcomes if point.label not in failed]
 
 
@@ -198,7 +199,7 @@ def _window(rows: Sequence[TableRow], budgets: Sequence[Budget]) -> tuple[float,
 
 
 def _panel(points: Sequence[Outcomes]) -> Panel | None:
-    if sum(not point.is_oracle for point in points) < 2:
+    if sum(point.is_ranked for point in points) < 2:
         return None
     try:
         panel = make_panel(points)

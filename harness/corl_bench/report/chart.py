@@ -18,6 +18,7 @@ from decimal import Decimal
 from corl_bench.metrics.assessment import Band
 from corl_bench.metrics.frontier import CoinFrontier
 from corl_bench.money.amounts import display_usd
+from corl_bench.money.basis import is_known
 from corl_bench.report.axes import NARROW as NARROW
 from corl_bench.report.axes import WIDE as WIDE
 from corl_bench.report.axes import Box as Box
@@ -81,6 +82,7 @@ def family(row: TableRow) -> Family:
         is_oracle=row.point.oracle,
         told_budget=row.point.told_budget,
         is_single=is_single(row.point.system),
+        is_cost_known=is_known(row.point.cost_basis),
     )
 
 

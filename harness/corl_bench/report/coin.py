@@ -42,14 +42,15 @@ class CoinTable:
     """What the coin mixes, and how the intervals are made."""
 
 
-def coin_table(assessment: Assessment, oracles: Collection[str]) -> CoinTable | None:
+def coin_table(assessment: Assessment, apart: Collection[str]) -> CoinTable | None:
     """Each system against the coin at its own spend; routers come first. None without a coin.
 
     Args:
         assessment: of one task.
-        oracles: labels of the points that see the golds; they have no row.
+        apart: labels of the points that have no row: those that see the golds, and those whose
+            costs nobody has checked.
     """
-    points = _compared(assessment, oracles)
+    points = _compared(assessment, apart)
     if not points:
         return None
     reach = max(
@@ -64,7 +65,7 @@ def coin_table(assessment: Assessment, oracles: Collection[str]) -> CoinTable | 
     ]
     left_out = assessment.left_out
     return CoinTable(
-        headline=headline(assessment, oracles),
+        headline=headline(assessment, apart),
         rows=tuple(sorted(rows, key=lambda row: not row.is_router)),
         mixes=(
             f"The coin mixes {', '.join(assessment.coin)}, and not answering for $0; a system is"
@@ -77,17 +78,17 @@ def coin_table(assessment: Assessment, oracles: Collection[str]) -> CoinTable | 
     )
 
 
-def _compared(assessment: Assessment, oracles: Collection[str]) -> list[PointAssessment]:
+def _compared(assessment: Assessment, apart: Collection[str]) -> list[PointAssessment]:
     return [
         point
         for point in assessment.points
-        if point.gain_over_coin is not None and point.label not in oracles
+        if point.gain_over_coin is not None and point.label not in apart
     ]
 
 
-def headline(assessment: Assessment, oracles: Collection[str]) -> str:
+def headline(assessment: Assessment, apart: Collection[str]) -> str:
     """Does any router beat the coin at the same spend? In words; empty without a router."""
-    routers = [point for point in _compared(assessment, oracles) if not is_single(point.label)]
+    routers = [point for point in _compared(assessment, apart) if not is_single(point.label)]
     if not routers:
         return ""
     groups = [

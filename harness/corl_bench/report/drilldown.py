@@ -19,8 +19,9 @@ from typing import Any
 
 from corl_bench.metrics.adherence import violates
 from corl_bench.money.amounts import format_usd
+from corl_bench.money.basis import BASIS_WORDS
 from corl_bench.report.figures import budgets_of, put_together
-from corl_bench.results import CallRecord, EpisodeRecord, Summary
+from corl_bench.results import CallRecord, ChargeRecord, EpisodeRecord, Summary
 from corl_bench.types import VERDICT_STATUSES
 
 PROBLEMS_PER_PART = 20
@@ -148,6 +149,8 @@ class Part:
         }
         if episode.events and open_text:
             row["events"] = list(episode.events)
+        if episode.charges:
+            row["charges"] = [_charge(charge, open_text=open_text) for charge in episode.charges]
         self.episodes.append(row)
 
     def _call(self, call: CallRecord, *, open_text: bool) -> dict[str, Any]:
@@ -174,6 +177,8 @@ class Part:
             row["attempts"] = call.attempts
         if call.unsettled_usd:
             row["unsettled"] = format_usd(call.unsettled_usd)
+        if call.basis != "metered":
+            row["basis"] = BASIS_WORDS[call.basis]
         if call.source_correct is not None:
             row["recorded"] = call.source_correct
         if call.detail and open_text:
@@ -187,6 +192,17 @@ class Part:
         if index == len(self.texts):
             self.texts.append(_shortened(text, LONGEST_TEXT) or "")
         return index
+
+
+def _charge(charge: ChargeRecord, *, open_text: bool) -> dict[str, Any]:
+    row = {
+        "what": charge.what if open_text else "fee",
+        "cost": format_usd(charge.list_cost_usd),
+        "basis": BASIS_WORDS[charge.basis],
+    }
+    if charge.unsettled_usd:
+        row["unsettled"] = format_usd(charge.unsettled_usd)
+    return row
 
 
 def _over(episode: EpisodeRecord, budgets: Mapping[str, Decimal]) -> list[str]:

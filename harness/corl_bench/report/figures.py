@@ -13,10 +13,14 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from corl_bench.metrics.frontier import non_dominated
+from corl_bench.money.amounts import display_usd
+from corl_bench.money.basis import COST_BASES, CostBasis
 from corl_bench.results import OperatingPoint, Summary
 
 SIMULATED = "SIMULATED: these experts are a declared simulation, not real models."
 """Stands above every figure of a simulated run."""
+COST_MARKS: Mapping[CostBasis, str] = dict(zip(COST_BASES, ("", "†", "‡", "§"), strict=True))
+"""What stands behind a cost that is not metered."""
 NOT_DOMINATED = (
     "* Not dominated: no other system is as accurate for less, or more accurate for as much"
     " (point estimates; oracles stay out)."
@@ -38,12 +42,12 @@ class TableRow:
     """By the name of the budget."""
     on_frontier: bool
     """No other system of its task dominates it; oracles stay out of the comparison, and so do
-    systems all of whose episodes ended in error."""
+    systems all of whose episodes ended in error, and those whose costs nobody has checked."""
 
     @property
     def competes(self) -> bool:
-        """Whether it is one to compare: no oracle, and something else than errors."""
-        return not self.point.oracle and self.point.errors < self.point.episodes
+        """Whether it is one to compare: no oracle, a known cost, and something else than errors."""
+        return self.point.is_ranked and self.point.errors < self.point.episodes
 
     @property
     def label(self) -> str:
@@ -55,6 +59,15 @@ class TableRow:
     def budget_label(self) -> str | None:
         """The budget that the system was told."""
         return self.point.budget if self.point.told_budget else None
+
+
+def cost_words(point: OperatingPoint) -> str:
+    """What a row costs a problem, with a mark where the figure is not metered."""
+    amount, mark = display_usd(point.mean_cost_usd), COST_MARKS[point.cost_basis]
+    if point.cost_basis == "opaque":
+        # Whatever is known of it, the rest is not.
+        amount = f"≥ {amount}" if point.mean_cost_usd else "opaque"
+    return f"{amount} {mark}".rstrip()
 
 
 def put_together(points: Iterable[OperatingPoint]) -> tuple[TableRow, ...]:
@@ -92,6 +105,26 @@ def budgets_of(summary: Summary) -> dict[str, Decimal]:
         for point in summary.rows
         if point.budget is not None and point.budget_usd is not None
     }
+
+
+def cost_sentences(summary: Summary) -> list[str]:
+    """What the marks at costs mean, and whose costs they are."""
+    systems: dict[CostBasis, list[str]] = {}
+    for point in summary.rows:
+        if point.system not in systems.setdefault(point.cost_basis, []):
+            systems[point.cost_basis].append(point.system)
+    meant = {
+        "stated": "holds fees that the user states, for routing decisions or a router",
+        "self_reported": "is what the system says of itself: it is not metered, and the system is"
+        " neither on the frontier nor compared at equal spend",
+        "opaque": "is unknown: nobody says what every call cost, and the system is neither on the"
+        " frontier nor compared at equal spend",
+    }
+    return [
+        f"{COST_MARKS[basis]} The cost of {', '.join(systems[basis])} {words}."
+        for basis, words in meant.items()
+        if basis in systems
+    ]
 
 
 def percent(share: float) -> str:
@@ -164,9 +197,10 @@ def legend(summary: Summary) -> tuple[str, ...]:
     ]
     if any(point.events for point in summary.rows):
         sentences.append(
-            "Events are what a system noted: turns of a controller that were neither a call nor"
-            " an answer, say. The report shows them with their episodes."
+            "Events are what a system noted: a router's reasons, or turns of a controller that"
+            " were neither a call nor an answer, say. The report shows them with their episodes."
         )
+    sentences += cost_sentences(summary)
     if budgets_of(summary):
         sentences.append("> NAME is the share of episodes whose list cost is above that budget.")
         if any(not point.told_budget for point in summary.rows):

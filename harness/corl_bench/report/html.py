@@ -16,6 +16,7 @@ from typing import Any
 
 from corl_bench.files import read_lines, write_text
 from corl_bench.money.amounts import display_usd, format_usd
+from corl_bench.money.basis import BASIS_WORDS
 from corl_bench.report.analysis import LEAST_PROBLEMS, TaskAnalysis, analyse
 from corl_bench.report.assessments import gain, shares, window
 from corl_bench.report.chart import NARROW, WIDE, describe, family, lay_out
@@ -24,6 +25,7 @@ from corl_bench.report.drilldown import ProblemTexts, drill_down, embeddable, sh
 from corl_bench.report.figures import (
     TableRow,
     budgets_of,
+    cost_words,
     counted,
     digest_flag,
     interval,
@@ -102,7 +104,8 @@ def _read_problems(path: Path) -> tuple[ProblemTexts, ProblemTexts]:
     for row in read_lines(path):
         key = (row["task"], row["id"])
         problems[key] = row["problem"]
-        golds[key] = row["answer"]
+        if row["answer"] is not None:  # an import may know no gold
+            golds[key] = row["answer"]
     return problems, golds
 
 
@@ -136,6 +139,7 @@ def render_report(
         rough_percent=rough_percent,
         seconds=seconds,
         usd=display_usd,
+        cost_words=cost_words,
         exact_usd=format_usd,
     )
     style, script = ("\n".join(map(page_file, names)) for names in (STYLES, SCRIPTS))
@@ -211,10 +215,10 @@ def _analysis(
     analysis: TaskAnalysis, rows: Sequence[TableRow], pool: Sequence[str]
 ) -> dict[str, Any]:
     assessment = analysis.assessment
-    oracles = {row.label for row in rows if row.point.oracle}
+    apart = {row.label for row in rows if not row.point.is_ranked}
     hue_of = hues(pool, analysis.spends)
     return {
-        "coin": None if assessment is None else coin_table(assessment, oracles),
+        "coin": None if assessment is None else coin_table(assessment, apart),
         "not_compared": f"Systems are compared with the coin from {LEAST_PROBLEMS} problems on"
         " that all of them have answered."
         if assessment is None and sum(row.competes for row in rows) > 1
@@ -242,7 +246,7 @@ def _tip(row: TableRow) -> list[str]:
     tip = [
         title,
         f"Accuracy\t{percent(point.accuracy)} {interval(point.accuracy_interval)}",
-        f"List cost a problem\t{display_usd(point.mean_cost_usd)}",
+        f"List cost a problem\t{cost_words(point)}",
         f"Expert calls a problem\t{point.expert_call_ratio:.2f}",
     ]
     tip += [f"Above {name}\t{rough_percent(rate)}" for name, rate in row.violation_rates.items()]
@@ -250,6 +254,8 @@ def _tip(row: TableRow) -> list[str]:
     tip.append(f"Episodes\t{point.episodes:,}")
     if point.oracle:
         tip.append("Sees the gold answers: a bound, no competitor")
+    elif not point.is_ranked:
+        tip.append(f"Costs {BASIS_WORDS[point.cost_basis]}: no competitor")
     elif row.on_frontier:
         tip.append("Not dominated")
     return tip

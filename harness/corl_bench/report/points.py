@@ -27,10 +27,14 @@ FAMILY_TITLES: dict[Family, str] = {
 }
 
 
-def family_of(*, is_oracle: bool, told_budget: bool, is_single: bool) -> Family:
+def family_of(
+    *, is_oracle: bool, told_budget: bool, is_single: bool, is_cost_known: bool = True
+) -> Family:
     """What kind of system a measured point is about, for its shape and colour."""
     if is_oracle:
         return "oracle"
+    if not is_cost_known:
+        return "reported"
     if told_budget:
         return "reads"
     return "single" if is_single else "fixed"

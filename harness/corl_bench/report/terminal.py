@@ -22,6 +22,7 @@ from corl_bench.report.figures import (
     SIMULATED,
     TableRow,
     budgets_of,
+    cost_words,
     counted,
     digest_flag,
     interval,
@@ -185,7 +186,7 @@ def _columns(
             lambda row: f"{percent(row.point.accuracy)} {interval(row.point.accuracy_interval)}",
         )
     )
-    columns.append(_Column("$/problem", lambda row: display_usd(row.point.mean_cost_usd)))
+    columns.append(_Column("$/problem", lambda row: cost_words(row.point)))
     columns += [
         _Column(f"> {name}", partial(_violations, budget=name)) for name in budgets_of(summary)
     ]
@@ -281,7 +282,7 @@ def _table(columns: list[_Column], rows: tuple[TableRow, ...]) -> Table:
             table.add_row(
                 Text(indent + name, style=emphasis),
                 *map(Text, cells),
-                style="dim" if row.point.oracle else "",
+                style="" if row.point.is_ranked else "dim",
                 end_section=row is group[-1],
             )
     return table
@@ -303,8 +304,8 @@ def _against_the_coin(
     for justify in ("left", "right", "left"):
         table.add_column(justify=justify, no_wrap=True)
     for task, assessment in assessments.items():
-        oracles = {row.label for row in rows if row.point.task == task and row.point.oracle}
-        found = coin_table(assessment, oracles)
+        apart = {row.label for row in rows if row.point.task == task and not row.point.is_ranked}
+        found = coin_table(assessment, apart)
         routers = [row for row in found.rows if row.is_router] if found else []
         if routers and len(assessments) > 1:
             table.add_row(Text(visible(task), style="bold"))

@@ -11,6 +11,7 @@ describes every field.
 from corl_bench.results.episodes import (
     EPISODE_SCHEMA,
     CallRecord,
+    ChargeRecord,
     EpisodeRecord,
     canonical_lines,
     decode_episode,
@@ -18,7 +19,12 @@ from corl_bench.results.episodes import (
     episode_key,
     read_episodes,
 )
-from corl_bench.results.manifest import MANIFEST_NAME, MANIFEST_SCHEMA, read_manifest
+from corl_bench.results.manifest import (
+    MANIFEST_NAME,
+    MANIFEST_SCHEMA,
+    describe_origin,
+    read_manifest,
+)
 from corl_bench.results.summary import (
     SUMMARY_NAME,
     SUMMARY_SCHEMA,
@@ -37,12 +43,14 @@ __all__ = [
     "SUMMARY_NAME",
     "SUMMARY_SCHEMA",
     "CallRecord",
+    "ChargeRecord",
     "EpisodeRecord",
     "OperatingPoint",
     "Summary",
     "canonical_lines",
     "decode_episode",
     "decode_summary",
+    "describe_origin",
     "encode_episode",
     "encode_point",
     "encode_summary",

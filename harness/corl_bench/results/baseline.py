@@ -20,6 +20,7 @@ from typing import Any
 from corl_bench.errors import ConfigError
 from corl_bench.files import write_text
 from corl_bench.money.amounts import format_usd, parse_usd
+from corl_bench.money.basis import read_basis
 from corl_bench.results.decisions import read_decisions
 from corl_bench.results.documents import read_document
 from corl_bench.results.outcomes import Outcomes, ResultSet, read_result_set
@@ -149,6 +150,8 @@ def _point_text(point: Outcomes) -> str:
         "is_oracle": point.is_oracle,
         "errors": point.errors,
     }
+    if point.cost_basis != "metered":
+        facts["cost_basis"] = point.cost_basis
     opened = json.dumps(facts, ensure_ascii=False).removesuffix("}")
     rows = ",\n".join(
         f"      {json.dumps(problem, ensure_ascii=False)}: "
@@ -199,6 +202,7 @@ def _decode_point(point: Mapping[str, Any]) -> Outcomes:
             for problem in sorted(problems)
         },
         errors=int(point["errors"]),
+        cost_basis=read_basis(point.get("cost_basis", "metered")),
     )
 
 

@@ -20,9 +20,13 @@ from typing import Any
 from corl_bench.errors import ConfigError, StorageError
 from corl_bench.files import read_lines
 from corl_bench.money.amounts import format_usd, parse_usd
+from corl_bench.money.basis import CostBasis, read_basis, weakest
 from corl_bench.types import VERDICT_STATUSES, Usage, VerdictStatus
 
 EPISODE_SCHEMA = 1
+"""The form of an episode all of whose costs are metered calls, as nearly all are."""
+NEWEST_SCHEMA = 2
+"""The form of one with fees or other costs, which older versions would not add up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,21 @@ class CallRecord:
     detail: str = ""
     id: str = ""
     """Behind the episode's key and a `#` it names the call's lines in the ledger."""
+    basis: CostBasis = "metered"
+    """Where the list cost comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeRecord:
+    """A fee of an episode: what something beside its calls cost, a routing decision say."""
+
+    what: str
+    list_cost_usd: Decimal
+    basis: CostBasis
+    unsettled_usd: Decimal = Decimal(0)
+    """Worst case of an opaque fee."""
+    id: str = ""
+    """As that of a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +94,31 @@ class EpisodeRecord:
     level: int | None = None
     events: tuple[str, ...] = ()
     """What the system noted: turns of a controller that could not be read, say."""
+    charges: tuple[ChargeRecord, ...] = ()
+    """Fees, in the order in which they were charged."""
 
     @property
     def key(self) -> str:
         return episode_key(self.task, self.problem_id, self.system, self.budget, self.sample)
 
     @property
+    def costs(self) -> tuple[CallRecord | ChargeRecord, ...]:
+        """Whatever was paid for."""
+        return (*self.calls, *self.charges)
+
+    @property
     def list_cost_usd(self) -> Decimal:
-        return sum((call.list_cost_usd for call in self.calls), Decimal(0))
+        """Of all calls and fees."""
+        return sum((cost.list_cost_usd for cost in self.costs), Decimal(0))
 
     @property
     def unsettled_usd(self) -> Decimal:
-        return sum((call.unsettled_usd for call in self.calls), Decimal(0))
+        return sum((cost.unsettled_usd for cost in self.costs), Decimal(0))
+
+    @property
+    def cost_basis(self) -> CostBasis:
+        """That of the least sure of its costs."""
+        return weakest(cost.basis for cost in self.costs)
 
     @property
     def expert_calls(self) -> int:
@@ -101,8 +133,9 @@ def episode_key(task: str, problem_id: str, system: str, budget: str | None, sam
 
 def encode_episode(record: EpisodeRecord) -> dict[str, Any]:
     """The JSON object of one line; keys without information are left out of calls."""
+    is_plain = not record.charges and record.cost_basis == "metered"
     row: dict[str, Any] = {
-        "v": EPISODE_SCHEMA,
+        "v": EPISODE_SCHEMA if is_plain else NEWEST_SCHEMA,
         "task": record.task,
         "problem_id": record.problem_id,
         "subject": record.subject,
@@ -125,6 +158,8 @@ def encode_episode(record: EpisodeRecord) -> dict[str, Any]:
     }
     if record.events:
         row["events"] = list(record.events)
+    if record.charges:
+        row["charges"] = [_encode_charge(charge) for charge in record.charges]
     return row
 
 
@@ -147,6 +182,20 @@ def _encode_call(call: CallRecord) -> dict[str, Any]:
         row["source_correct"] = call.source_correct
     if call.detail:
         row["detail"] = call.detail
+    if call.basis != "metered":
+        row["basis"] = call.basis
+    return row
+
+
+def _encode_charge(charge: ChargeRecord) -> dict[str, Any]:
+    row = {
+        "id": charge.id,
+        "what": charge.what,
+        "basis": charge.basis,
+        "list_cost_usd": format_usd(charge.list_cost_usd),
+    }
+    if charge.unsettled_usd:
+        row["unsettled_usd"] = format_usd(charge.unsettled_usd)
     return row
 
 
@@ -157,11 +206,11 @@ def decode_episode(row: Mapping[str, Any]) -> EpisodeRecord:
         ConfigError: the row was written by a newer version.
         KeyError: a field is missing.
         TypeError: a field is of another kind.
-        ValueError: its key, its verdict or an amount is none.
+        ValueError: its key, its verdict, an amount or the basis of one is none.
     """
-    if row["v"] > EPISODE_SCHEMA:
+    if row["v"] > NEWEST_SCHEMA:
         raise ConfigError(
-            f"episodes are of schema {row['v']}, this version reads up to {EPISODE_SCHEMA}:"
+            f"episodes are of schema {row['v']}, this version reads up to {NEWEST_SCHEMA}:"
             " upgrade corl-bench"
         )
     _check_key(row)
@@ -184,6 +233,7 @@ def decode_episode(row: Mapping[str, Any]) -> EpisodeRecord:
             latency_s=latency_s,
             source_correct=call.get("source_correct"),
             detail=call.get("detail", ""),
+            basis=read_basis(call.get("basis", "metered")),
         )
         for call, latency_s in zip(row["calls"], timings["calls_s"], strict=True)
     )
@@ -203,6 +253,17 @@ def decode_episode(row: Mapping[str, Any]) -> EpisodeRecord:
         calls=calls,
         latency_s=timings["latency_s"],
         events=tuple(row.get("events", ())),
+        charges=tuple(map(_decode_charge, row.get("charges", ()))),
+    )
+
+
+def _decode_charge(row: Mapping[str, Any]) -> ChargeRecord:
+    return ChargeRecord(
+        what=row["what"],
+        list_cost_usd=_amount(row["list_cost_usd"]),
+        basis=read_basis(row["basis"]),
+        unsettled_usd=_amount(row.get("unsettled_usd", "0")),
+        id=row["id"],
     )
 
 

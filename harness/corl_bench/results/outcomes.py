@@ -19,6 +19,7 @@ from typing import Any
 
 from corl_bench.errors import ConfigError
 from corl_bench.money.amounts import parse_usd, sum_usd
+from corl_bench.money.basis import CostBasis, is_known, weakest
 from corl_bench.results.episodes import EpisodeRecord, read_episodes
 from corl_bench.results.manifest import MANIFEST_NAME, read_manifest
 from corl_bench.types import Budget
@@ -48,6 +49,13 @@ class Outcomes:
     """By the same ids: list cost of each sample."""
     errors: int = 0
     """Samples whose verdict is `error`; they count as wrong."""
+    cost_basis: CostBasis = "metered"
+    """That of the least sure of its costs."""
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether it is compared with others: it sees no golds, and what it cost is known."""
+        return not self.is_oracle and is_known(self.cost_basis)
 
     @property
     def label(self) -> str:
@@ -137,6 +145,9 @@ def collect_outcomes(
                 },
                 errors=sum(
                     episode.verdict == "error" for drawn in samples.values() for episode in drawn
+                ),
+                cost_basis=weakest(
+                    episode.cost_basis for drawn in samples.values() for episode in drawn
                 ),
             )
         )

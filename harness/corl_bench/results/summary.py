@@ -17,6 +17,7 @@ from typing import Any
 
 from corl_bench.errors import ConfigError
 from corl_bench.money.amounts import format_usd
+from corl_bench.money.basis import CostBasis, is_known, read_basis
 from corl_bench.results.documents import read_document
 
 SUMMARY_NAME = "summary.json"
@@ -77,6 +78,15 @@ class OperatingPoint:
     latency_p95_s: float
     events: int = 0
     """What the system noted: turns of a controller that were neither a call nor an answer, say."""
+    fees_usd: Decimal = Decimal(0)
+    """Of the total cost, what was charged beside the calls; opaque fees are in `unsettled_usd`."""
+    cost_basis: CostBasis = "metered"
+    """That of the least sure of its costs, see `corl_bench.money.basis`."""
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether it is compared with others: it sees no golds, and what it cost is known."""
+        return not self.oracle and is_known(self.cost_basis)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +110,8 @@ class Summary:
     notes: tuple[str, ...] = field(default_factory=tuple)
 
 
+_LEFT_OUT: Mapping[str, Any] = {"events": 0, "fees_usd": Decimal(0), "cost_basis": "metered"}
+"""Values that are not written."""
 _POINT_TIMINGS = ("latency_p50_s", "latency_p95_s")
 
 
@@ -124,11 +136,15 @@ def encode_summary(summary: Summary) -> dict[str, Any]:
 
 
 def encode_point(point: OperatingPoint) -> dict[str, Any]:
-    """The JSON object of one row of `summary.json`; `events` only where there are some."""
+    """The JSON object of one row of `summary.json`.
+
+    Events and fees stand there only where there are some, the basis of costs where they are not
+    all metered.
+    """
     encoded: dict[str, Any] = {}
     for name in point.__slots__:
         value = getattr(point, name)
-        if name in _POINT_TIMINGS or (name == "events" and not value):
+        if name in _POINT_TIMINGS or (name in _LEFT_OUT and value == _LEFT_OUT[name]):
             continue
         if isinstance(value, Decimal):
             value = format_usd(value)
@@ -154,6 +170,8 @@ def decode_summary(data: Mapping[str, Any]) -> Summary:
         for name in ("budget_usd", "mean_cost_usd", "total_cost_usd", "unsettled_usd"):
             if fields[name] is not None:
                 fields[name] = Decimal(fields[name])
+        fields["fees_usd"] = Decimal(fields.get("fees_usd", "0"))
+        fields["cost_basis"] = read_basis(fields.get("cost_basis", "metered"))
         low, high = fields["accuracy_interval"]
         fields["accuracy_interval"] = (low, high)
         rows.append(OperatingPoint(**fields, **row["timings"]))

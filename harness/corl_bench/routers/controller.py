@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 
@@ -49,6 +49,8 @@ class Controller:
     is_oracle: bool = False
     experts: tuple[str, ...] = ()
     """Whom it may call, as far as that is known before a run; for estimates."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What it calls an expert, by alias in the pool, where that is not the alias."""
 
     @property
     def own_models(self) -> tuple[ExpertSpec, ...]:
@@ -60,7 +62,9 @@ class Controller:
         """sha256 of its protocol and of what its own model is; the weights by their own digest."""
         figures = figures_of(self.own_model)
         options = {name: value for name, value in figures["options"].items() if name != "path"}
-        made_of = {"protocol": asdict(self.protocol), "model": {**figures, "options": options}}
+        made_of = {"protocol": self.protocol.figures(), "model": {**figures, "options": options}}
+        if self.names:
+            made_of["names"] = dict(self.names)
         text = json.dumps(made_of, ensure_ascii=False, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -81,8 +85,19 @@ class Controller:
 
     def opening(self, problem: str, budget: Budget | None, experts: Sequence[ExpertInfo]) -> str:
         """What it is told first; its own model is none of those that are listed."""
-        listed = [expert for expert in experts if expert.name != self.own_model.name]
+        by_alias = {expert.name: expert for expert in experts}
+        listed = [
+            replace(by_alias[alias], name=name) for name, alias in self._listed(experts).items()
+        ]
         return self.protocol.opening(problem, budget, listed)
+
+    def _listed(self, experts: Sequence[ExpertInfo]) -> dict[str, str]:
+        """Aliases by what it calls them; its own model is none of them."""
+        return {
+            self.names.get(expert.name, expert.name): expert.name
+            for expert in experts
+            if expert.name != self.own_model.name
+        }
 
     async def solve(self, problem: str, budget: Budget | None, episode: Episode) -> str | None:
         """Lets the controller speak until it answers or may speak no more.
@@ -92,7 +107,8 @@ class Controller:
             own model could not be asked.
         """
         opening = self.opening(problem, budget, episode.experts)
-        talk = _Conversation(self.protocol, opening, budget, episode, self.own_model.name)
+        aliases = self._listed(episode.experts)
+        talk = _Conversation(self.protocol, opening, budget, episode, aliases)
         stops = dict.fromkeys((*self.protocol.stops, *self.own_model.sampling.stop))
         while not talk.is_over:
             said = await episode.call(
@@ -118,7 +134,8 @@ class _Conversation:
     opening: str
     budget: Budget | None
     episode: Episode
-    own: str
+    aliases: Mapping[str, str]
+    """Of the experts, by what the controller calls them."""
     answer: str = ""
     is_over: bool = False
     messages: list[Message] = field(init=False)
@@ -127,6 +144,8 @@ class _Conversation:
 
     def __post_init__(self) -> None:
         self.messages = [Message("user", self.opening)]
+        if self.protocol.begins:
+            self.messages.append(Message("assistant", self.protocol.begins))
 
     @property
     def calls_left(self) -> int:
@@ -140,25 +159,33 @@ class _Conversation:
     async def take(self, text: str, was_cut: bool) -> None:
         """Acts on one turn of the controller, and lets it know."""
         turn = self._read(text, was_cut)
-        self.messages.append(Message("assistant", text))
         if isinstance(turn, Answer):
             self.is_over = True
             self.answer = turn.text
             if turn.points_at is not None:
                 self.answer = self._pointed_at(turn.points_at) or ""
         elif isinstance(turn, Call):
-            self.messages.append(Message("user", await self._call(turn)))
+            self._tell(text, await self._call(turn))
         else:
             self.episode.note(f"{INVALID_TURN}{turn.reason}")
             self._invalid += 1
             self.is_over = self._invalid > self.protocol.max_invalid
-            self.messages.append(
-                Message("user", self.protocol.invalid(turn.reason, calls_left=self.calls_left))
-            )
+            self._tell(text, self.protocol.invalid(turn.reason, calls_left=self.calls_left))
+
+    def _tell(self, said: str, back: str) -> None:
+        """Adds a turn and what comes back of it to what the controller reads next.
+
+        Its own message may go on with it. Even so only what it says anew is read for tags.
+        """
+        if not self.protocol.continues:
+            self.messages += [Message("assistant", said), Message("user", back)]
+            return
+        opening, *before = self.messages
+        so_far = "".join(message.content for message in before)
+        self.messages = [opening, Message("assistant", f"{so_far}{said}\n{back}\n")]
 
     def _read(self, text: str, was_cut: bool) -> Turn:
-        names = [expert.name for expert in self.episode.experts if expert.name != self.own]
-        turn = read_turn(text, self.protocol, names, cut=was_cut)
+        turn = read_turn(text, self.protocol, self.aliases, cut=was_cut)
         if isinstance(turn, Call) and not self.calls_left:
             return Invalid("no calls are left")
         if isinstance(turn, Answer) and turn.points_at is not None:
@@ -176,13 +203,14 @@ class _Conversation:
         """The reply to a call, by its number, or an expert's last one: if it can be, an answer."""
         if isinstance(call, int):
             return self._replies[call - 1].text
-        texts = [r.text for r in self._replies if r.expert == call and r.text is not None]
+        alias = self.aliases[call]
+        texts = [r.text for r in self._replies if r.expert == alias and r.text is not None]
         answers = [text for text in texts if self.episode.answer_in(text) is not None]
         return next(reversed(answers or texts), None)
 
     async def _call(self, call: Call) -> str:
         before_usd = self.episode.spent_usd
-        reply = await self.episode.call(call.expert, call.query or None)
+        reply = await self.episode.call(self.aliases[call.expert], call.query or None)
         self._replies.append(reply)
         spent_usd = self.episode.spent_usd
         report = CallReport(
@@ -208,6 +236,8 @@ class _Conversation:
         if not self.protocol.marks_agreement:
             return []
         groups = await self.episode.agreement(self._replies)
+        names = {alias: name for name, alias in self.aliases.items()}
         return [
-            Voice(reply.expert, group) for reply, group in zip(self._replies, groups, strict=True)
+            Voice(names[reply.expert], group)
+            for reply, group in zip(self._replies, groups, strict=True)
         ]

@@ -67,7 +67,29 @@ def read_controller(rest: str, pool: Pool) -> Controller:
     on = pool.price_date or date.today()
     is_address = rest.startswith(("http://", "https://"))
     controller = _served(rest, on) if is_address else _described(rest, on)
+    _check_names(controller, pool)
     return replace(controller, experts=tuple(expert.name for expert in pool.experts))
+
+
+def _check_names(controller: Controller, pool: Pool) -> None:
+    """Refuses names that would call nobody, or somebody else."""
+    aliases = [expert.name for expert in pool.experts]
+    if strangers := [alias for alias in controller.names if alias not in aliases]:
+        raise ConfigError(
+            f"{controller.name!r}: [names] names {strangers[0]!r}, and the experts of pool"
+            f" {pool.name!r} are {', '.join(aliases)}"
+        )
+    known = [controller.names.get(alias, alias) for alias in aliases]
+    folded = [name.casefold() for name in known]
+    by_prefix = controller.protocol.naming == "prefix"
+    for name in known:
+        if folded.count(name.casefold()) > 1 and (by_prefix or known.count(name) > 1):
+            raise ConfigError(f"{controller.name!r}: [names] calls two experts {name!r}")
+        if by_prefix and (":" in name or name != name.strip()):
+            raise ConfigError(
+                f"{controller.name!r}: its calls name an expert in front of a colon, which"
+                f" {name!r} cannot be: give it another name in [names]"
+            )
 
 
 def _described(rest: str, on: date) -> Controller:
@@ -84,12 +106,17 @@ def _described(rest: str, on: date) -> Controller:
         raise ConfigError(f"{name!r}: cannot read {path}: {error.strerror}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: no TOML: {error}") from None
-    if unknown := sorted(set(data) - {"name", "protocol", "model"}):
-        raise ConfigError(f"{path}: unknown key {unknown[0]!r}; it has name, protocol and [model]")
+    if unknown := sorted(set(data) - {"name", "protocol", "model", "names"}):
+        raise ConfigError(
+            f"{path}: unknown key {unknown[0]!r}; it has name, protocol, [names] and [model]"
+        )
     own_name = data.get("name", path.resolve().parent.name)
     protocol_name = data.get("protocol", "corl")
     if not isinstance(own_name, str) or not own_name or not isinstance(protocol_name, str):
         raise ConfigError(f"{path}: name and protocol are texts")
+    names = data.get("names", {})
+    if not isinstance(names, dict) or not all(n and isinstance(n, str) for n in names.values()):
+        raise ConfigError(f'{path}: [names] holds lines like  alias = "what the weights call it"')
     beside = path.parent / protocol_name
     protocol = load_protocol(beside if protocol_name.endswith(".toml") else protocol_name)
     table = validate(ExpertTable, data.get("model"), file=str(path), where=("model",))
@@ -102,7 +129,7 @@ def _described(rest: str, on: date) -> Controller:
     if path_option := own.options.get("path"):
         # Weights lie beside the file, wherever both are carried.
         own = replace(own, options={**own.options, "path": str(path.parent / str(path_option))})
-    return _controller(name, own, protocol)
+    return replace(_controller(name, own, protocol), names=names)
 
 
 def _served(text: str, on: date) -> Controller:
@@ -125,7 +152,8 @@ def _served(text: str, on: date) -> Controller:
 def _controller(name: str, own: ExpertSpec, protocol: Protocol) -> Controller:
     """Its own model is no expert, and speaks no longer than a turn may be."""
     sampling = replace(own.sampling, max_output_tokens=protocol.max_turn_tokens)
-    return Controller(name, replace(own, role="self", sampling=sampling), protocol)
+    own = replace(own, role="self", sampling=sampling)
+    return Controller(name, own, protocol, reads_budget=protocol.tells_budget)
 
 
 def _only_model(base_url: str) -> str:

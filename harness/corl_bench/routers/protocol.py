@@ -2,8 +2,9 @@
 
 One `Protocol` is used wherever a controller speaks: in evaluation, by the trainer, behind a
 server. It is a TOML file that is kept beside the weights that were trained with it, and peers'
-protocols are other such files. An expert's name is an attribute of the call's tag, never text
-that is split at a colon; what stands between tags is text and nothing else.
+protocols are other such files. An expert's name is an attribute of the call's tag; for
+weights that have learned to write `name: query` it ends at the first colon, and all other colons
+are the query's. What stands between tags is text and nothing else.
 
     >>> protocol = load_protocol("corl")
     >>> protocol.stops
@@ -15,12 +16,12 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import ROUND_CEILING, ROUND_UP, Decimal
 from importlib import resources
 from pathlib import Path
 from string import Formatter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from corl_bench.errors import ConfigError
 from corl_bench.money.amounts import format_usd, parse_usd
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 Shows = Literal["text", "answer"]
 """What the controller sees of a reply: all of it, or the final answer that it states."""
+
+Naming = Literal["attribute", "prefix"]
+"""How a call names its expert: `<call expert="nano">…`, or `<call>nano: …`."""
 
 _CALL_PLACES = ("expert", "number", "cost_usd", "spent_usd", "spent_percent", "calls_left")
 _PLACES: Mapping[str, frozenset[str]] = {
@@ -94,6 +98,18 @@ class Protocol:
     shows: Shows
     max_invalid: int = 2
     """Turns without a call or an answer that are forgiven; the next one ends the episode."""
+    naming: Naming = "attribute"
+    continues: bool = False
+    """Whether all turns are one message that goes on, with what comes back standing in it."""
+    begins: str = ""
+    """How that message begins, before the controller has said anything."""
+    think_tag: str = ""
+    """Tag of its drafts. It does nothing, and is kept out of texts from outside as well."""
+
+    def figures(self) -> dict[str, Any]:
+        """All that it says, for digests: keys that came later are left out at their defaults."""
+        later = {"naming": "attribute", "continues": False, "begins": "", "think_tag": ""}
+        return {k: v for k, v in asdict(self).items() if later.get(k, ...) != v}
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -107,8 +123,17 @@ class Protocol:
         return "{agrees}" in told or "{tally}" in told
 
     @property
+    def tells_budget(self) -> bool:
+        """Whether the controller reads of a budget at all."""
+        shown = (self.texts["result"], self.texts["failure"])
+        return "{budget}" in self.texts["instructions"] or any(
+            "{spent_percent}" in text for text in shown
+        )
+
+    @property
     def tags(self) -> tuple[str, ...]:
-        return (self.call_tag, self.result_tag, self.answer_tag)
+        named = (self.call_tag, self.result_tag, self.answer_tag, self.think_tag)
+        return tuple(filter(None, named))
 
     def opening(self, problem: str, budget: Budget | None, experts: Sequence[ExpertInfo]) -> str:
         """The first message: budget, listing of the pool, problem.
@@ -237,17 +262,24 @@ def parse_protocol(text: str, source: str) -> Protocol:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source}: no TOML: {error}") from None
     known = {"name", "max_calls", "max_turn_tokens", "max_invalid", "shows", "tags", "texts"}
+    known |= {"naming", "continues", "begins"}
     _refuse(set(data) - known, source, "unknown key")
     tags, texts = _table(data, "tags", source), _table(data, "texts", source)
     wanted = {"call", "result", "answer"}
-    _refuse(wanted ^ set(tags), source, "[tags] holds call, result and answer; see")
+    _refuse(wanted ^ (set(tags) - {"think"}), source, "[tags] holds call, result and answer; see")
     _refuse(set(_PLACES) ^ set(texts), source, "[texts] lacks or does not know")
-    if any(not _TAG.fullmatch(tag) for tag in tags.values()) or len(set(tags.values())) < 3:
-        raise ConfigError(f"{source}: tags are three different names of letters and digits")
+    if any(not _TAG.fullmatch(tag) for tag in tags.values()) or len(set(tags.values())) < len(tags):
+        count = "four" if "think" in tags else "three"
+        raise ConfigError(f"{source}: tags are {count} different names of letters and digits")
     for name, template in texts.items():
         _check_template(name, template, source)
     if data.get("shows") not in ("text", "answer"):
         raise ConfigError(f'{source}: shows is "text" or "answer"')
+    if data.get("naming", "attribute") not in ("attribute", "prefix"):
+        raise ConfigError(f'{source}: naming is "attribute" or "prefix"')
+    continues, begins = data.get("continues", False), data.get("begins", "")
+    if not isinstance(continues, bool) or not isinstance(begins, str) or (begins and not continues):
+        raise ConfigError(f"{source}: continues is true or false, begins a text where it is true")
     numbers = {"max_calls": 1, "max_turn_tokens": 1, "max_invalid": 0}
     for name, least in numbers.items():
         value = data.get(name, 2 if name == "max_invalid" else None)
@@ -263,6 +295,10 @@ def parse_protocol(text: str, source: str) -> Protocol:
         max_turn_tokens=data["max_turn_tokens"],
         shows=data["shows"],
         max_invalid=data.get("max_invalid", 2),
+        naming=data.get("naming", "attribute"),
+        continues=continues,
+        begins=begins,
+        think_tag=tags.get("think", ""),
     )
 
 

@@ -10,9 +10,7 @@ takes the text behind the colon and the pool, and returns a list of systems.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
-import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from importlib.metadata import entry_points
@@ -23,10 +21,14 @@ from corl_bench.experts.base import ExpertSpec, Pool
 from corl_bench.experts.pools import cheapest_first
 from corl_bench.routers.agreement import Cascade, Vote
 from corl_bench.routers.base import Router
-from corl_bench.routers.controller import Controller
 from corl_bench.routers.controller_file import make_controllers
+from corl_bench.routers.decision_file import make_players
+from corl_bench.routers.endpoint_file import make_endpoints
+from corl_bench.routers.external import make_execs
 from corl_bench.routers.fixed import Mixture, Random, Single
+from corl_bench.routers.learned.router import make_learned
 from corl_bench.routers.oracle import Oracle
+from corl_bench.routers.python import make_pythons
 from corl_bench.types import Mode
 
 ENTRY_POINTS = "corl_bench.routers"
@@ -57,12 +59,14 @@ def parse_systems(texts: Sequence[str], pool: Pool) -> list[Router]:
 def code_digest(system: Router) -> str | None:
     """sha256 of what a system is made of, where its name does not say it all.
 
-    That is the file in which a user's system is written, a controller's protocol and model,
-    and None for the bench's own. Part of a run's identity: a system that was edited is another
-    one under the same name. Modules that the file imports are not looked at.
+    That is what a system itself gives as its `digest` (a controller's protocol and model, the
+    weights of a learned one), else the file in which a user's system is written, and None for
+    the bench's own. Part of a run's identity: a system that was edited is another one under the
+    same name. Modules that the file imports are not looked at.
     """
-    if isinstance(system, Controller):
-        return system.digest
+    digest = getattr(system, "digest", None)
+    if isinstance(digest, str) and digest:
+        return digest
     if type(system).__module__.partition(".")[0] == __package__.partition(".")[0]:
         return None
     try:
@@ -155,32 +159,6 @@ def _oracle(rest: str, pool: Pool) -> list[Router]:
     return [Oracle()]
 
 
-def _python(rest: str, pool: Pool) -> list[Router]:
-    """`python:module:attr`: a system, or something that makes one when called."""
-    module_name, _, attribute = rest.partition(":")
-    text = f"python:{rest}"
-    if not module_name or not attribute:
-        raise ConfigError(f"{text!r}: write python:module:attribute")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found = getattr(importlib.import_module(module_name), attribute)
-    except Exception as error:  # whatever stands in a user's module
-        raise ConfigError(f"{text!r} cannot be loaded: {error!r}") from error
-    if inspect.isclass(found) or not isinstance(found, Router):
-        try:
-            found = found()
-        except Exception as error:
-            raise ConfigError(f"{text!r} cannot be made: {error!r}") from error
-    if not isinstance(found, Router):
-        raise ConfigError(
-            f"{text!r} is no routing system: it needs name, reads_budget, is_oracle and"
-            " async solve(problem, budget, episode)"
-        )
-    return [found]
-
-
 def _experts(
     text: str, separator: str, pool: Pool, system: str, *, least: int, most: int | None = None
 ) -> tuple[str, ...]:
@@ -208,6 +186,10 @@ FAMILIES: dict[str, Factory] = {
     "cascade": _cascade,
     "vote": _vote,
     "oracle": _oracle,
-    "python": _python,
+    "python": make_pythons,
+    "exec": make_execs,
+    "decisions": make_players,
     "controller": make_controllers,
+    "endpoint": make_endpoints,
+    "learned": make_learned,
 }

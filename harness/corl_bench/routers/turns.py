@@ -59,7 +59,7 @@ def read_turn(
     Args:
         text: what it has written, with or without the stop string that ended it.
         protocol: whose tags count.
-        experts: names that may be called.
+        experts: names that may be called, as the controller knows them.
         cut: whether the turn was ended by its limit rather than by the controller.
     """
     found = _first_tag(text, protocol)
@@ -72,11 +72,10 @@ def read_turn(
         return Invalid(f"it was cut before </{tag}>")
     if tag == protocol.answer_tag:
         return _answer(body, attributes, experts)
+    if protocol.naming == "prefix":
+        return _named_call(body, experts)
     expert = attributes.get("expert", "")
-    if expert not in experts:
-        named = f"{expert[:40]!r} is no expert" if expert else "the call names no expert"
-        return Invalid(f"{named}; there are {', '.join(experts)}")
-    return Call(expert, body)
+    return Call(expert, body) if expert in experts else _nobody(expert, experts)
 
 
 def closed(text: str, protocol: Protocol) -> str:
@@ -101,6 +100,26 @@ def _first_tag(
     end = closing(tag).search(text, start.end())
     body = text[start.end() :] if end is None else text[start.end() : end.start()]
     return tag, attributes, body.strip(), end is not None
+
+
+def _named_call(body: str, experts: Collection[str]) -> Turn:
+    """A call that is written `name: query`; only the first colon is no part of the query.
+
+    Capitals do not matter in the name: weights that were trained with one spelling keep to it.
+    """
+    name, colon, query = body.partition(":")
+    said = name.strip()
+    if not colon:
+        return Invalid("the call has no colon behind the name of an expert")
+    for expert in experts:
+        if expert.casefold() == said.casefold():
+            return Call(expert, query.strip())
+    return _nobody(said, experts)
+
+
+def _nobody(expert: str, experts: Collection[str]) -> Invalid:
+    named = f"{expert[:40]!r} is no expert" if expert else "the call names no expert"
+    return Invalid(f"{named}; there are {', '.join(experts)}")
 
 
 def _answer(body: str, attributes: dict[str, str], experts: Collection[str]) -> Turn:

@@ -10,21 +10,17 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import platform
-import sys
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from corl_bench import __version__, grading
+from corl_bench import grading
 from corl_bench.errors import ConfigError, StorageError
 from corl_bench.files import Closing, LineFile, read_lines, write_json, write_text
 from corl_bench.money.amounts import format_usd
 from corl_bench.money.price_library import library_digest
-from corl_bench.results import MANIFEST_NAME, MANIFEST_SCHEMA, episode_key, read_manifest
+from corl_bench.results import MANIFEST_NAME, describe_origin, episode_key, read_manifest
 from corl_bench.runs.plan import Plan
 
 
@@ -174,14 +170,7 @@ def _write_problems(path: Path, plan: Plan) -> None:
 def describe(plan: Plan, command: Sequence[str]) -> dict[str, Any]:
     """The manifest: enough to know what a run was and to make it again."""
     return {
-        "schema": MANIFEST_SCHEMA,
-        "run_id": plan.run_id,
-        "instance": uuid.uuid4().hex[:16],
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": list(command),
-        "corl_bench": __version__,
-        "python": platform.python_version(),
-        "platform": f"{sys.platform} {platform.machine()}",
+        **describe_origin(plan.run_id, command),
         "seed": plan.seed,
         "samples": plan.samples,
         "limit": plan.limit,

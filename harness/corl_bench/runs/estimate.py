@@ -11,7 +11,7 @@ controller asks is its own, and its model reads all that has been said before at
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -25,6 +25,8 @@ from corl_bench.experts.store import RecordingStore
 from corl_bench.money.amounts import display_usd, sum_usd
 from corl_bench.routers.base import Predictable, own_models
 from corl_bench.routers.controller import Controller
+from corl_bench.routers.learning import Learning, trained_part
+from corl_bench.routers.registry import by_price
 from corl_bench.runs.plan import Plan
 from corl_bench.tasks import render_prompt
 from corl_bench.types import Message, Usage
@@ -72,6 +74,10 @@ class Estimate:
     unpredictable: tuple[str, ...]
     """Systems that do not say how many calls they make; they come on top."""
     concurrency: int
+    learners: tuple[str, ...] = ()
+    """Systems that ask an expert for each training row before the run; this comes on top, too."""
+    learning_usd_worst: Decimal = Decimal(0)
+    """Of one of them, with the dearest expert for every row."""
 
     @property
     def time_s(self) -> float | None:
@@ -138,7 +144,19 @@ def estimate(plan: Plan, recordings: Path | None, concurrency: int) -> Estimate:
         ),
         unpredictable=tuple(unpredictable),
         concurrency=concurrency,
+        learners=tuple(
+            system.name for system in plan.systems if isinstance(trained_part(system), Learning)
+        ),
+        learning_usd_worst=_learning_worst(plan),
     )
+
+
+def _learning_worst(plan: Plan) -> Decimal:
+    if plan.training is None or plan.mode == "replay":
+        return Decimal(0)
+    rows = replace(plan, tasks=(plan.training,))
+    worst = _mean_worst_case(rows, _prompts(rows))
+    return max(worst[expert.name] for expert in by_price(plan.pool)) * len(plan.training.problems)
 
 
 def _expert(
@@ -316,6 +334,12 @@ def render_estimate(estimate: Estimate, plan: Plan, cap_usd: Decimal | None) -> 
         lines.append("time: unknown, no latency is known of some expert")
     if estimate.unpredictable:
         lines.append(f"not counted, calls unknown: {', '.join(estimate.unpredictable)}")
+    if estimate.learners and plan.training is not None:
+        lines.append(
+            f"on top: {', '.join(estimate.learners)} learn{'s' * (len(estimate.learners) == 1)}"
+            f" from {len(plan.training.problems):,} rows of {plan.training.label}, a call for each:"
+            f" at the worst {display_usd(estimate.learning_usd_worst)} a system"
+        )
     if cap_usd is not None and worst > cap_usd:
         lines.append(
             f"the cap of {display_usd(cap_usd)} is below the worst case: the run may stop"

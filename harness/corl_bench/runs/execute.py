@@ -15,7 +15,7 @@ import signal
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol
 
 from corl_bench import grading
@@ -25,6 +25,7 @@ from corl_bench.experts.attempts import Asker, StoppedError
 from corl_bench.experts.caller import Answering, Caller
 from corl_bench.money.ledger import Ledger
 from corl_bench.results import EpisodeRecord, encode_episode
+from corl_bench.routers.playing import play
 from corl_bench.runs.directory import RunDirectory
 from corl_bench.runs.plan import Job, Plan
 from corl_bench.runs.progress import Progress
@@ -32,8 +33,6 @@ from corl_bench.tasks import render_prompt
 from corl_bench.types import AnswerKind, Message, Verdict
 
 GRADING_THREADS = 2
-GRACE_S = 1.0
-"""How long a system may take to end when its episode has no future."""
 
 
 @dataclass(slots=True)
@@ -93,16 +92,37 @@ class Stop:
         self._workers: list[asyncio.Task[None]] = []
         self._drain: asyncio.Task[None] | None = None
 
-    def watch(self, workers: list[asyncio.Task[None]], asker: Asker) -> None:
-        """Takes over Ctrl-C and SIGTERM, where this thread may."""
+    async def oversee(self, workers: list[asyncio.Task[None]], asker: Asker) -> None:
+        """Waits for all; the first that fails stops the others, and its error is raised.
+
+        Until then Ctrl-C and SIGTERM are this one's, where this thread may have them. Afterwards
+        `wanted` says whether the user has stopped the work.
+
+        Args:
+            workers: what is under way.
+            asker: what a polite stop lets finish.
+        """
         self._workers = workers
         self._asker = asker
+        self._watch()
+        try:
+            await asyncio.gather(*workers)
+        except asyncio.CancelledError:
+            if not self.wanted:
+                raise
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+            self._unwatch()
+
+    def _watch(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):
                 loop.add_signal_handler(number, self._asked)
 
-    def unwatch(self) -> None:
+    def _unwatch(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):
@@ -179,28 +199,11 @@ async def execute(
                     progress.advance(record.verdict)
 
             workers = [asyncio.create_task(work()) for _ in range(min(concurrency, source.jobs))]
-            stop.watch(workers, asker)
-            try:
-                await _join(workers)
-            except asyncio.CancelledError:
-                if not stop.wanted:
-                    raise
-            finally:
-                stop.unwatch()
+            await stop.oversee(workers, asker)
             if stop.wanted or ending.cap:
                 break
     ending.interrupted = stop.wanted and not ending.cap
     return ending
-
-
-async def _join(workers: list[asyncio.Task[None]]) -> None:
-    """Waits for all; the first that fails stops the others, and its error is raised."""
-    try:
-        await asyncio.gather(*workers)
-    finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
 
 
 def sources_of(plan: Plan, done: set[str]) -> Iterator[Source]:
@@ -229,8 +232,8 @@ async def make_episode(
         StoppedError: the stop of the run cut it short.
     """
     problem = job.problem
-    aborting: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-    episode = Episode(
+    opening = partial(
+        Episode,
         key=job.key,
         problem=problem,
         prompt=[Message("user", render_prompt(job.task.spec, problem.text))],
@@ -239,27 +242,8 @@ async def make_episode(
         sample=job.sample,
         seed=plan.seed,
         oracle=job.system.is_oracle,
-        on_abort=aborting.cancel,
     )
-    # In a task of its own a system can neither cancel the run nor outlast it.
-    solving = asyncio.create_task(_solve(job, episode))
-    # Its error may never be looked at (a cap has ended the episode), and that is no news.
-    solving.add_done_callback(lambda task: task.cancelled() or task.exception())
-    try:
-        await asyncio.wait([solving, aborting], return_when=asyncio.FIRST_COMPLETED)
-        await episode.settled()
-    except asyncio.CancelledError:
-        await _end(solving)
-        raise
-    finally:
-        episode.close()
-    if episode.aborted:
-        await _end(solving)
-        raise episode.aborted
-    response, failure = _outcome(solving)
-    failed = [call for call in episode.calls if call.status != "ok"]
-    if not failure and response is None and failed:
-        failure = f"{failed[-1].expert}: {failed[-1].status}: {failed[-1].detail}"
+    episode, response, failure = await play(job.system, job.budget, problem.text, opening)
     if failure:
         verdict = Verdict("error", detail=failure)
         response = None
@@ -284,37 +268,9 @@ async def make_episode(
         subject=problem.subject,
         level=problem.level,
         events=episode.events,
+        charges=episode.charges,
     )
     return record, episode.call_ids
-
-
-async def _solve(job: Job, episode: Episode) -> str | None:
-    """What the system answers; an attempt to leave the program is an error like any other."""
-    try:
-        return await job.system.solve(job.problem.text, job.budget, episode)
-    except (SystemExit, KeyboardInterrupt, GeneratorExit) as error:
-        raise RuntimeError(f"the system raised {type(error).__name__}") from error
-
-
-async def _end(solving: asyncio.Task[str | None]) -> None:
-    """Lets a system go that has nothing to win any more; one that does not go is left behind."""
-    if not solving.done():
-        await asyncio.wait({solving}, timeout=GRACE_S)
-        solving.cancel()
-        await asyncio.wait({solving}, timeout=GRACE_S)
-
-
-def _outcome(solving: asyncio.Task[str | None]) -> tuple[str | None, str]:
-    """The response, and what went wrong if anything did."""
-    if solving.cancelled():
-        return None, "the system cancelled itself"
-    error = solving.exception()
-    if error is not None:
-        return None, " ".join(f"{type(error).__name__}: {error}".split())[:500]
-    response = solving.result()
-    if response is not None and not isinstance(response, str):
-        return None, f"the system returned {type(response).__name__}, not text"
-    return response, ""
 
 
 # Systems of one run often return the very same reply; jobs come problem by problem, so a

@@ -19,9 +19,12 @@ from typing import Any
 from corl_bench import grading
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import ExpertSpec, Pool
+from corl_bench.experts.recording import problem_key
 from corl_bench.money.amounts import format_usd, parse_usd
 from corl_bench.results import EPISODE_SCHEMA, episode_key
 from corl_bench.routers.base import Router, own_models
+from corl_bench.routers.decision_file import match_decisions
+from corl_bench.routers.learning import trained_part
 from corl_bench.routers.registry import baselines, code_digest, parse_systems
 from corl_bench.runs.stopping import StoppingRule
 from corl_bench.tasks import LoadedTask, load_task
@@ -66,6 +69,8 @@ class Plan:
     mode: Mode
     stopping: StoppingRule | None = None
     """Ends each arm when it is decided; None makes every episode."""
+    training: LoadedTask | None = None
+    """Rows for the systems that learn."""
 
     def jobs(self) -> Iterator[Job]:
         """Episodes in the order in which they are made: problem by problem, oracles last.
@@ -81,6 +86,11 @@ class Plan:
                         for system in systems:
                             for budget in self.budgets_of(system):
                                 yield Job(task, problem, system, budget, sample)
+
+    @property
+    def all_tasks(self) -> tuple[LoadedTask, ...]:
+        """The tasks that are scored, and the training rows."""
+        return self.tasks if self.training is None else (*self.tasks, self.training)
 
     @property
     def models(self) -> tuple[ExpertSpec, ...]:
@@ -105,16 +115,10 @@ class Plan:
     def identity(self) -> dict[str, Any]:
         """What must be equal for two runs to be the same run."""
         stopping = {} if self.stopping is None else {"until_decided": self.stopping.identity()}
+        training = {} if self.training is None else {"training": _identity_of(self.training)}
         return {
             "schema": EPISODE_SCHEMA,
-            "tasks": {
-                task.label: {
-                    "split": task.split,
-                    "digest": task.digest,
-                    "prompt": task.spec.prompt,
-                }
-                for task in self.tasks
-            },
+            "tasks": {task.label: _identity_of(task) for task in self.tasks},
             "limit": self.limit,
             "pool": {
                 "digest": self.pool.digest,
@@ -127,6 +131,7 @@ class Plan:
             "mode": self.mode,
             "grader": grading.GRADER_VERSION,
             **stopping,
+            **training,
         }
 
     @property
@@ -158,10 +163,12 @@ def make_plan(
     data_dir: Path | None,
     allow_digest_mismatch: bool = False,
     with_oracle: bool = True,
+    train: str | None = None,
 ) -> Plan:
     """Loads what the options name and refuses what cannot work, before anything is sent.
 
-    `with_oracle` says whether an oracle is among the systems of a run that names none.
+    `with_oracle` says whether an oracle is among the systems of a run that names none, `train`
+    names the task on whose rows the systems learn that do.
 
     Raises:
         ConfigError: an unknown name, data that is not there, an expert that cannot be asked.
@@ -178,15 +185,27 @@ def make_plan(
     )
     loaded = _told_apart(loaded)
     default = [name for name in baselines(pool, mode) if with_oracle or name != "oracle"]
+    budgets = parse_budgets(budget, pool)
+    made = parse_systems(systems or default, pool)
+    rows = None
+    if train is not None:
+        rows = load_task(
+            train,
+            data_dir=data_dir,
+            seed=seed,
+            allow_digest_mismatch=allow_digest_mismatch,
+        )
+    _check_training(made, rows, loaded)
     plan = Plan(
         tasks=loaded,
         pool=pool,
-        systems=tuple(parse_systems(systems or default, pool)),
-        budgets=parse_budgets(budget, pool),
+        systems=tuple(match_decisions(system, loaded, budgets) for system in made),
+        budgets=budgets,
         samples=samples,
         seed=seed,
         limit=limit,
         mode=mode,
+        training=rows,
     )
     names = Counter(expert.name for expert in plan.models)
     if twice := [name for name, count in names.items() if count > 1]:
@@ -203,6 +222,40 @@ def make_plan(
         for expert in plan.models:
             require_output_limit(expert)
     return plan
+
+
+def _identity_of(task: LoadedTask) -> dict[str, Any]:
+    return {"split": task.split, "digest": task.digest, "prompt": task.spec.prompt}
+
+
+def _check_training(
+    systems: Sequence[Router], rows: LoadedTask | None, tasks: Sequence[LoadedTask]
+) -> None:
+    """Refuses rows that nobody learns from, learners without rows, and rows that are scored, too.
+
+    Raises:
+        ConfigError: one of these.
+    """
+    learners = [system.name for system in systems if trained_part(system) is not None]
+    if learners and not tasks:
+        raise ConfigError(
+            f"{learners[0]!r} learns from training rows, which only corl-bench run has: name a"
+            " system that has been fitted"
+        )
+    if learners and rows is None:
+        raise ConfigError(f"{learners[0]!r} learns first: name rows with --train, say math:train")
+    if rows is None:
+        return
+    if not learners:
+        raise ConfigError(f"--train {rows.label}: none of the systems learns; drop it")
+    scored = {problem_key(problem.text): task for task in tasks for problem in task.problems}
+    shared = [problem for problem in rows.problems if problem_key(problem.text) in scored]
+    if shared:
+        task = scored[problem_key(shared[0].text)]
+        raise ConfigError(
+            f"--train {rows.label}: {len(shared):,} of its problems are scored in {task.label}"
+            f" (the first is {shared[0].id!r}); name rows that are held out"
+        )
 
 
 def _told_apart(tasks: Sequence[LoadedTask]) -> tuple[LoadedTask, ...]:
@@ -278,3 +331,18 @@ def require_output_limit(expert: ExpertSpec) -> None:
             f"expert {expert.name!r} needs max_output_tokens in its pool file: without it"
             " nobody can say what a call costs at the worst"
         )
+
+
+def require_worst_cases(plan: Plan) -> None:
+    """Refuses a spending cap over servers of which nobody says what a call can cost.
+
+    Raises:
+        ConfigError: one of the models is such a server.
+    """
+    for expert in plan.models:
+        if expert.tariff is not None and expert.tariff.worst_case_usd is None:
+            raise ConfigError(
+                f"no spending cap can be kept: {expert.name} chooses its models itself, so state"
+                ' what one request may cost at the worst, worst_case_usd = "…" under [cost] of its'
+                " file"
+            )

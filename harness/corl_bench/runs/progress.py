@@ -57,10 +57,10 @@ class Progress:
         self._clock = clock
         self._started_s = clock()
         self._shown_s = self._started_s
-        self._verdicts: Counter[str] = Counter()
+        self._verdicts: Counter[str | None] = Counter()
 
-    def advance(self, verdict: VerdictStatus) -> None:
-        """Counts a finished episode."""
+    def advance(self, verdict: VerdictStatus | None) -> None:
+        """Counts a finished episode; None where others judge it."""
         self._done += 1
         self._verdicts[verdict] += 1
         now_s = self._clock()

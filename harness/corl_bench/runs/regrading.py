@@ -23,7 +23,7 @@ from typing import Any
 from corl_bench import grading
 from corl_bench.errors import ConfigError
 from corl_bench.files import read_lines, write_json
-from corl_bench.metrics.summary import SystemTraits, summarise
+from corl_bench.metrics.summary import summarise_run
 from corl_bench.money.amounts import parse_usd
 from corl_bench.money.ledger import Totals, read_ledger
 from corl_bench.results import (
@@ -35,7 +35,9 @@ from corl_bench.results import (
     read_manifest,
 )
 from corl_bench.results.decisions import decision_notes, read_decisions
+from corl_bench.results.preflight import preflight_notes
 from corl_bench.runs.directory import RunDirectory
+from corl_bench.runs.training import training_notes
 from corl_bench.types import Budget, Verdict
 
 
@@ -198,7 +200,7 @@ def _regrade(
             errors += 1
         else:
             problem = problems.get((record.task, record.problem_id))
-            if problem is None:
+            if problem is None or problem["answer"] is None:  # an import may know no gold
                 raise ConfigError(
                     f"{run_dir / 'problems.jsonl'} lacks {record.problem_id} of {record.task}:"
                     " without its gold it cannot be graded"
@@ -267,36 +269,14 @@ def _summary(
     totals = Totals()
     for line in read_ledger(run_dir):
         totals.add(line)
-    tasks, systems = manifest["tasks"], manifest["systems"]
     budgets = [Budget(name, parse_usd(usd)) for name, usd in manifest["budgets"].items()]
-    owed = sum(task["problems"] for task in tasks.values()) * manifest["samples"]
-    owed *= sum(len(budgets) or 1 if system["reads_budget"] else 1 for system in systems)
-    finished = len(episodes) == owed
-    notes = regrading_notes(manifest)
+    finished = None
+    imported = manifest.get("imported", {}).get("notes", ())
+    notes = [*imported, *regrading_notes(manifest)]
     if "until_decided" in manifest["identity"]:
         decisions = read_decisions(run_dir)
         finished = decisions is not None and decisions.is_over
         notes += () if decisions is None else decision_notes(decisions)
-        notes += ("decided by the verdicts before the re-grading: its command decides again",)
-    shown = ("title", "digest", "digest_status", "problems", "total", "redistributable")
-    return Summary(
-        run_id=manifest["run_id"],
-        simulated=manifest["pool"]["simulated"],
-        finished=finished,
-        tasks={label: {name: task[name] for name in shown} for label, task in tasks.items()},
-        rows=summarise(
-            episodes,
-            tasks=list(tasks),
-            systems={
-                system["name"]: SystemTraits(system["reads_budget"], system["is_oracle"])
-                for system in systems
-            },
-            budgets=budgets,
-        ),
-        list_cost_usd=totals.list_cost_usd,
-        billed_cost_usd=totals.billed_cost_usd,
-        unsettled_usd=totals.unsettled_usd,
-        unsettled_attempts=totals.unsettled_attempts,
-        attempts=totals.attempts,
-        notes=notes,
-    )
+        notes.append("decided by the verdicts before the re-grading: its command decides again")
+    notes += (*training_notes(run_dir)[0], *preflight_notes(run_dir)[0])
+    return summarise_run(manifest, episodes, totals, budgets, notes=notes, finished=finished)

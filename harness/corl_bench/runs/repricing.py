@@ -1,7 +1,8 @@
 """A stored run at the prices of another day.
 
 Token counts are facts and stay; only list costs change. Nothing of the run is overwritten, and
-what was billed stays what was billed.
+what was billed stays what was billed. Fees, and what a system says of its own costs, have no
+price list and stay as well.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from corl_bench.metrics.summary import SystemTraits, summarise
 from corl_bench.money.amounts import parse_usd
-from corl_bench.money.ledger import read_ledger
+from corl_bench.money.ledger import LedgerLine, read_ledger
 from corl_bench.money.prices import Price
 from corl_bench.results import (
     EpisodeRecord,
@@ -42,10 +43,9 @@ def reprice(run_dir: Path, prices: Mapping[str, Price], note: str) -> Summary:
     list_costs: dict[str, Decimal] = defaultdict(Decimal)
     total_usd = Decimal(0)
     for line in read_ledger(run_dir):
-        if line.usage is not None:
-            cost_usd = prices[line.expert].cost_usd(line.usage)
-            list_costs[line.call] += cost_usd
-            total_usd += cost_usd
+        cost_usd = _cost_usd(line, prices)
+        list_costs[line.call] += cost_usd
+        total_usd += cost_usd
     episodes = [_repriced(record, list_costs) for record in read_episodes(run_dir)]
     return replace(
         summary,
@@ -61,6 +61,14 @@ def reprice(run_dir: Path, prices: Mapping[str, Price], note: str) -> Summary:
         list_cost_usd=total_usd,
         notes=(*summary.notes, note),
     )
+
+
+def _cost_usd(line: LedgerLine, prices: Mapping[str, Price]) -> Decimal:
+    """What a line costs at other prices, if it is tokens at a price of the expert it names."""
+    price = None if line.fee or line.basis != "metered" else prices.get(line.expert)
+    if line.usage is None or price is None or line.price.rpartition("@")[0] != price.model:
+        return line.list_cost_usd
+    return price.cost_usd(line.usage)
 
 
 def _repriced(record: EpisodeRecord, list_costs: Mapping[str, Decimal]) -> EpisodeRecord:

@@ -7,16 +7,15 @@ request at all and only derives its summary and report again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 from corl_bench.errors import CapReachedError, ConfigError
-from corl_bench.experts.attempts import Asker, settle_unaccounted
-from corl_bench.experts.caller import Caller
-from corl_bench.experts.providers import OFFLINE_PROVIDERS, missing_keys, require_keys
+from corl_bench.experts.attempts import settle_unaccounted
+from corl_bench.experts.base import Provider
 from corl_bench.experts.store import RecordingStore
 from corl_bench.files import write_json
 from corl_bench.metrics.summary import SystemTraits, summarise
@@ -30,14 +29,23 @@ from corl_bench.results.decisions import (
     decision_notes,
     encode_decisions,
 )
+from corl_bench.results.preflight import preflight_notes, write_findings
+from corl_bench.runs.calling import (
+    open_providers,
+    open_store,
+    require_plan_keys,
+    require_readable,
+    tie_up,
+)
 from corl_bench.runs.deciding import Deciding
 from corl_bench.runs.directory import RunDirectory
 from corl_bench.runs.execute import Ending, Stop, execute, sources_of
-from corl_bench.runs.plan import Plan
+from corl_bench.runs.plan import Plan, require_worst_cases
+from corl_bench.runs.preflight import prove_systems
 from corl_bench.runs.progress import Progress
-from corl_bench.runs.providers import Providers, open_providers, require_readable
 from corl_bench.runs.regrading import regrading_notes
 from corl_bench.runs.settings import DEFAULT_CONCURRENCY, OWN_STORE
+from corl_bench.runs.training import train, training_notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,7 @@ def run(
     retry_errors: bool = False,
     latency: bool = False,
     look_ahead: int = 0,
+    skip_preflight: bool = False,
     quiet: bool = False,
 ) -> Finished:
     """Makes the episodes that are owed and writes every result file.
@@ -91,6 +100,7 @@ def run(
         latency: let simulated experts take the time that they declare.
         look_ahead: with a stopping rule, problems of an arm that may be under way beyond those
             that it needs in any case.
+        skip_preflight: pay routers behind addresses that have not been seen to work.
         quiet: no progress.
 
     Raises:
@@ -102,19 +112,24 @@ def run(
         raise ConfigError(
             "--mode live keeps its replies to itself: drop --recordings, or use --mode record"
         )
+    if max_cost_usd is not None and plan.mode != "replay":
+        require_worst_cases(plan)
     store_path = recordings or path / OWN_STORE
     if not store_path.exists():
         # Nothing is stored, so what is missing shows before anything is made.
-        _require_keys(plan, None)
+        require_plan_keys(plan, None)
         _require_replies(plan, None)
+    problems = (problem for task in plan.all_tasks for problem in task.problems)
     with ExitStack() as answering:
+        # Who answers is made and looked at before the directory is touched.
         runner = answering.enter_context(asyncio.Runner())
-        providers = runner.run(open_providers(plan, latency=latency))
-        answering.callback(lambda: runner.run(providers.aclose()))
-        require_readable(plan, providers.by_name)
+        opening = open_providers(plan, problems, latency=latency)
+        providers = runner.run(opening.__aenter__())
+        answering.callback(lambda: runner.run(opening.__aexit__(None, None, None)))
+        require_readable(plan, providers)
         with (
             RunDirectory.open(path, plan, command) as directory,
-            _open_store(plan, store_path) as store,
+            open_store(plan, store_path) as store,
             Ledger.open(path) as ledger,
         ):
             verdicts = directory.verdicts()
@@ -123,20 +138,19 @@ def run(
             }
             done = verdicts.keys() - again
             deciding = _resume_deciding(plan, path, again, look_ahead)
-            is_owed = (
+            if (
                 any(job.key not in done for job in plan.jobs())
                 if deciding is None
                 else deciding.owes
-            )
-            if is_owed:
-                _require_keys(plan, store)
+            ):
+                require_plan_keys(plan, store)
             _require_replies(plan, store)
             # Booked before the cap is drawn up: what may have been spent counts against it.
             unsettled = settle_unaccounted(
                 ledger,
                 store,
                 directory.instance,
-                {expert.name: expert.price for expert in plan.models},
+                {expert.name: expert.pricing for expert in plan.models},
             )
             ledger.resume(written=done, again=again)
             work = _work(
@@ -151,6 +165,7 @@ def run(
                 cap=SpendingCap(max_cost_usd, ledger.totals.committed_usd),
                 unsettled=unsettled,
                 retry_errors=retry_errors,
+                skip_preflight=skip_preflight,
                 quiet=quiet,
             )
             try:
@@ -176,7 +191,7 @@ def _resume_deciding(plan: Plan, path: Path, again: set[str], look_ahead: int) -
 
 async def _work(
     plan: Plan,
-    providers: Providers,
+    providers: Mapping[str, Provider],
     directory: RunDirectory,
     ledger: Ledger,
     store: RecordingStore,
@@ -187,6 +202,7 @@ async def _work(
     cap: SpendingCap,
     unsettled: int,
     retry_errors: bool,
+    skip_preflight: bool,
     quiet: bool,
 ) -> Ending:
     total = sum(1 for _ in plan.jobs())
@@ -199,20 +215,14 @@ async def _work(
     )
     stop = Stop(progress)
     try:
-        asker = Asker(
-            providers=providers.by_name,
-            store=store,
-            ledger=ledger,
-            cap=cap,
-            run_id=directory.instance,
-            stopping=lambda: stop.wanted,
-        )
-        caller = Caller(
-            asker,
+        calling = tie_up(
+            plan,
+            providers,
             store,
             ledger,
-            mode=plan.mode,
-            run_id=directory.instance,
+            instance=directory.instance,
+            cap=cap,
+            stopping=lambda: stop.wanted,
             reuse_failures=not retry_errors,
         )
         if unsettled:
@@ -220,14 +230,40 @@ async def _work(
                 f"{unsettled} calls were in flight when the last run ended: their bill is"
                 " unknown, they are booked as unsettled and asked once more"
             )
-        if not OFFLINE_PROVIDERS.issuperset(expert.provider for expert in plan.models):
-            providers.transport.open()
+        owing = _systems_that_owe(plan, done, deciding)
+        if plan.mode != "replay":
+            try:
+                write_findings(
+                    directory.path,
+                    await prove_systems(
+                        plan,
+                        calling.asker,
+                        ledger,
+                        directory.instance,
+                        systems=owing,
+                        skip=skip_preflight,
+                    ),
+                )
+            except CapReachedError as error:
+                return Ending(cap=error)
+        ending = await train(
+            plan,
+            directory.path,
+            ledger,
+            calling.asker,
+            calling.caller,
+            stop,
+            progress,
+            owing,
+        )
+        if ending.cap or ending.interrupted:
+            return ending
         return await execute(
             plan,
             directory,
             ledger,
-            asker,
-            caller,
+            calling.asker,
+            calling.caller,
             stop,
             progress,
             sources=sources_of(plan, done) if deciding is None else [deciding],
@@ -237,25 +273,11 @@ async def _work(
         progress.close()
 
 
-def _open_store(plan: Plan, path: Path) -> RecordingStore:
-    if plan.mode == "replay":
-        return RecordingStore.open(path, create=False, read_only=True)
-    return RecordingStore.open(path)
-
-
-def _require_keys(plan: Plan, store: RecordingStore | None) -> None:
-    """Refuses a run with episodes to make that would fail at its first request.
-
-    In mode auto a key is needed only where something is missing from the store, which shows
-    when it is asked for; an expert of which nothing is stored is sure to need its key.
-    """
-    if plan.mode == "replay":
-        return
-    stored: set[str] = set()
-    if store is not None and plan.mode == "auto" and missing_keys(plan.models):
-        experts = store.stats().experts
-        stored = {stats.expert for stats in experts} | {stats.model for stats in experts}
-    require_keys(plan.models, stored)
+def _systems_that_owe(plan: Plan, done: set[str], deciding: Deciding | None) -> set[str]:
+    """Names of the systems that have episodes to make."""
+    if deciding is not None:
+        return {system.name for system in plan.systems} if deciding.owes else set()
+    return {job.system.name for job in plan.jobs() if job.key not in done}
 
 
 def _require_replies(plan: Plan, store: RecordingStore | None) -> None:
@@ -276,6 +298,8 @@ def _summarise(
     episodes = [record for record in read_episodes(directory.path) if record.key in keys]
     totals = ledger.totals
     finished = len(episodes) == len(keys) if decisions is None else decisions.is_over
+    trained, training_usd = training_notes(directory.path)
+    proved, preflight_usd = preflight_notes(directory.path)
     return Summary(
         run_id=plan.run_id,
         simulated=plan.pool.simulated,
@@ -308,14 +332,21 @@ def _summarise(
         notes=(
             *regrading_notes(directory.manifest),
             *(() if decisions is None else decision_notes(decisions)),
-            *_notes(episodes, totals, finished=finished),
+            *trained,
+            *proved,
+            *_notes(episodes, totals, training_usd + preflight_usd, finished=finished),
         ),
     )
 
 
-def _notes(episodes: Sequence[EpisodeRecord], totals: Totals, *, finished: bool) -> tuple[str, ...]:
-    """What a reader of the figures must know about the files behind them."""
-    known_usd = sum_usd(record.list_cost_usd for record in episodes)
+def _notes(
+    episodes: Sequence[EpisodeRecord], totals: Totals, apart_usd: Decimal, *, finished: bool
+) -> tuple[str, ...]:
+    """What a reader of the figures must know about the files behind them.
+
+    `apart_usd` was spent beside the episodes, as other notes say.
+    """
+    known_usd = sum_usd((apart_usd, *(record.list_cost_usd for record in episodes)))
     if not finished or known_usd == totals.list_cost_usd:
         return ()
     return (

@@ -139,7 +139,7 @@ def _board(baseline: ResultSet, plan: Plan, task: LoadedTask) -> Panel:
         ConfigError: it has not all of the plan's systems there.
     """
     problems = sorted(problem.id for problem in task.problems)
-    points = {point.label: point for point in baseline.of_task(task.label) if not point.is_oracle}
+    points = {point.label: point for point in baseline.of_task(task.label) if point.is_ranked}
     for system in plan.systems:
         for budget in plan.budgets_of(system):
             label = _label(system.name, None if budget is None else budget.name)

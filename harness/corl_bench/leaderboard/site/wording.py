@@ -175,7 +175,7 @@ def row_tip(row: Row, task: TaskStanding) -> list[str]:
     if row.oracle:
         tip.append("Sees the gold answers: a bound, no competitor")
     elif row.rank is None:
-        tip.append("Not ranked: nobody could check it")
+        tip.append(f"Not ranked: {row.why_unranked}")
     elif row.on_frontier:
         tip.append("Not dominated")
     return tip

@@ -51,8 +51,8 @@ class Exchange:
 
     @classmethod
     def of(cls, panel: Panel) -> Exchange:
-        """The rates of a panel of the baseline's systems; oracles among them are left out."""
-        rivals = [index for index, point in enumerate(panel.points) if not point.is_oracle]
+        """The rates of a panel of the baseline's systems that have a rank."""
+        rivals = [index for index, point in enumerate(panel.points) if point.is_ranked]
         costs, scores = panel.cost_usd[:, rivals], panel.accuracy[:, rivals]
         frontier = CoinFrontier.of(costs.mean(axis=0), scores.mean(axis=0))
         members = [member for member in frontier.members if member >= 0]

@@ -29,6 +29,7 @@ from corl_bench.metrics.inference.estimate import Estimate
 from corl_bench.metrics.inference.intervals import mean_interval
 from corl_bench.metrics.inference.joint_test import Column, find_losses
 from corl_bench.metrics.window import window_of_budgets
+from corl_bench.money.basis import BASIS_WORDS, is_known
 from corl_bench.results.outcomes import ResultSet
 
 
@@ -106,7 +107,7 @@ def hold_against(baseline: ResultSet, candidate: ResultSet, rules: Rules = DEFAU
     if not pairs and not coverage.missing:
         raise ConfigError(
             f"{baseline.name} has no system to hold {candidate.name} against: oracles are asked"
-            " nothing"
+            " nothing, and neither is who says himself what he costs, or does not say it"
         )
     questions = questions_of(pairs, baseline, rules)
     test = find_losses(
@@ -152,7 +153,7 @@ def hold_against(baseline: ResultSet, candidate: ResultSet, rules: Rules = DEFAU
                 pair, _oracle_accuracy(pair.baseline.task, baseline, candidate)
             )
         ),
-        notes=tuple(_notes(pairs, window)),
+        notes=(*_unranked(baseline, candidate), *_notes(pairs, window)),
         level=test.level,
     )
 
@@ -192,6 +193,20 @@ def _noise_variance(question: Question) -> float:
 def _oracle_accuracy(task: str, *runs: ResultSet) -> float | None:
     found = [point.accuracy for run in runs for point in run.of_task(task) if point.is_oracle]
     return max(found, default=None)
+
+
+def _unranked(*runs: ResultSet) -> list[str]:
+    """A note for each system that takes no part because of its costs."""
+    bases = {
+        (point.task, point.label): point.cost_basis
+        for run in runs
+        for point in run.outcomes
+        if not is_known(point.cost_basis)
+    }
+    return [
+        f"{task}: {label} is not compared, for its costs are {BASIS_WORDS[basis]}."
+        for (task, label), basis in bases.items()
+    ]
 
 
 def _notes(pairs: Sequence[Pair], window: tuple[float, float] | None) -> list[str]:

@@ -133,14 +133,19 @@ def pair_up(
     """The points that both have and that share problems, by task, system and budget.
 
     Args:
-        baseline: gives the rates of exchange, too; its oracles are left out.
+        baseline: gives the rates of exchange, too. Systems that are oracles, or whose costs are
+            self-reported or opaque in either run, are left out.
         candidate: what it lacks makes no pair; it is a matter of coverage.
         systems: names to restrict the pairs to; none takes all.
     """
     pairs: list[Pair] = []
     for task in baseline.tasks:
-        rivals = [point for point in baseline.of_task(task) if not point.is_oracle]
-        others = {point.label: point for point in candidate.of_task(task)}
+        rivals = [point for point in baseline.of_task(task) if point.is_ranked]
+        others = {
+            point.label: point
+            for point in candidate.of_task(task)
+            if point.is_oracle or point.is_ranked
+        }
         wanted = [
             point
             for point in rivals

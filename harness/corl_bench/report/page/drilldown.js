@@ -66,6 +66,14 @@ const corlDrilldown = (() => {
         node("header", {}, node("strong", {}, "Events")),
         node("ol", { class: "events" }, ...record.events.map((event) => node("li", {}, event)))));
     }
+    (record.charges || []).forEach((charge) => {
+      view.append(node("div", { class: "call" },
+        node("header", {},
+          node("strong", {}, charge.what),
+          node("span", {}, `$${charge.cost}`),
+          node("span", { class: "tag" }, charge.basis),
+          charge.unsettled ? node("span", { class: "tag bad" }, `unsettled ≤ $${charge.unsettled}`) : null)));
+    });
     record.calls.forEach((call, position) => {
       const withheld = call.status !== "ok" ? "No reply."
         : shown ? absent : "Reply not shown: it may quote the protected statement.";
@@ -95,6 +103,7 @@ const corlDrilldown = (() => {
       call.finish === "stop" ? node("span", {}, "finished") : null,
       usage ? node("span", {}, counts) : null,
       node("span", {}, `$${call.cost}`),
+      call.basis ? node("span", { class: "tag bad" }, call.basis) : null,
       call.unsettled ? node("span", { class: "tag bad" }, `unsettled ≤ $${call.unsettled}`) : null,
       call.latency ? node("span", {}, seconds(call.latency)) : null,
       call.attempts ? node("span", {}, `${call.attempts} attempts`) : null,

@@ -1,0 +1,46 @@
+"""`corl-bench export RUN`: a stored run in the format of another harness, or as a table.
+
+corl-bench export runs/demo --format inspect --out logs/demo
+corl-bench export runs/demo --format csv --out demo.csv
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+FORMATS = ("lm-eval", "inspect", "every-eval-ever", "csv", "parquet")
+
+
+@click.command(short_help="Write a stored run in another format.")
+@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--format", "form", required=True, type=click.Choice(FORMATS), help="Which.")
+@click.option(
+    "--out",
+    "-o",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="A file for csv and parquet, else a folder; nothing may be there yet.",
+)
+@click.option("--system", "systems", multiple=True, metavar="NAME", help="Only these; repeatable.")
+@click.option(
+    "--include-restricted",
+    is_flag=True,
+    help="Write protected statements, golds and replies too; for use on your own machine.",
+)
+def command(
+    run: Path, form: str, out: Path, systems: tuple[str, ...], include_restricted: bool
+) -> None:
+    """Write the stored run RUN in another format; no figure is lost on the way.
+
+    Dollars stay exact decimals in text. `corl-bench import` reads lm-eval and inspect back.
+    """
+    from corl_bench.interop.exports.stored import read_stored
+    from corl_bench.interop.formats import writer_of
+
+    stored = read_stored(run, include_restricted=include_restricted, systems=systems)
+    count = writer_of(form)(stored, out, form)
+    what = "rows" if form in ("csv", "parquet") else "files"
+    click.echo(f"wrote {out}: {count:,} {what}")

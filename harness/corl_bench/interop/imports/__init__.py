@@ -1,0 +1,1 @@
+"""Importers: a module for each format, which says what of its source was read."""

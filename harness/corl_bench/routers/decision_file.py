@@ -1,0 +1,280 @@
+"""Decisions that were made elsewhere, played against a pool: `decisions:FILE`.
+
+A JSONL or CSV file says for each problem which expert answers it: by the problem's id in its task,
+by the sha256 of its statement (`problem_key`, as in recordings) or by the statement itself. This
+is a player, not a router: the run, which knows the problems, matches rows to statements before
+the first call, and refuses a file that does not fit. Nothing that decides ever sees an id.
+
+    {"problem_id": "algebra/17", "expert": "small"}
+    {"problem_id": "algebra/18", "expert": "large", "budget": "high", "cost_usd": "0.00001"}
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from corl_bench.errors import ConfigError
+from corl_bench.experts.base import Pool
+from corl_bench.experts.recording import problem_key
+from corl_bench.experts.recording_columns import (
+    Row,
+    RowError,
+    parse_object,
+    quoted,
+    read_digest,
+    read_name,
+    read_problem_id,
+    read_statement,
+)
+from corl_bench.money.amounts import parse_json_usd
+from corl_bench.routers.base import Router
+from corl_bench.routers.decisions import Choice, Deciding, DecisionError, Question
+from corl_bench.tasks import LoadedTask
+from corl_bench.types import Budget
+
+SIZE_LIMIT_BYTES = 64 << 20
+"""A larger file is refused; a decision has a hundred bytes."""
+
+COLUMNS = ("problem_id", "problem_key", "problem", "expert", "task", "budget", "cost_usd")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One row."""
+
+    where: str
+    """`file:line`, for messages."""
+    problem_id: str | None
+    key: str | None
+    """Of the statement; None where the row names its problem by id."""
+    task: str | None
+    """Label of the task; None: whichever has the problem."""
+    budget: str | None
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionFile:
+    """A decider that looks up what was decided.
+
+    Args:
+        path: for messages.
+        rows: in the order of the file.
+        by_statement: choices by the key of the statement and the budget's name, once matched.
+    """
+
+    path: Path
+    rows: tuple[Decision, ...]
+    by_statement: Mapping[tuple[str, str | None], Choice] | None = None
+
+    @property
+    def names_budgets(self) -> bool:
+        return self.rows[0].budget is not None
+
+    async def decide(self, question: Question) -> Choice:
+        """The choice that the file has for this statement and budget.
+
+        Raises:
+            DecisionError: no run has matched the file to problems, or this is none of them.
+        """
+        if self.by_statement is None:
+            raise DecisionError(f"{self.path}: decisions are played by runs, which know problems")
+        budget = question.budget.name if question.budget and self.names_budgets else None
+        choice = self.by_statement.get((problem_key(question.text), budget))
+        if choice is None:
+            raise DecisionError(f"{self.path} has no decision on this problem")
+        return choice
+
+    def matched(self, tasks: Iterable[LoadedTask], budgets: Sequence[Budget]) -> DecisionFile:
+        """The file with each decision at the statement that it is on.
+
+        Rows on other problems are left alone: a file may have decisions on more than is run.
+
+        Raises:
+            ConfigError: a problem without a decision, or with two.
+        """
+        names = [budget.name for budget in budgets] if self.names_budgets else [None]
+        if not names:
+            raise ConfigError(f"{self.path} decides by budget: name budgets with --budget")
+        rows = {(row.task, row.problem_id or row.key, row.budget): row for row in self.rows}
+        found: dict[tuple[str, str | None], Decision] = {}
+        for task in tasks:
+            for problem in task.problems:
+                key = problem_key(problem.text)
+                for budget in names:
+                    fitting = [
+                        row
+                        for label in (task.label, None)
+                        for reference in (problem.id, key)
+                        if (row := rows.get((label, reference, budget)))
+                    ]
+                    which = f"problem {quoted(problem.id)} of {task.label}" + (
+                        f" at budget {quoted(budget)}" if budget else ""
+                    )
+                    if not fitting:
+                        raise ConfigError(f"{self.path} has no decision on {which}: add a row")
+                    first = found.setdefault((key, budget), fitting[0])
+                    for row in fitting:
+                        if row.choice != first.choice:
+                            raise ConfigError(
+                                f"{row.where}: {which} goes to {row.choice.expert!r}, and"
+                                f" {first.where} sends the same statement to"
+                                f" {first.choice.expert!r}: keep one"
+                            )
+        return replace(self, by_statement={at: row.choice for at, row in found.items()})
+
+
+def match_decisions(
+    system: Router, tasks: Sequence[LoadedTask], budgets: Sequence[Budget]
+) -> Router:
+    """A player of decisions with its file matched to the problems; other systems as they are.
+
+    Raises:
+        ConfigError: the file does not fit the problems.
+    """
+    if isinstance(system, Deciding) and isinstance(system.decider, DecisionFile):
+        return replace(system, decider=system.decider.matched(tasks, budgets))
+    return system
+
+
+def make_players(rest: str, pool: Pool) -> list[Router]:
+    """The player of a file.
+
+    Raises:
+        ConfigError: the file is not usable, or names an expert that the pool has not.
+    """
+    if not rest:
+        raise ConfigError("'decisions:': write decisions:FILE, a JSONL or CSV file")
+    path = Path(rest)
+    data = _read(path)
+    player = DecisionFile(path, tuple(_decisions(path, data, pool)))
+    return [
+        Deciding(
+            name=f"decisions:{path.name}",
+            decider=player,
+            reads_budget=player.names_budgets,
+            digest=hashlib.sha256(data).hexdigest(),
+        )
+    ]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(SIZE_LIMIT_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    if len(data) > SIZE_LIMIT_BYTES:
+        raise ConfigError(
+            f"{path} has more than {SIZE_LIMIT_BYTES >> 20} MiB: that is no decisions"
+        )
+    return data
+
+
+def _decisions(path: Path, data: bytes, pool: Pool) -> Iterator[Decision]:
+    """Rows, each checked by itself and for standing there once.
+
+    Raises:
+        ConfigError: a row that cannot be used, or no row at all; it begins with `file:line`.
+    """
+    known = [expert.name for expert in pool.experts if expert.role == "expert"]
+    seen: dict[tuple[str | None, ...], Decision] = {}
+    by_budget: bool | None = None
+    for number, values in _values(path, data):
+        where = f"{path}:{number}"
+        try:
+            row = _decision(where, values)
+            if row.choice.expert not in known:
+                near = get_close_matches(row.choice.expert, known, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
+                raise RowError(
+                    f"no expert {quoted(row.choice.expert)} in pool {pool.name!r}; {hint}"
+                )
+            by_budget = row.budget is not None if by_budget is None else by_budget
+            if (row.budget is not None) != by_budget:
+                raise RowError("rows with a budget and rows without one; give all of them one")
+        except RowError as error:
+            raise ConfigError(f"{where}: {error}") from None
+        first = seen.setdefault((row.task, row.problem_id or row.key, row.budget), row)
+        if first is not row:
+            raise ConfigError(f"{where} decides on the problem of {first.where} again: keep one")
+        yield row
+    if not seen:
+        raise ConfigError(f"{path} holds no decision")
+
+
+def _decision(where: str, values: Mapping[str, Any]) -> Decision:
+    row = Row(values)
+    problem_id, digest, statement = map(row.take, ("problem_id", "problem_key", "problem"))
+    if sum(reference is not None for reference in (problem_id, digest, statement)) != 1:
+        raise RowError("name the problem by one of problem_id, problem_key and problem")
+    key = None
+    if problem_id is not None:
+        problem_id = read_problem_id(problem_id)
+    elif digest is not None:
+        key = read_digest(digest, "problem_key")
+    else:
+        key = problem_key(read_statement(statement))
+    task, budget, cost = map(row.take, ("task", "budget", "cost_usd"))
+    expert = read_name(row.need("expert"), "expert")
+    try:
+        cost_usd = None if cost is None else parse_json_usd(cost, what="cost_usd")
+    except ConfigError as error:
+        raise RowError(str(error)) from None
+    if odd := sorted(row.ignored()):
+        near = get_close_matches(odd[0], COLUMNS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(COLUMNS)}"
+        raise RowError(f"no column {quoted(odd[0])}; {hint}")
+    return Decision(
+        where=where,
+        problem_id=problem_id,
+        key=key,
+        task=None if task is None else read_name(task, "task"),
+        budget=None if budget is None else read_name(budget, "budget"),
+        choice=Choice(expert, cost_usd=cost_usd),
+    )
+
+
+def _values(path: Path, data: bytes) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Line numbers and rows of either format; which it is shows in the file's name."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8 text") from None
+    if path.suffix == ".csv":
+        return _csv_values(path, text)
+    if path.suffix == ".jsonl":
+        return _json_values(path, text)
+    raise ConfigError(f"{path}: decisions are a file .jsonl or .csv")
+
+
+def _json_values(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                yield number, parse_object(line)
+            except RowError as error:
+                raise ConfigError(f"{path}:{number}: {error}") from None
+
+
+def _csv_values(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    rows = csv.reader(text.splitlines(keepends=True), strict=True)
+    try:
+        head = next(rows, [])
+        if len(set(head)) < len(head):
+            raise ConfigError(f"{path}:1: two columns have one name")
+        for cells in rows:
+            if len(cells) != len(head):
+                raise ConfigError(
+                    f"{path}:{rows.line_num}: {len(cells)} cells under {len(head)} columns"
+                )
+            # A cell that is empty says nothing, as a key that is missing does in JSON.
+            yield rows.line_num, {n: c or None for n, c in zip(head, cells, strict=True)}
+    except csv.Error as error:
+        raise ConfigError(f"{path}:{rows.line_num}: no CSV ({error})") from None
