@@ -16,7 +16,10 @@ from corl_train.config import load_recipe, parse_config, recipes, to_toml
         (["policy.width=66"], "policy: width is a multiple of twice the heads, 8"),
         (["policy.width=20"], "policy: width is a multiple"),
         (["policy.heads=3"], "policy: width is a multiple of twice the heads, 6"),
-        (["training.estimator=grpo"], "training: estimator grpo .* samples above 1"),
+        (
+            ["training.estimator=grpo", "training.samples=1"],
+            "training: estimator grpo .* samples above 1",
+        ),
         (["training.estimator=grpo", "training.samples=7"], "512 episodes .* multiple of 7"),
         (["policy.width=-1"], "policy.width: input should be"),
         (["policy.path=x"], "policy.path: unknown key"),

@@ -192,7 +192,7 @@ class TrainingTable(_Table):
     """Of one iteration."""
     samples: int = Field(default=1, ge=1)
     """Episodes of one problem at one budget, a group; GRPO needs several."""
-    share_replies: bool = True
+    share_replies: bool = False
     """The episodes of a group meet the same replies of simulated and recorded experts, so that
     they differ by the controller's choices alone. In PPO what the others of the group have
     earned is then taken out of an episode's advantages."""
