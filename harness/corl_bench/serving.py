@@ -16,6 +16,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -73,24 +74,51 @@ async def _serve(
 async def listening(
     app: web.Application, *, host: str = LOOPBACK, port: int = 0
 ) -> AsyncIterator[str]:
+    """Serves for as long as it is open; arguments, errors and base URL as of `open_door`."""
+    async with open_door(app, host=host, port=port) as door:
+        yield door.base_url
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where an application can be reached."""
+
+    base_url: str
+    """As OpenAI's clients take it."""
+    close: Callable[[], Awaitable[None]]
+    """Takes no further connection; requests that have begun go on."""
+
+
+@asynccontextmanager
+async def open_door(
+    app: web.Application,
+    *,
+    host: str = LOOPBACK,
+    port: int = 0,
+    cancels_the_departed: bool = False,
+) -> AsyncIterator[Door]:
     """Serves for as long as it is open.
 
     Args:
         app: cleaned up in the end.
         host: address to listen on.
         port: 0 takes a free one.
-
-    Yields:
-        The base URL, as OpenAI's clients take it.
+        cancels_the_departed: whether a handler is cancelled when its client leaves.
 
     Raises:
         ConfigError: nobody can listen there.
     """
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE_S)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handler_cancellation=cancels_the_departed,
+        shutdown_timeout=_GRACE_S,
+    )
     await runner.setup()
     try:
+        site = web.TCPSite(runner, host, port)
         try:
-            await web.TCPSite(runner, host, port).start()
+            await site.start()
         except OSError as error:
             # The text that asyncio gives a number repeats the address; an unknown name has none.
             number = error.errno or 0
@@ -98,7 +126,8 @@ async def listening(
             raise ConfigError(
                 f"cannot serve at {host}:{port}: {reason}; name another --host or --port"
             ) from error
-        yield f"http://{f'[{host}]' if ':' in host else host}:{runner.addresses[0][1]}/v1"
+        name = f"[{host}]" if ":" in host else host
+        yield Door(f"http://{name}:{runner.addresses[0][1]}/v1", site.stop)
     finally:
         await runner.cleanup()
 

@@ -13,8 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-SHUTDOWN_S = 10.0
-"""For handlers to hand over answers that are there."""
+from corl_bench.serving import open_door
 
 
 async def listen(
@@ -38,12 +37,8 @@ async def listen(
             asks a fourth time is not kept waiting.
 
     Raises:
-        OSError: the address cannot be listened on.
+        ConfigError: nobody can listen there.
     """
-    runner = web.AppRunner(
-        app, access_log=None, handler_cancellation=True, shutdown_timeout=SHUTDOWN_S
-    )
-    await runner.setup()
     loop = asyncio.get_running_loop()
     asked, hurry, times = asyncio.Event(), asyncio.Event(), 0
 
@@ -55,19 +50,16 @@ async def listen(
         (hurry if times > 1 else asked).set()
 
     signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
+        loop.add_signal_handler(number, ask)
     try:
-        site = web.TCPSite(runner, host, port)
-        await site.start()
-        for number in signals:
-            loop.add_signal_handler(number, ask)
-        name = f"[{host}]" if ":" in host else host
-        on_ready(f"http://{name}:{runner.addresses[0][1]}/v1")
-        waiting = asyncio.create_task(asked.wait())
-        await asyncio.wait([waiting, ended], return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        await site.stop()
-        await stop(hurry)
+        async with open_door(app, host=host, port=port, cancels_the_departed=True) as door:
+            on_ready(door.base_url)
+            waiting = asyncio.create_task(asked.wait())
+            await asyncio.wait([waiting, ended], return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            await door.close()
+            await stop(hurry)
     finally:
-        await runner.cleanup()
         for number in signals:
             loop.remove_signal_handler(number)
