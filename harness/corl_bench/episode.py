@@ -19,14 +19,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import count
-from math import isfinite
 from typing import Any
 
 from corl_bench import grading
 from corl_bench.errors import CapReachedError, ConfigError, StorageError
 from corl_bench.experts.attempts import StoppedError, worst_case_usd
-from corl_bench.experts.base import ExpertSpec, Request, Sampling
+from corl_bench.experts.base import ExpertSpec, Request
 from corl_bench.experts.caller import Answering, CallOutcome
+from corl_bench.experts.sampling import override
 from corl_bench.money.amounts import format_usd, parse_usd
 from corl_bench.money.basis import CostBasis, read_basis
 from corl_bench.money.ledger import INTERRUPTED
@@ -347,45 +347,13 @@ class Episode:
         request = Request(
             expert=spec,
             messages=tuple(messages),
-            sampling=_sampling(spec.sampling, sampling),
+            sampling=override(spec.sampling, sampling),
             problem_text=self._problem.text,
             sample=self._sample,
             seed=self._seed,
         )
         made = self._made.get(request.key(), 0)
         return replace(request, occurrence=made) if made else request
-
-
-def _sampling(own: Sampling, wanted: Mapping[str, Any]) -> Sampling:
-    """An expert's parameters with a system's on top; None leaves the expert's own.
-
-    Raises:
-        ConfigError: an unknown parameter or a value that no provider could read. An output
-            limit that is none would take a call out of the spending cap.
-    """
-    given = {name: value for name, value in wanted.items() if value is not None}
-    for name, value in given.items():
-        fits = _FITS.get(name)
-        if fits is None:
-            raise ConfigError(f"no sampling parameter {name!r}; there are {', '.join(_FITS)}")
-        if not fits(value):
-            raise ConfigError(f"sampling parameter {name}={value!r} is not usable")
-    if "stop" in given:
-        given["stop"] = tuple(given["stop"])
-    return replace(own, **given) if given else own
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
-
-
-_FITS: Mapping[str, Callable[[Any], bool]] = {
-    "max_output_tokens": lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 1,
-    "temperature": lambda v: _is_number(v) and v >= 0,
-    "top_p": lambda v: _is_number(v) and 0 <= v <= 1,
-    "reasoning_effort": lambda v: isinstance(v, str),
-    "stop": lambda v: isinstance(v, (list, tuple)) and all(isinstance(s, str) for s in v),
-}
 
 
 def _record(request: Request, outcome: CallOutcome, name: str) -> CallRecord:
