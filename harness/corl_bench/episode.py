@@ -18,6 +18,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
 from itertools import count
 from typing import Any
 
@@ -40,6 +41,10 @@ MAX_EVENTS = 100
 
 MAX_CHARGE_CHARS = 200
 """Of the line that says what a fee is for."""
+
+_REMEMBERED_CHARS = 8192
+"""Replies up to which their answers are kept: a thousand longer ones would be much to keep."""
+_extracted = lru_cache(maxsize=1024)(grading.extract)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +302,9 @@ class Episode:
 
     def answer_in(self, text: str | None) -> str | None:
         """The final answer stated in a reply, if there is one."""
-        return grading.extract(text, kind=self._problem.kind)
+        # A conversation looks at its replies in every turn, and others meet the same ones.
+        read = grading.extract if len(text or "") > _REMEMBERED_CHARS else _extracted
+        return read(text, kind=self._problem.kind)
 
     async def agreement(self, replies: Sequence[ExpertReply]) -> list[int | None]:
         """Which replies state the same answer.
@@ -307,6 +314,8 @@ class Episode:
             order of their first members; None for a reply without an answer.
         """
         answers = [self.answer_in(reply.text) for reply in replies]
+        if len(set(answers) - {None}) < 2:
+            return [None if answer is None else 0 for answer in answers]
         # Comparing may wait for a worker process, which must not hold up other episodes.
         groups = await asyncio.to_thread(grading.agreement_classes, answers)
         return [

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from corl_train.advantages import gae, group_advantages, whiten, without_common  # noqa: E402
+from corl_train.advantages import gae, group_advantages, whiten  # noqa: E402
 
 # Two turns: the controller says tokens 1 and 2, reads 3 and 4, and says 5; 0 is its prompt, 6 is
 # padding. The reward is 1 at its last token. Junk stands where the mask is 0.
@@ -159,30 +159,6 @@ def test_grpo_by_hand() -> None:
 def test_equal_rewards_teach_grpo_nothing(reward: float, size: int) -> None:
     group = group_advantages(torch.full((size,), reward), torch.zeros(size, dtype=torch.long))
     assert float(group.abs().max()) < 1e-7
-
-
-def test_what_a_group_has_in_common_is_taken_out() -> None:
-    # Two groups of two; what one has earned above expectation is what the other one has.
-    mask = torch.tensor([[1.0, 0.0, 1.0]] * 4)
-    advantages = torch.tensor(
-        [[0.5, 0.0, 0.25], [0.5, 0.0, 0.25], [-0.5, 0, -0.25], [-0.5, 0, -0.25]]
-    )
-    luck = torch.tensor([0.5, 0.5, -0.5, -0.5])
-    left = without_common(advantages, luck, torch.tensor([3, 3, 8, 8]), mask)
-    assert left.abs().max() < 1e-6
-
-
-def test_what_a_rollout_did_itself_stays_and_who_is_alone_keeps_all() -> None:
-    mask = torch.ones(5, 1)
-    own = torch.tensor([0.3, -0.3, 0.3, -0.3, 0.7])
-    luck = torch.tensor([1.0, 1.0, -1.0, -1.0, 0.2])
-    groups = torch.tensor([0, 0, 1, 1, 2])
-    left = without_common((own + luck)[:, None], luck, groups, mask)
-    # The coefficient is estimated from the five: it leaves the differences within a group alone.
-    assert left[0, 0] - left[1, 0] == pytest.approx(0.6, abs=1e-6)
-    assert left[2, 0] - left[3, 0] == pytest.approx(0.6, abs=1e-6)
-    assert left[4, 0] == pytest.approx(0.9)
-    assert left[:4].var() < 0.2 * (own + luck)[:4].var()
 
 
 def test_whitened_by_hand() -> None:

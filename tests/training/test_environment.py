@@ -29,6 +29,7 @@ from corl_bench.types import Budget, Usage
 from corl_train.config import load_recipe
 from corl_train.environment import Environment, Errand, draw_errands
 from corl_train.experts import Experts
+from corl_train.policies.tiny import TinyPolicy
 from corl_train.rollouts import Rollout
 from corl_train.setup import new_policy, prepare, write_controller
 from servers.experts import KEY, KEY_ENV, expert_at
@@ -426,3 +427,52 @@ def test_another_policy_may_speak(task: LoadedTask) -> None:
         )
     assert rollout.episode.answer == "10"
     assert len(other.batches) == 1
+
+
+def test_an_opener_says_the_first_turns_and_they_teach_nothing(task: LoadedTask) -> None:
+    opener, policy = calls_then_answers("nano", "mini"), calls_then_answers("large", "mini")
+    errands = [Errand(task.problems[0], BUDGET, n, opening=n) for n in range(4)]
+    with Environment(load_pool("sim"), task, task.problems, controller(), policy) as environment:
+        rollouts = environment.roll_out(errands, temperature=1.0, opener=opener)
+    called = [[c.expert for c in r.episode.calls if c.role == "expert"] for r in rollouts]
+    # The opener answers behind its two calls; then the policy has nothing to say any more.
+    assert called == [["large", "mini"], ["nano", "mini"], ["nano", "mini"], ["nano", "mini"]]
+    for opening, rollout in enumerate(rollouts):
+        said = rollout.transcript
+        own = bytes(token for token, mine in zip(said.ids, said.mask, strict=True) if mine)
+        assert own.decode() == "".join(said.texts[1 + 2 * opening :: 2])
+        assert rollout.opening == opening
+
+
+def test_a_group_is_opened_alike(task: LoadedTask, policy: TinyPolicy) -> None:
+    errands = draw_errands(
+        task.problems,
+        [BUDGET],
+        64,
+        8,
+        first_sample=1,
+        rng=Random(0),
+        share_replies=True,
+        opening_rate=0.5,
+        longest_opening=3,
+    )
+    lengths = {errand.group: errand.opening for errand in errands}
+    assert set(lengths.values()) == {0, 1, 2, 3}
+    opener = TinyPolicy.new(policy.tokens, policy.model.shape, seed=8)
+    with Environment(load_pool("sim"), task, task.problems, controller(), policy) as environment:
+        rollouts = environment.roll_out(errands, temperature=1.0, opener=opener)
+        again = environment.roll_out(errands, temperature=1.0, opener=opener)
+        assert [r.transcript for r in again] == [r.transcript for r in rollouts]
+    for group, opening in lengths.items():
+        begun = {tuple(r.transcript.texts[: 2 * opening]) for r in rollouts if r.group == group}
+        assert len(begun) == 1
+    assert len({r.transcript.texts[1] for r in rollouts}) > 4
+
+
+def test_budgets_may_be_tried_more_often_than_others(task: LoadedTask) -> None:
+    low, high = Budget("low", Decimal("0.001")), Budget("high", Decimal("0.02"))
+    errands = draw_errands(
+        task.problems, [low, high], 24, 2, first_sample=1, rng=Random(0), weights=[1, 3]
+    )
+    tried = [errand.budget for errand in errands if errand.budget is not None]
+    assert [budget.name for budget in tried[::2]] == ["low", "high", "high", "high"] * 3

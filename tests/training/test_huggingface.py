@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -71,6 +72,7 @@ def batch_of(transcripts: list[Transcript], rewards: list[float] | None = None) 
         log_probs=rows("log_probs").float(),
         rewards=torch.tensor(rewards or [0.0] * len(transcripts)),
         groups=torch.zeros(len(transcripts), dtype=torch.long),
+        at_once=torch.zeros_like(rows("mask").float()),
     )
 
 
@@ -287,7 +289,7 @@ def learn(policy: HuggingFacePolicy, batch: Batch, times: int = 1) -> None:
     for step in range(times):
         with torch.no_grad():
             log_probs = policy.score(batch.ids, batch.mask, distributions=False).log_probs
-        now = Batch(batch.ids, batch.mask, log_probs, batch.rewards, batch.groups)
+        now = replace(batch, log_probs=log_probs)
         update(policy, reference, optimiser, now, how, progress=0.0, rng=Random(step))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -78,5 +80,14 @@ def test_rows_are_the_same_rollouts_without_common_padding() -> None:
     batch = pad([rollout(two_turns()), rollout(short, group=9, reward=0.5)])
     alone = pad([rollout(short, group=9, reward=0.5)])
     part = batch.rows(torch.tensor([1]))
-    for name in ("ids", "mask", "log_probs", "rewards", "groups"):
+    for name in ("ids", "mask", "log_probs", "rewards", "groups", "at_once"):
         assert torch.equal(getattr(part, name), getattr(alone, name)), name
+
+
+def test_what_answering_would_have_earned_stands_at_each_turns_tokens() -> None:
+    looked = replace(rollout(two_turns()), at_once=(0.0, 0.5))
+    assert pad([looked]).at_once.tolist() == [[0.0] * 9 + [0.5]]
+    # A turn before these was somebody else's.
+    looked = replace(rollout(two_turns()), at_once=(9.0, 0.25, 0.5), opening=1)
+    assert pad([looked]).at_once.tolist() == [[0, 0, 0, 0.25, 0.25, 0, 0, 0, 0, 0.5]]
+    assert not pad([rollout(two_turns())]).at_once.any()

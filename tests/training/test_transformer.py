@@ -32,6 +32,7 @@ def batch_of(transcripts: list[Transcript], rewards: list[float]) -> Batch:
         log_probs=rows("log_probs").float(),
         rewards=torch.tensor(rewards),
         groups=torch.zeros(len(rewards), dtype=torch.long),
+        at_once=torch.zeros_like(rows("mask").float()),
     )
 
 

@@ -61,39 +61,6 @@ def gae(
     return advantages, advantages + values
 
 
-def without_common(advantages: Tensor, surprises: Tensor, groups: Tensor, mask: Tensor) -> Tensor:
-    """Advantages without what the rollouts of a group have in common.
-
-    Rollouts that meet the same replies share their luck. How much better than expected the
-    others of its group have fared tells a rollout's luck, and nothing of its own choices: a
-    control variate, with the coefficient that leaves the least variance, one for each turn from
-    the first on. Source: the leave-one-out baseline of W. Kool et al., "Buy 4 REINFORCE samples,
-    get a baseline for free", 2019.
-
-    Args:
-        advantages: (rollouts, time).
-        surprises: (rollouts,), what each has earned above its first value.
-        groups: (rollouts,).
-        mask: (rollouts, time), 1.0 on own tokens.
-
-    Returns:
-        (rollouts, time); as they were for whoever is alone in its group.
-    """
-    _, index = torch.unique(groups, return_inverse=True)
-    size = torch.bincount(index).to(surprises)
-    total = torch.zeros_like(size).index_add(0, index, surprises)
-    others = (total[index] - surprises) / (size[index] - 1).clamp(min=1)
-    luck = torch.where(size[index] > 1, others - others.mean(), 0.0)
-    turn = mask.cumsum(dim=1) * mask
-    left = advantages.clone()
-    for number in range(1, int(turn.max()) + 1):
-        rows, columns = (turn == number).nonzero(as_tuple=True)
-        own, lucky = advantages[rows, columns], luck[rows]
-        slope = (own * lucky).sum() / (lucky**2).sum().clamp(min=1e-6)
-        left[rows, columns] = own - slope * lucky
-    return left
-
-
 def group_advantages(rewards: Tensor, groups: Tensor) -> Tensor:
     """GRPO: a rollout's reward against the others of its group.
 

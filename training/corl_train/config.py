@@ -192,10 +192,16 @@ class TrainingTable(_Table):
     """Of one iteration."""
     samples: int = Field(default=1, ge=1)
     """Episodes of one problem at one budget, a group; GRPO needs several."""
+    budget_weights: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """How many groups in turn try each of the budgets, in their order; empty: one each."""
     share_replies: bool = False
     """The episodes of a group meet the same replies of simulated and recorded experts, so that
     they differ by the controller's choices alone. In PPO what the others of the group have
     earned is then taken out of an episode's advantages."""
+    opening_rate: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the groups whose first turns the reference says, one to all but the last one that
+    may call: what to do in states that the policy would not come to by itself is learned too, so
+    that coming to them can turn out to be better."""
     epochs: int = Field(default=3, ge=1)
     minibatch: int = Field(default=64, ge=1)
     """Episodes of one step of the optimiser."""

@@ -39,7 +39,7 @@ from corl_bench.types import Budget, Problem
 from corl_train.experts import ANY_EXPERTS, Experts
 from corl_train.policies.base import Player
 from corl_train.rollouts import Rollout
-from corl_train.speaker import Speaker
+from corl_train.speaker import Opening, Speaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ class Errand:
     group: int = 0
     task: LoadedTask | None = None
     """Whose prompt and name hold; None: the environment's."""
+    opening: int = 0
+    """Its first turns that the opener says instead of the policy."""
     replies: int | None = None
     """The sample whose replies it meets; None: its own. Experts that are asked live are asked
     for each sample."""
@@ -109,6 +111,7 @@ class Environment:
         *,
         temperature: float,
         policy: Player | None = None,
+        opener: Player | None = None,
         after: Callable[[EpisodeRecord], None] = lambda record: None,
     ) -> list[Rollout]:
         """Makes the episodes, all at once.
@@ -117,6 +120,7 @@ class Environment:
             errands: what is wanted; no two are the same problem, budget and sample.
             temperature: of the policy.
             policy: who speaks instead of the environment's own policy.
+            opener: who says the turns that errands leave to an opener.
             after: told of each episode as it ends.
 
         Returns:
@@ -129,12 +133,13 @@ class Environment:
             Exception: whatever went wrong inside the policy.
         """
         speaker = policy or self.policy
-        return asyncio.run(self._roll_out(errands, speaker, temperature, after))
+        return asyncio.run(self._roll_out(errands, speaker, opener, temperature, after))
 
     async def _roll_out(
         self,
         errands: Sequence[Errand],
         policy: Player,
+        opener: Player | None,
         temperature: float,
         after: Callable[[EpisodeRecord], None],
     ) -> list[Rollout]:
@@ -151,6 +156,12 @@ class Environment:
             policy,
             temperature=temperature,
             seed=self.seed,
+            opener=opener,
+            openings={
+                e.sample: Opening(e.opening, e.sample if e.replies is None else e.replies)
+                for e in errands
+                if e.opening
+            },
             # More of its turns than its limit allows are never wanted at a time.
             expected=lambda: min(active, own.max_concurrency),
             remembered=len(jobs),
@@ -186,6 +197,7 @@ class Environment:
                 transcript=speaker.take(opening, errand.sample, turns),
                 budget_usd=None if errand.budget is None else errand.budget.usd,
                 group=errand.group,
+                opening=errand.opening,
             )
 
         try:
@@ -248,7 +260,10 @@ def draw_errands(
     *,
     first_sample: int,
     rng: Random,
+    weights: Sequence[int] = (),
     share_replies: bool = False,
+    opening_rate: float = 0.0,
+    longest_opening: int = 0,
 ) -> list[Errand]:
     """Problems at random, budgets in turn, each `samples` times.
 
@@ -259,15 +274,23 @@ def draw_errands(
         samples: errands of one group: a problem at a budget.
         first_sample: number of the first one; every errand has its own.
         rng: draws the problems.
+        weights: how many groups in turn get each budget; empty: one each.
         share_replies: whether the errands of a group meet the same replies.
+        opening_rate: share of the groups whose first turns are an opener's.
+        longest_opening: how many turns at most; the group's is drawn from 1 to it.
     """
+    often = weights or [1] * len(budgets)
+    turns = [b for b, weight in zip(budgets, often, strict=True) for _ in range(weight)]
     errands: list[Errand] = []
     for group in range(-(-episodes // samples)):
         problem = rng.choice(problems)
-        budget = budgets[group % len(budgets)]
+        budget = turns[group % len(turns)]
+        is_opened = opening_rate > 0 and rng.random() < opening_rate
+        opening = rng.randint(1, longest_opening) if is_opened else 0
         first = first_sample + len(errands)
+        replies = first if share_replies else None
         errands += [
-            Errand(problem, budget, sample, group, replies=first if share_replies else None)
+            Errand(problem, budget, sample, group, opening=opening, replies=replies)
             for sample in range(first, first + min(samples, episodes - len(errands)))
         ]
     return errands

@@ -13,8 +13,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
+from decimal import Decimal
 from random import Random
 from typing import Any
 
@@ -33,7 +34,7 @@ from corl_train.runs.hardware import gpu_figures
 from corl_train.runs.interruption import Stop
 from corl_train.runs.lines import zero_groups
 from corl_train.setup import Setup, make_reward
-from corl_train.warmstart import Demonstrator, verdicts_on, warm_up
+from corl_train.warmstart import Demonstrator, verdicts_by_turn, warm_up
 
 
 class Learner:
@@ -129,10 +130,12 @@ class Learner:
         """
         how = self.config.training
         began_s = time.monotonic()
-        rollouts = self._environment.roll_out(self._errands(), temperature=1.0)
+        rollouts = self._environment.roll_out(
+            self._errands(), temperature=1.0, opener=self.reference
+        )
         earned = [self._rewarded(rollout) for rollout in rollouts]
-        if how.answer_weight:
-            earned = [self._pointed(rollout) for rollout in earned]
+        if how.answer_weight or how.share_replies:
+            earned = [self._looked_back(rollout) for rollout in earned]
         if isinstance(self.reward, Percentile):
             costs = [rollout.episode.list_cost_usd for rollout in rollouts]
             self.reward = self.reward.after(costs)
@@ -147,12 +150,13 @@ class Learner:
             rng=self.rng("shuffle"),
         )
         self.iteration += 1
+        whole = [rollout for rollout in earned if not rollout.opening]
         return {
             **asdict(moved),
-            "zero_groups": zero_groups(earned),
+            "zero_groups": zero_groups(whole),
             "tokens_per_s": int(batch.lengths.sum()) / (time.monotonic() - began_s),
             **gpu_figures(next(self.policy.module.parameters()).device),
-            "train": [score.to_json() for score in self.scores(earned)],
+            "train": [score.to_json() for score in self.scores(whole)],
         }
 
     def play_validation(self) -> list[Rollout]:
@@ -189,7 +193,10 @@ class Learner:
             how.samples,
             first_sample=1 + self.iteration * how.episodes,
             rng=self.rng("problems"),
+            weights=how.budget_weights,
             share_replies=how.share_replies,
+            opening_rate=how.opening_rate,
+            longest_opening=self.setup.protocol.max_calls - 1,
         )
 
     def _rewarded(self, rollout: Rollout) -> Rollout:
@@ -200,8 +207,29 @@ class Learner:
         )
         return replace(rollout, reward=value)
 
-    def _pointed(self, rollout: Rollout) -> Rollout:
+    def _looked_back(self, rollout: Rollout) -> Rollout:
+        """With what is known of its replies now: whom to believe, and what they were worth."""
         problem = self._problems[rollout.episode.problem_id]
-        verdicts = verdicts_on(rollout.transcript.texts, problem)
-        found = pointing_of(rollout.transcript, verdicts, self.policy, self.setup.protocol)
-        return replace(rollout, pointing=found)
+        verdicts = verdicts_by_turn(rollout.transcript.texts, problem)
+        return replace(
+            rollout,
+            pointing=pointing_of(
+                rollout.transcript, verdicts[-1], self.policy, self.setup.protocol
+            ),
+            at_once=tuple(
+                sum(
+                    self.reward(right=right, cost_usd=usd, budget_usd=rollout.budget_usd)
+                    for right in told.values()
+                )
+                / max(1, len(told))
+                for told, usd in zip(verdicts, self._spent_usd(rollout), strict=False)
+            ),
+        )
+
+    def _spent_usd(self, rollout: Rollout) -> Iterator[Decimal]:
+        """Before each own turn."""
+        own, spent_usd = self.setup.controller.own_model.name, Decimal(0)
+        for call in rollout.episode.calls:
+            if call.expert == own:
+                yield spent_usd
+            spent_usd += call.list_cost_usd

@@ -20,9 +20,10 @@ import torch
 from torch import Tensor
 
 from corl_bench.errors import CorlError
-from corl_train.advantages import gae, group_advantages, whiten, without_common
+from corl_train.advantages import gae, group_advantages, whiten
 from corl_train.config import TrainingTable
 from corl_train.losses import exact_kl, kl, masked_mean, policy_loss, value_loss
+from corl_train.luck import signs_of_luck, without_luck
 from corl_train.pointing import Choices, choices_of, misplaced
 from corl_train.policies.base import Policy, Scores
 from corl_train.rollouts import Batch, split
@@ -210,9 +211,8 @@ def _prepare(
             rewards, values, batch.mask, gamma=how.gamma, lam=how.lam, over=how.over
         )
         if how.share_replies:
-            starts = values.gather(1, batch.mask.argmax(dim=1, keepdim=True))[:, 0]
-            surprises = rewards.sum(dim=1) - starts
-            advantages = without_common(advantages, surprises, batch.groups, batch.mask)
+            signs = signs_of_luck(batch, values)
+            advantages = without_luck(advantages, signs, batch.mask)
         advantages = whiten(advantages, batch.mask)
     else:
         per_rollout = group_advantages(rewards.sum(dim=1), batch.groups)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -71,7 +72,13 @@ class Rollout:
     budget_usd: Decimal | None
     group: int
     """Rollouts of one problem at one budget share a group."""
+    opening: int = 0
+    """First turns that the policy has not said itself: they teach nothing, and neither does what
+    the episode has earned tell how good the policy is."""
     reward: float = 0.0
+    at_once: tuple[float, ...] = ()
+    """For each own turn, what answering there would have earned: the mean over the experts that
+    have replied. Empty where nobody has looked."""
     pointing: Pointing | None = None
 
 
@@ -88,6 +95,8 @@ class Batch:
     """(rollouts,)"""
     groups: Tensor
     """(rollouts,)"""
+    at_once: Tensor
+    """What answering in the turn of an own token would have earned; 0 elsewhere."""
     pointings: tuple[Pointing | None, ...] = ()
     """One for each rollout, or none at all."""
 
@@ -100,6 +109,7 @@ class Batch:
             log_probs=self.log_probs[index, :longest],
             rewards=self.rewards[index],
             groups=self.groups[index],
+            at_once=self.at_once[index, :longest],
             pointings=tuple(self.pointings[row] for row in index.tolist() if self.pointings),
         )
 
@@ -115,20 +125,33 @@ def pad(rollouts: Sequence[Rollout]) -> Batch:
     longest = max(len(rollout.transcript.ids) for rollout in rollouts)
     shape = (len(rollouts), longest)
     ids = torch.zeros(shape, dtype=torch.long)
-    mask, log_probs = torch.zeros(shape), torch.zeros(shape)
+    mask, log_probs, at_once = torch.zeros(shape), torch.zeros(shape), torch.zeros(shape)
     for row, rollout in enumerate(rollouts):
         said = rollout.transcript
         ids[row, : len(said.ids)] = torch.tensor(said.ids)
         mask[row, : len(said.ids)] = torch.tensor(said.mask, dtype=torch.float32)
         log_probs[row, : len(said.ids)] = torch.tensor(said.log_probs)
+        if rollout.at_once:
+            at_once[row, : len(said.ids)] = torch.tensor(_spread(rollout.at_once, said.mask))
     return Batch(
         ids=ids,
         mask=mask,
         log_probs=log_probs,
         rewards=torch.tensor([rollout.reward for rollout in rollouts]),
         groups=torch.tensor([rollout.group for rollout in rollouts]),
+        at_once=at_once,
         pointings=tuple(rollout.pointing for rollout in rollouts),
     )
+
+
+def _spread(turns: Sequence[float], mask: Sequence[int]) -> list[float]:
+    """A figure of each turn at all of the turn's tokens; the first turns may be nobody's."""
+    own_turns = sum(own > before for before, own in pairwise((0, *mask)))
+    turn, spread = len(turns) - own_turns - 1, []
+    for before, own in pairwise((0, *mask)):
+        turn += own and not before
+        spread.append(turns[turn] if own and 0 <= turn < len(turns) else 0.0)
+    return spread
 
 
 def split(order: Tensor, size: int) -> list[Tensor]:

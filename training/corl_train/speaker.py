@@ -16,8 +16,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import CheckResult, ErrorStatus, ProviderError, Reply, Request
@@ -30,6 +30,19 @@ QUIET_S = 0.002
 """How long nobody has asked before those who have are answered, where nobody is expected."""
 REMEMBERED = 1024
 """Conversations that are kept, more than any run has episodes under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """The first turns of an episode, when somebody else is to say them.
+
+    What the policy says later is then learned in states that it would not come to by itself. Its
+    tokens are as if they were read: they teach nothing.
+    """
+
+    turns: int
+    draw: int
+    """Conversations that begin alike and have the same draw are opened alike."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +60,8 @@ class Speaker:
         policy: what speaks.
         temperature: of sampling; 0 is greedy.
         seed: of all draws.
+        opener: who says the first turns of some episodes, at temperature 1.
+        openings: of which samples, and how many.
         expected: how many are going to ask before an answer is due; with it batches depend on
             no clock, which makes training repeatable. None answers when all is quiet.
         remembered: conversations that are kept; the one that was quiet for longest is the first
@@ -56,11 +71,14 @@ class Speaker:
     policy: Player
     temperature: float = 0.0
     seed: int = 0
+    opener: Player | None = None
+    openings: Mapping[int, Opening] = field(default_factory=dict)
     expected: Callable[[], int] | None = None
     remembered: int = REMEMBERED
     failure: Exception | None = None
     """The first thing that went wrong inside the policy; those who waited were told."""
     _session: Session = field(init=False)
+    _opening_session: Session | None = field(init=False, default=None)
     _waiting: list[_Wanted] = field(default_factory=list)
     _timer: asyncio.TimerHandle | None = None
     _kept: OrderedDict[str, list[Transcript]] = field(default_factory=OrderedDict)
@@ -68,6 +86,8 @@ class Speaker:
 
     def __post_init__(self) -> None:
         self._session = self.policy.session()
+        if self.opener is not None:
+            self._opening_session = self.opener.session()
 
     async def send(self, request: Request) -> Reply:
         """Says the next turn of a conversation.
@@ -178,20 +198,52 @@ class Speaker:
                 # This conversation's own fault: the others of the batch go on.
                 self.failure = self.failure or error
                 _fail([wanted], "bad_request", str(error))
-        group = readable
-        seeds = [_seed(self.seed, w.conversation, len(w.request.messages)) for w in group]
-        turns = self._session.speak(transcripts, how, seeds)
-        for wanted, transcript, said in zip(group, transcripts, turns, strict=True):
+        turns = self._turns(how, readable, transcripts)
+        for wanted, transcript, (said, is_own) in zip(readable, transcripts, turns, strict=True):
             read = len(transcript.ids)
             if said.finish == "context":
                 _fail([wanted], "too_long", f"{read} tokens leave no room in the context")
                 continue
-            transcript.say(said.ids, said.log_probs)
+            if is_own:
+                transcript.say(said.ids, said.log_probs)
+            else:
+                transcript.read(said.ids)
             reply = _reply(wanted.request, said, read)
             transcript.texts.append(reply.text)
             wanted.reply.set_result(reply)
         while len(self._kept) > self.remembered:
             self._kept.popitem(last=False)
+
+    def _turns(
+        self, how: Speaking, group: Sequence[_Wanted], transcripts: Sequence[Transcript]
+    ) -> list[tuple[Said, bool]]:
+        """What is said in each conversation, and whether the policy itself has said it."""
+        turns: list[tuple[Said, bool]] = [(Said([], [], "", "context"), True)] * len(group)
+        is_own = [not self._is_opening(wanted) for wanted in group]
+        for own, session, heat in (
+            (True, self._session, how),
+            (False, self._opening_session, replace(how, temperature=1.0)),
+        ):
+            places = [place for place, its_own in enumerate(is_own) if its_own is own]
+            if places:
+                assert session is not None
+                draws = [self._draw(group[place], own) for place in places]
+                said = session.speak([transcripts[place] for place in places], heat, draws)
+                for place, turn in zip(places, said, strict=True):
+                    turns[place] = turn, own
+        return turns
+
+    def _is_opening(self, wanted: _Wanted) -> bool:
+        opening = self.openings.get(wanted.request.sample)
+        return opening is not None and len(wanted.request.messages) < 2 * opening.turns
+
+    def _draw(self, wanted: _Wanted, is_own: bool) -> int:
+        """The seed of a turn."""
+        messages, name = wanted.request.messages, wanted.conversation
+        if not is_own:
+            draw = self.openings[wanted.request.sample].draw
+            name = "opening " + conversation_name(messages[0].content, draw)
+        return _seed(self.seed, name, len(messages))
 
     def _read(self, wanted: _Wanted, taken: Sequence[Transcript]) -> Transcript:
         """The conversation up to the turn that is wanted, and no other's in this batch."""

@@ -149,6 +149,8 @@ class Request:
     """How often this very request was made before in this episode."""
     seed: int = 0
     """The run's. It decides what simulated experts reply, and nothing else."""
+    _line: str = field(default="", init=False, repr=False, compare=False)
+    """The canonical request once it was wanted."""
 
     @property
     def draw_seed(self) -> int:
@@ -157,6 +159,11 @@ class Request:
 
     def canonical(self) -> str:
         """What decides the reply, as one line of JSON; no address, key or alias in it."""
+        if not self._line:
+            object.__setattr__(self, "_line", self._canonical())
+        return self._line
+
+    def _canonical(self) -> str:
         asked: dict[str, Any] = {
             "provider": self.expert.provider,
             "model": self.expert.model,

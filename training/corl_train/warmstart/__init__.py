@@ -6,7 +6,7 @@ for the rewards to teach.
 """
 
 from corl_train.warmstart.demonstrator import Demonstrator, require_playable
-from corl_train.warmstart.knowledge import verdicts_on
+from corl_train.warmstart.knowledge import verdicts_by_turn
 from corl_train.warmstart.lessons import warm_up
 
-__all__ = ["Demonstrator", "require_playable", "verdicts_on", "warm_up"]
+__all__ = ["Demonstrator", "require_playable", "verdicts_by_turn", "warm_up"]

@@ -101,13 +101,17 @@ def lessons_of(
     return lessons, bare
 
 
-def verdicts_on(texts: Sequence[str], problem: Problem) -> dict[str, bool]:
-    """By expert that has answered in a conversation: whether its last answer is right."""
-    last = {result.expert: result.reply for result in results_of(texts) if result.reply is not None}
-    return {
-        name: grade(problem.answer, reply, kind=problem.kind).status == "correct"
-        for name, reply in last.items()
-    }
+def verdicts_by_turn(texts: Sequence[str], problem: Problem) -> list[dict[str, bool]]:
+    """Before each own turn, by expert that has answered: whether its last answer is right."""
+    verdicts: dict[str, bool] = {}
+    by_turn = [verdicts]
+    for text in texts[2::2]:
+        for result in results_of(("", "", text)):
+            if result.reply is not None:
+                status = grade(problem.answer, result.reply, kind=problem.kind).status
+                verdicts = {**verdicts, result.expert: status == "correct"}
+        by_turn.append(verdicts)
+    return by_turn
 
 
 def subjects_of(setup: Setup) -> list[str]:
