@@ -11,7 +11,7 @@ pytest.importorskip("torch")
 import torch
 
 from corl_bench.routers.protocol import load_protocol
-from corl_train.pointing import choices_of, misplaced, pointing_of
+from corl_train.pointing import choices_of, misplaced, pointings_of
 from corl_train.rollouts import Pointing, Transcript
 from training.scripted_policy import ScriptedPolicy
 
@@ -39,8 +39,7 @@ def conversation(answer: str, opening: str = "Which?\n") -> Transcript:
 
 def test_it_is_the_token_at_which_the_experts_part() -> None:
     transcript = conversation('<answer from="mini"/>')
-    found = pointing_of(transcript, VERDICTS, BYTES, PROTOCOL)
-    assert found is not None
+    (found,) = pointings_of(transcript, [{}, VERDICTS], BYTES, PROTOCOL)
     assert bytes(transcript.ids[: found.place]).endswith(b'<answer from="')
     assert found.right == (ord("m"),)
     assert found.wrong == (ord("n"), ord("l"))
@@ -49,10 +48,10 @@ def test_it_is_the_token_at_which_the_experts_part() -> None:
 @pytest.mark.parametrize(
     ("answer", "verdicts"),
     [
-        ('<answer from="1"/>', VERDICTS),
         ("<answer>42</answer>", VERDICTS),
         ('<call expert="nano"></call>', VERDICTS),
         ("Hm.", VERDICTS),
+        ("<answer", VERDICTS),
         # In other words: which token it is cannot be told.
         ("<answer from='mini'/>", VERDICTS),
         # Nothing to choose between.
@@ -61,13 +60,38 @@ def test_it_is_the_token_at_which_the_experts_part() -> None:
         ('<answer from="nano"/>', {}),
     ],
 )
-def test_other_ends_teach_nothing(answer: str, verdicts: dict[str, bool]) -> None:
-    assert pointing_of(conversation(answer), verdicts, BYTES, PROTOCOL) is None
+def test_other_turns_teach_nothing(answer: str, verdicts: dict[str, bool]) -> None:
+    assert pointings_of(conversation(answer), [{}, verdicts], BYTES, PROTOCOL) == ()
+
+
+class OneTokenATurn(ScriptedPolicy):
+    """Each turn is one token, as the tiny policy spells them."""
+
+    def spell(self, text: str, stops: tuple[str, ...]) -> list[int]:
+        return [256 + text.encode()[-6]]
+
+
+def test_where_one_token_tells_all_every_turn_teaches() -> None:
+    transcript = Transcript()
+    for turn in range(3):
+        transcript.read([1, 2])
+        transcript.say([300 + turn], [-0.5])
+    told = [{}, {"nano": False, "mini": True}, {"nano": False, "mini": True, "large": True}]
+    second, third = pointings_of(transcript, told, OneTokenATurn(lambda texts: ""), PROTOCOL)
+    assert (second.place, third.place) == (5, 8)
+    assert (len(second.right), len(second.wrong)) == (1, 1)
+    assert (len(third.right), len(third.wrong)) == (2, 1)
+    # The first turn was an opener's: what is left stands for the last ones.
+    transcript.mask[2] = 0
+    assert pointings_of(transcript, told, OneTokenATurn(lambda texts: ""), PROTOCOL) == (
+        second,
+        third,
+    )
 
 
 def test_by_hand() -> None:
     mask = torch.tensor([[0.0, 1.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0], [0.0, 1.0, 1.0, 1.0]])
-    pointings = (Pointing(3, (5,), (6, 7)), None, Pointing(2, (6, 7), (5,)))
+    pointings = ((Pointing(3, (5,), (6, 7)),), (), (Pointing(2, (6, 7), (5,)),))
     choices = choices_of(pointings, mask)
     assert choices is not None
     assert choices.rows.tolist() == [1, 4]  # of six own tokens, row by row
@@ -80,7 +104,7 @@ def test_by_hand() -> None:
 
 def test_its_gradient_moves_towards_the_right_ones_alone() -> None:
     logits = torch.zeros(1, 9, requires_grad=True)
-    choices = choices_of((Pointing(1, (5,), (6,)),), torch.tensor([[0.0, 1.0]]))
+    choices = choices_of(((Pointing(1, (5,), (6,)),),), torch.tensor([[0.0, 1.0]]))
     assert choices is not None
     misplaced(logits.log_softmax(dim=1), choices).sum().backward()
     assert logits.grad is not None
@@ -91,4 +115,4 @@ def test_its_gradient_moves_towards_the_right_ones_alone() -> None:
 
 def test_without_pointings_there_are_no_choices() -> None:
     assert choices_of((), torch.ones(2, 3)) is None
-    assert choices_of((None, None), torch.ones(2, 3)) is None
+    assert choices_of(((), ()), torch.ones(2, 3)) is None

@@ -24,7 +24,7 @@ import torch
 from corl_bench.experts.pools import cheapest_first
 from corl_train.environment import Environment, Errand, draw_errands
 from corl_train.evaluation.scores import BudgetScore, rewarded, score_by_budget
-from corl_train.pointing import pointing_of
+from corl_train.pointing import pointings_of
 from corl_train.policies.base import Policy
 from corl_train.ppo import update
 from corl_train.rewards import Percentile, Reward
@@ -213,9 +213,7 @@ class Learner:
         verdicts = verdicts_by_turn(rollout.transcript.texts, problem)
         return replace(
             rollout,
-            pointing=pointing_of(
-                rollout.transcript, verdicts[-1], self.policy, self.setup.protocol
-            ),
+            pointings=pointings_of(rollout.transcript, verdicts, self.policy, self.setup.protocol),
             at_once=tuple(
                 sum(
                     self.reward(right=right, cost_usd=usd, budget_usd=rollout.budget_usd)

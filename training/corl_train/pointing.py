@@ -1,10 +1,11 @@
 """Whom a controller could have believed: the replies it could have pointed at, and their verdicts.
 
 A reward tells of the one reply that was given as the answer. What the others would have earned is
-known as well, since each of them can be graded; so whom to believe is learned from all replies
-of an episode and not by trial and error alone.
+known as well, since each of them can be graded; so whom to believe is learned in every state from
+all replies that have come in, and not by trial and error alone.
 
-    pointing = pointing_of(transcript, {"nano": False, "large": True}, policy, protocol)
+    verdicts = [{}, {"nano": False}, {"nano": False, "large": True}]
+    pointings = pointings_of(transcript, verdicts, policy, protocol)
     misplaced(scores.distributions, choices_of(batch.pointings, batch.mask))
 """
 
@@ -12,57 +13,67 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import pairwise, takewhile
 
 import torch
 from torch import Tensor
 
 from corl_bench.routers.protocol import Protocol
-from corl_bench.routers.turns import Answer, read_turn
 from corl_train.policies.base import Player
 from corl_train.rollouts import Pointing, Transcript
 
 
-def pointing_of(
-    transcript: Transcript, verdicts: Mapping[str, bool], player: Player, protocol: Protocol
-) -> Pointing | None:
-    """Where an answer has chosen among experts whose replies differ in verdict.
+def pointings_of(
+    transcript: Transcript,
+    verdicts: Sequence[Mapping[str, bool]],
+    player: Player,
+    protocol: Protocol,
+) -> tuple[Pointing, ...]:
+    """Where a controller could have chosen among experts whose replies differ in verdict.
 
     Args:
         transcript: of an episode that is over.
-        verdicts: by expert, whether its last answer is right.
+        verdicts: before each of its turns, by expert, whether its last answer is right.
         player: spells turns.
         protocol: of the episode.
 
     Returns:
-        None where the last turn points at nobody, or all choices are right or all wrong.
+        One for each turn in which some were right and others wrong, if it has begun as an answer
+        begins up to the token that tells the experts apart. A turn that calls has done so where
+        this is its first token.
     """
-    if len(set(verdicts.values())) < 2 or len(transcript.texts) % 2:
-        return None
-    said = read_turn(transcript.texts[-1], protocol, verdicts)
-    if not isinstance(said, Answer) or said.points_at not in verdicts:
-        return None
-    spelled = {
-        name: player.spell(f'<{protocol.answer_tag} from="{name}"/>', protocol.stops)
-        for name in verdicts
-    }
-    columns = zip(*spelled.values(), strict=False)
-    alike = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
-    start = len(transcript.ids)
-    while start and transcript.mask[start - 1]:
-        start -= 1
-    if transcript.ids[start:] != spelled[str(said.points_at)]:
-        return None  # it has said the same in other words
-    return Pointing(
-        place=start + alike,
-        right=tuple(spelled[name][alike] for name, is_right in verdicts.items() if is_right),
-        wrong=tuple(spelled[name][alike] for name, is_right in verdicts.items() if not is_right),
-    )
+    found: list[Pointing] = []
+    starts = [
+        place
+        for place, (before, own) in enumerate(pairwise((0, *transcript.mask)))
+        if own and not before
+    ]
+    # The first turns may have been an opener's.
+    for start, told in zip(reversed(starts), reversed(verdicts), strict=False):
+        if len(set(told.values())) < 2:
+            continue
+        spelled = {
+            name: player.spell(f'<{protocol.answer_tag} from="{name}"/>', protocol.stops)
+            for name in told
+        }
+        columns = zip(*spelled.values(), strict=False)
+        alike = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
+        place = start + alike
+        begun = next(iter(spelled.values()))[:alike]
+        if place < len(transcript.ids) and transcript.ids[start:place] == begun:
+            found.append(
+                Pointing(
+                    place=place,
+                    right=tuple(spelled[name][alike] for name, right in told.items() if right),
+                    wrong=tuple(spelled[name][alike] for name, right in told.items() if not right),
+                )
+            )
+    return tuple(reversed(found))
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The pointings of a batch as tensors; n answers among at most k experts."""
+    """The pointings of a batch as tensors; n of them, among at most k experts."""
 
     rows: Tensor
     """(n,), places among the own tokens of the batch."""
@@ -74,14 +85,14 @@ class Choices:
     """(n, k), bool; neither where it is padding."""
 
 
-def choices_of(pointings: Sequence[Pointing | None], mask: Tensor) -> Choices | None:
+def choices_of(pointings: Sequence[Sequence[Pointing]], mask: Tensor) -> Choices | None:
     """The pointings of some rollouts; None where there is none.
 
     Args:
-        pointings: one for each row.
+        pointings: of each row.
         mask: (rollouts, time), 1.0 on own tokens.
     """
-    found = [(row, pointing) for row, pointing in enumerate(pointings) if pointing is not None]
+    found = [(row, pointing) for row, several in enumerate(pointings) for pointing in several]
     if not found:
         return None
     own = (mask.flatten().cumsum(0) - 1).long().view(mask.shape)

@@ -54,7 +54,7 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class Pointing:
-    """The token by which an answer has chosen an expert; see `pointing`."""
+    """The token by which an answer chooses an expert; see `pointing`."""
 
     place: int
     """Of the token in the transcript."""
@@ -79,7 +79,7 @@ class Rollout:
     at_once: tuple[float, ...] = ()
     """For each own turn, what answering there would have earned: the mean over the experts that
     have replied. Empty where nobody has looked."""
-    pointing: Pointing | None = None
+    pointings: tuple[Pointing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,8 @@ class Batch:
     """(rollouts,)"""
     at_once: Tensor
     """What answering in the turn of an own token would have earned; 0 elsewhere."""
-    pointings: tuple[Pointing | None, ...] = ()
-    """One for each rollout, or none at all."""
+    pointings: tuple[tuple[Pointing, ...], ...] = ()
+    """Of each rollout, or none at all."""
 
     def rows(self, index: Tensor) -> Batch:
         """Some rollouts, without the columns that are padding in all of them."""
@@ -140,7 +140,7 @@ def pad(rollouts: Sequence[Rollout]) -> Batch:
         rewards=torch.tensor([rollout.reward for rollout in rollouts]),
         groups=torch.tensor([rollout.group for rollout in rollouts]),
         at_once=at_once,
-        pointings=tuple(rollout.pointing for rollout in rollouts),
+        pointings=tuple(rollout.pointings for rollout in rollouts),
     )
 
 

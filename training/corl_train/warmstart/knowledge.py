@@ -105,7 +105,7 @@ def verdicts_by_turn(texts: Sequence[str], problem: Problem) -> list[dict[str, b
     """Before each own turn, by expert that has answered: whether its last answer is right."""
     verdicts: dict[str, bool] = {}
     by_turn = [verdicts]
-    for text in texts[2::2]:
+    for text in texts[2:-1:2]:
         for result in results_of(("", "", text)):
             if result.reply is not None:
                 status = grade(problem.answer, result.reply, kind=problem.kind).status
