@@ -86,11 +86,17 @@ def test_the_optimum_played_out_earns_what_is_computed() -> None:
     assert [judged.score.budget for judged in evaluation.budgets] == ["low", "medium", "high"]
     for judged in evaluation.budgets:
         assert judged.yardstick is not None and judged.interval is not None
-        low, high = judged.interval
+        low, high = map(judged.yardstick.fraction, judged.played_interval)
         # 99.9 % rather than 95 %: three intervals are looked at, once, with a fixed seed.
         slack = (high - low) / 2
         assert low - slack <= 1 <= high + slack
         assert high - low < 0.12
+        # Counted, nothing is lost: it hears of what was spent in rounded dollars, and its own
+        # tokens cost next to nothing.
+        assert judged.sound is not None and judged.fraction is not None
+        assert 0.995 < judged.fraction <= 1 + 1e-9
+        assert judged.interval[1] - judged.interval[0] < 0.01
+        assert min(judged.sound.losses.values()) >= -1e-12
         assert judged.score.violation_rate == pytest.approx(
             judged.yardstick.optimum.violation_rate, abs=0.03
         )
@@ -104,8 +110,14 @@ def test_one_expert_earns_its_line_of_the_table() -> None:
     for judged in evaluation.budgets:
         assert judged.yardstick is not None
         always = {p.policy: p.reward for p in judged.yardstick.trivial}["always nano"]
+        low, high = judged.played_interval
+        assert low <= always <= high
+        assert judged.sound is not None and judged.yardstick is not None
         low, high = judged.reward_interval
         assert low <= always <= high
+        lost = sum(judged.sound.losses.values())
+        assert judged.reward == pytest.approx(judged.yardstick.optimum.reward - lost)
+        assert max(judged.sound.losses, key=judged.sound.losses.__getitem__) == "stopped_early"
         assert judged.score.calls == {"self": 0, "nano": 1, "mini": 0, "large": 0, "reasoner": 0}
         assert judged.strong_share == 0
     by_name = {(c.budget, c.against.split(",")[0]): c for c in evaluation.contrasts}
@@ -123,11 +135,33 @@ def test_json_holds_what_is_promised() -> None:
             *("budget", "reward", "optimum", "fraction", "interval"),
             *("violation_rate", "optimum_violation_rate", "calls"),
         } <= set(budget)
-        assert budget["reward"] == budget["fraction"] == 0
-        assert budget["interval"][0] == 0
+        assert budget["played_reward"] == budget["played_fraction"] == 0
+        assert abs(budget["fraction"]) < 0.05 and budget["interval"][0] == 0
+        assert budget["losses"]["believed_wrong"] > 0.3
         assert budget["trivial"]["always nano"] > 0.4
     text = describe(evaluation)
     assert "0.0%" in text and "without learning, of the optimum" in text
+    assert "lost: " in text and "believing the wrong reply" in text
+
+
+def test_a_controller_that_works_problems_out_is_taken_as_it_plays() -> None:
+    answers = {problem.text: problem.answer for problem in load_task("synth:test").problems}
+
+    def turn(texts: Sequence[str]) -> str:
+        made = [found[3] for text in texts[2::2] if (found := RESULT.match(text))]
+        gold = next(gold for text, gold in answers.items() if texts[0].rstrip().endswith(text))
+        if gold in made:
+            return f"<answer>{gold}</answer>"
+        calls = len(texts) // 2
+        return '<call expert="nano"></call>' if calls < 4 else f"<answer>{made[-1:]}</answer>"
+
+    evaluation = judge(ScriptedPolicy(turn), samples=1)
+    (low, *_, high) = evaluation.budgets
+    assert high.counted is not None and not high.counted.holds and high.sound is None
+    assert high.reward == high.score.reward > high.counted.reward
+    assert high.to_json()["losses"] is None
+    assert low.to_json()["reward"] == low.reward
+    assert "knows more of the answers" in describe(evaluation)
 
 
 def test_turns_that_nobody_can_read_are_counted() -> None:

@@ -170,6 +170,11 @@ class Desk:
         self._opened.close()
 
     @property
+    def has_recordings(self) -> bool:
+        """Whether a reply may be one that is stored, of whatever expert."""
+        return self._recordings is not None
+
+    @property
     def billed_usd(self) -> Decimal:
         """What was billed in this folder so far, calls of unknown bill at their worst case."""
         return Decimal(0) if self._ledger is None else self._ledger.totals.committed_usd

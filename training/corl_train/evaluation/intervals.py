@@ -1,4 +1,4 @@
-"""How sure a mean reward is, where which problems were asked is no source of error.
+"""How sure a mean is, where which problems were asked is no source of error.
 
 mean_interval({"1": [1.0, 0.0], "2": [1.0, 1.0]}, {"1": "easy", "2": "easy"})
 """
@@ -19,27 +19,46 @@ def mean_interval(
 ) -> tuple[float, float]:
     """Student's interval of the mean reward, from what varies between problems of one stratum.
 
-    The variance of a stratified mean: Σ (n_h / n)² s_h² / n_h over strata of n_h problems, each
-    problem the mean of its samples. A stratum of one problem borrows the pooled variance.
-
     Args:
         rewards: of the samples of each problem.
         strata: where each problem belongs.
 
     Returns:
         Within 0 and 1; all of that where no stratum has two problems.
+    """
+    mean, error, degrees = stratified_mean(rewards, strata)
+    if degrees < 1:
+        return (0.0, 1.0)
+    half = t_quantile((1 + CONFIDENCE) / 2, degrees) * error
+    return (max(0.0, mean - half), min(1.0, mean + half))
+
+
+def stratified_mean(
+    figures: Mapping[str, Sequence[float]], strata: Mapping[str, object]
+) -> tuple[float, float, int]:
+    """The mean of some figures, its standard error and the degrees of freedom of that.
+
+    The variance of a stratified mean: Σ (n_h / n)² s_h² / n_h over strata of n_h problems, each
+    problem the mean of its samples. A stratum of one problem borrows the pooled variance.
+
+    Args:
+        figures: of the samples of each problem.
+        strata: where each problem belongs.
+
+    Returns:
+        An infinite error where there are no degrees of freedom.
 
     Source: W. G. Cochran, "Sampling Techniques" (1977), section 5.6.
     """
     by_stratum: dict[object, list[float]] = defaultdict(list)
-    for problem, samples in rewards.items():
+    for problem, samples in figures.items():
         by_stratum[strata[problem]].append(math.fsum(samples) / len(samples))
-    n = len(rewards)
+    n = len(figures)
     mean = math.fsum(map(math.fsum, by_stratum.values())) / n
     squares = {h: _squares(values) for h, values in by_stratum.items()}
     degrees = n - len(by_stratum)
     if degrees < 1:
-        return (0.0, 1.0)
+        return (mean, math.inf, degrees)
     pooled = math.fsum(squares.values()) / degrees
     variance = (
         math.fsum(
@@ -48,8 +67,7 @@ def mean_interval(
         )
         / n**2
     )
-    half = t_quantile((1 + CONFIDENCE) / 2, degrees) * math.sqrt(variance)
-    return (max(0.0, mean - half), min(1.0, mean + half))
+    return (mean, math.sqrt(variance), degrees)
 
 
 def _squares(values: Sequence[float]) -> float:

@@ -9,9 +9,10 @@ A pool that bills is asked by one process at a time: two would each spend the wh
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from corl_bench.experts.base import Pool
@@ -25,7 +26,8 @@ from corl_bench.types import Budget
 from corl_train.config import parse_config
 from corl_train.environment import Environment, Errand
 from corl_train.evaluation.intervals import mean_interval
-from corl_train.evaluation.judgement import Evaluation, Judged
+from corl_train.evaluation.judgement import Counted, Evaluation, Judged, counted
+from corl_train.evaluation.regret import Trail, accounts_of, trail_of
 from corl_train.evaluation.scores import BudgetScore, rewarded, score_by_budget
 from corl_train.experts import ANY_EXPERTS, Experts
 from corl_train.policies.loading import computing, open_policy
@@ -96,6 +98,8 @@ def evaluate(
 ) -> Evaluation:
     """Greedy episodes of every problem at every budget, against the yardstick.
 
+    Where every expert is simulated and draws anew, the rewards are counted by decisions too.
+
     Args:
         environment: pool, task and policy.
         budgets: named amounts.
@@ -120,7 +124,8 @@ def evaluate(
         strong = {expert.name for expert in read_simulation(pool).experts if expert.strong}
     names = [expert.name for expert in pool.experts]
     strata = _strata(environment)
-    judged = []
+    found = []
+    trails: list[list[Trail] | None] = []
     for budget in budgets:
         errands = [Errand(p, budget, sample) for p in problems for sample in range(samples)]
         rollouts = [
@@ -128,21 +133,68 @@ def evaluate(
             for rollout in environment.roll_out(errands, temperature=0.0, after=after)
         ]
         (score,) = score_by_budget(rollouts, [budget], names)
-        judged.append(
+        trails.append(_trails(rollouts, environment))
+        found.append(
             Judged(
                 score=score,
-                reward_interval=mean_interval(_rewards(rollouts), strata),
+                played_interval=mean_interval(_rewards(rollouts), strata),
                 strong_share=None if strong is None else _strong_share(score, strong, pool.own),
                 yardstick=yardsticks.get(budget.name),
             )
         )
+    counts = _counts(trails, environment, budgets, strata)
     return Evaluation(
         task=environment.task.label,
         pool=pool.name,
         seed=environment.seed,
         samples=samples,
-        budgets=tuple(judged),
+        budgets=tuple(
+            replace(judged, counted=count) for judged, count in zip(found, counts, strict=True)
+        ),
     )
+
+
+def _trails(rollouts: Sequence[Rollout], environment: Environment) -> list[Trail] | None:
+    """The decisions of episodes; None where the optimum's plan does not know what they met."""
+    pool = environment.pool
+    if not all(expert.provider == "simulated" for expert in pool.experts):
+        return None
+    if environment.desk.has_recordings:
+        return None  # a stored reply is no fresh draw
+    simulation = read_simulation(pool)
+    problems = {problem.id: problem for problem in environment.task.problems}
+    own = environment.controller.own_model.name
+    trails = []
+    for rollout in rollouts:
+        trail = trail_of(rollout, problems[rollout.episode.problem_id], simulation, own=own)
+        if trail is None:
+            return None
+        trails.append(trail)
+    return trails
+
+
+def _counts(
+    trails: Sequence[list[Trail] | None],
+    environment: Environment,
+    budgets: Sequence[Budget],
+    strata: Mapping[str, object],
+) -> list[Counted | None]:
+    """Of each budget; all budgets have one plan, which takes seconds to make."""
+    known = [trail for episodes in trails if episodes is not None for trail in episodes]
+    accounts = iter(
+        accounts_of(
+            known,
+            environment.pool,
+            budgets,
+            max_calls=environment.controller.protocol.max_calls,
+        )
+        if known
+        else ()
+    )
+    return [
+        None if episodes is None else counted(list(islice(accounts, len(episodes))), strata)
+        for episodes in trails
+    ]
 
 
 def _rewards(rollouts: Sequence[Rollout]) -> dict[str, list[float]]:

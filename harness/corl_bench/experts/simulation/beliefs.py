@@ -52,6 +52,7 @@ class Beliefs:
     """Weights of views for several cells at once; every array has one entry a cell."""
 
     def __init__(self, experts: Sequence[SimulatedExpert], cells: Sequence[Cell]) -> None:
+        self.cells = tuple(cells)
         rows = [[answer_probabilities(expert, cell) for cell in cells] for expert in experts]
         table = np.asarray(rows, dtype=np.float64)
         self._share: Floats = np.moveaxis(table, 2, 1)  # expert, right | trap | other, cell

@@ -23,7 +23,7 @@ import numpy as np
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import Pool
 from corl_bench.experts.simulation.beliefs import Beliefs, Floats
-from corl_bench.experts.simulation.planning import Outlook, Plan
+from corl_bench.experts.simulation.planning import Outlook, Plan, cells_a_plan
 from corl_bench.experts.simulation.spending import make_grid
 from corl_bench.experts.simulation.tables import (
     LEVELS,
@@ -36,8 +36,6 @@ from corl_bench.experts.simulation.tables import (
 from corl_bench.types import Budget, Problem
 
 MAX_CALLS = 4
-_COLUMNS = 60_000
-"""Cells times ticks that one plan holds at a time, which bounds memory to about 150 MB."""
 _MONEY_DIGITS = Decimal("1e-12")
 
 
@@ -224,7 +222,7 @@ class _Yardstick:
 
     def add_all(self) -> None:
         """Adds all cells, a few of one level at a time."""
-        step = max(1, _COLUMNS // max(self.grid.horizon, 1))
+        step = cells_a_plan(self.grid.horizon)
         for level in LEVELS:
             inside = [place for place, cell in enumerate(self._cells) if cell.level == level]
             for first in inside[::step]:

@@ -8,8 +8,10 @@ is all that matters: the state is complete and the recursion is exact.
 
 Invariant: money is counted in whole ticks (`spending`), so nothing is rounded.
 
-    plan = Plan(beliefs.weights, costs, n_cells, horizon=5000, max_calls=4)
+    plan = Plan(beliefs.weights, costs, n_cells, horizon=5000, max_calls=4, keeps_values=True)
     plan.evaluate(budget=1500).right
+    start = Node((), 0)
+    plan.value(0, start, 1500) - plan.value_of_call(0, start, 2, 1500)    # what calling 2 loses
 """
 
 from __future__ import annotations
@@ -24,9 +26,21 @@ from corl_bench.experts.simulation.beliefs import Floats, View, children
 from corl_bench.experts.simulation.spending import CallCosts
 
 Actions = NDArray[np.int8]
+Places = NDArray[np.intp]
 STOP = -1
+_COLUMNS = 60_000
+"""Cells times ticks that one plan holds at a time, which bounds memory to about 150 MB."""
 _TIE = 1e-12
 """Gains below it are rounding: the policy then prefers to stop, and else the cheaper call."""
+
+
+def cells_a_plan(horizon: int) -> int:
+    """How many cells one plan may have at a time, so that its arrays stay small.
+
+    Args:
+        horizon: in ticks.
+    """
+    return max(1, _COLUMNS // max(horizon, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +76,8 @@ class Plan:
         horizon: the largest budget in ticks.
         max_calls: calls that a policy may make; repeated calls of an expert are fresh draws.
         may_call: the experts that it may call; None: all.
+        keeps_values: whether it can be asked for values afterwards, which takes 8 bytes a cell
+            and tick for every view of at most `max_calls` - 2 calls.
     """
 
     def __init__(
@@ -73,6 +89,7 @@ class Plan:
         horizon: int,
         max_calls: int,
         may_call: Iterable[int] | None = None,
+        keeps_values: bool = False,
     ) -> None:
         self.horizon = horizon
         self.max_calls = max_calls
@@ -81,11 +98,19 @@ class Plan:
         self._n_cells = n_cells
         chosen = range(len(costs)) if may_call is None else may_call
         self._cheapest_first = sorted(chosen, key=lambda e: costs[e].mean_ticks)
+        self._within = [
+            (self._affordable(cost.answering), self._affordable(cost.failing)) for cost in costs
+        ]
         self._actions: dict[Node, Actions] = {}
         self._values: dict[Node, Floats] = {}
         self.best_reward: Floats = self._solve(Node((), 0))
         """Expected reward of the best policy, (cells, ticks 0 … horizon and, last, no budget)."""
-        self._values.clear()
+        if keeps_values:
+            # Of the last call's nodes there are most, and they are quickly computed again.
+            kept = range(max_calls - 1)
+            self._values = {node: v for node, v in self._values.items() if node.calls in kept}
+        else:
+            self._values.clear()
 
     def action(self, cell: int, node: Node, ticks_left: int | None) -> int:
         """The expert to call, or `STOP`. `ticks_left` None: no budget; below zero: it is lost."""
@@ -100,6 +125,103 @@ class Plan:
             return None
         return int(np.argmax(self._weights(view)[:-1, cell]))
 
+    def value(self, cell: int, node: Node, ticks_left: int | None) -> float:
+        """Expected reward of the best policy from here on; needs `keeps_values`.
+
+        Args:
+            cell: its number.
+            node: what was seen. Behind `max_calls` calls there is nothing left but to answer.
+            ticks_left: None: no budget; below zero: it is lost.
+        """
+        if ticks_left is not None and ticks_left < 0:
+            return 0.0
+        column = np.asarray([self._column(ticks_left)])
+        return self._given(cell, node.view, float(self._best(cell, node, column)[0]))
+
+    def value_of_call(self, cell: int, node: Node, expert: int, ticks_left: int | None) -> float:
+        """Expected reward of calling an expert now and of the best policy behind that call.
+
+        Arguments and needs are as of `value`. It is no more than that, but for the rounding of
+        floats, as long as the plan has a call left.
+        """
+        if ticks_left is not None and ticks_left < 0:
+            return 0.0
+        column = np.asarray([self._column(ticks_left)])
+        return self._given(cell, node.view, float(self._calling(cell, node, expert, column)[0]))
+
+    def value_of_answer(
+        self, cell: int, view: View, group: int | None, ticks_left: int | None
+    ) -> float:
+        """Probability that a group's answer is right, 0 where the budget is broken.
+
+        Args:
+            cell: its number.
+            view: what was seen.
+            group: place in the view; None: no answer.
+            ticks_left: as of `value`.
+        """
+        if group is None or (ticks_left is not None and ticks_left < 0):
+            return 0.0
+        return self._given(cell, view, float(self._weights(view)[group, cell]))
+
+    def _column(self, ticks_left: int | None) -> int:
+        return self.horizon + 1 if ticks_left is None else min(ticks_left, self.horizon)
+
+    def _given(self, cell: int, view: View, joint: float) -> float:
+        """A weight as a probability, given the view."""
+        whole = float(self._weights(view)[:, cell].sum())
+        return joint / whole if whole > 0 else 0.0
+
+    def _best(self, cell: int, node: Node, columns: Places) -> Floats:
+        """As `_solve`, of one cell and at some columns, from what was kept."""
+        known = self._values.get(node)
+        if known is not None:
+            return np.asarray(known[cell, columns])
+        best = np.full(len(columns), self._right_weight(node.view)[cell])
+        if node.calls < self.max_calls:
+            for expert in self._cheapest_first:
+                best = np.maximum(best, self._calling(cell, node, expert, columns))
+        return best
+
+    def _calling(self, cell: int, node: Node, expert: int, columns: Places) -> Floats:
+        """As `_call`, of one cell and at some columns."""
+        if node.calls + 1 >= self.max_calls:
+            answering, failing = self._within[expert]
+            gained = self._answered(node.view, expert)[cell]
+            stop = self._right_weight(node.view)[cell]
+            return np.asarray(gained * answering[columns] + stop * failing[columns])
+        costs = self._costs[expert]
+        value = np.zeros(len(columns))
+        for child, number in children(node.view, expert).items():
+            value += number * self._behind(cell, child, node.calls + 1, costs.answering, columns)
+        value += self._behind(cell, node.view, node.calls + 1, costs.failing, columns)
+        return value
+
+    def _behind(
+        self,
+        cell: int,
+        view: View,
+        calls: int,
+        atoms: Sequence[tuple[int, float]],
+        columns: Places,
+    ) -> Floats:
+        """Best behind a call that brings a view and costs one of these: a mean over them."""
+        if not atoms:
+            return np.zeros(len(columns))
+        ticks, shares = (np.asarray(part) for part in zip(*atoms, strict=True))
+        is_free = columns[:, None] > self.horizon
+        left = np.where(is_free, columns[:, None], columns[:, None] - ticks)
+        best = self._best(cell, Node(view, calls), np.maximum(left, 0).ravel())
+        return np.asarray(np.where(left >= 0, best.reshape(left.shape), 0) @ shares)
+
+    def _affordable(self, atoms: Sequence[tuple[int, float]]) -> Floats:
+        """Probability that a call costs one of these and no more than is left, by column."""
+        within = np.zeros(self.horizon + 2)
+        for ticks, share in atoms:
+            within[ticks:-1] += share
+            within[-1] += share
+        return within
+
     def _solve(self, node: Node) -> Floats:
         """Weight of the view times the best expected reward, by cell and ticks left.
 
@@ -109,7 +231,7 @@ class Plan:
             return self._values[node]
         shape = (self._n_cells, self.horizon + 2)
         stop = self._right_weight(node.view)[:, None]
-        if node.calls == self.max_calls:
+        if node.calls >= self.max_calls:
             return np.broadcast_to(stop, shape)
         best = np.repeat(stop, shape[1], axis=1)
         actions = np.full(shape, STOP, dtype=np.int8)
@@ -125,6 +247,11 @@ class Plan:
 
     def _call(self, node: Node, expert: int) -> Floats:
         costs = self._costs[expert]
+        if node.calls + 1 >= self.max_calls:
+            # What is left of the money buys nothing more: an outer product.
+            answering, failing = self._within[expert]
+            gained, stop = self._answered(node.view, expert), self._right_weight(node.view)
+            return np.asarray(gained[:, None] * answering + stop[:, None] * failing)
         answered = np.zeros((self._n_cells, self.horizon + 2))
         for child, number in children(node.view, expert).items():
             answered += number * self._solve(Node(child, node.calls + 1))
@@ -136,6 +263,15 @@ class Plan:
                     value[:, ticks:-1] += share * after[:, : self.horizon + 1 - ticks]
                 value[:, -1] += share * after[:, -1]
         return value
+
+    def _answered(self, view: View, expert: int) -> Floats:
+        """Weight of the view times the probability to be right after one more answer."""
+        return np.asarray(
+            sum(
+                number * self._right_weight(child)
+                for child, number in children(view, expert).items()
+            )
+        )
 
     def _weight(self, view: View) -> Floats:
         return np.asarray(self._weights(view).sum(axis=0))

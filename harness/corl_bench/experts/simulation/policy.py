@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 
 from corl_bench.experts.base import Pool
-from corl_bench.experts.simulation.beliefs import Beliefs
 from corl_bench.experts.simulation.optimum import MAX_CALLS
-from corl_bench.experts.simulation.planning import STOP, Node, Plan
+from corl_bench.experts.simulation.planning import STOP, Node
 from corl_bench.experts.simulation.spending import make_grid
-from corl_bench.experts.simulation.tables import LEVELS, Cell, read_simulation
+from corl_bench.experts.simulation.tables import Cell, read_simulation
+from corl_bench.experts.simulation.values import numbers_of, plans_by_cell, view_of
 from corl_bench.types import Budget
 
 
@@ -64,20 +64,9 @@ class OptimalPolicy:
     ) -> None:
         simulation = read_simulation(pool)
         self._grid = make_grid(simulation, pool.name, budgets, max_calls)
-        self._names = [expert.name for expert in simulation.experts]
-        self._plans: dict[Cell, tuple[Plan, int]] = {}
-        for level in LEVELS:
-            inside = sorted({cell for cell in cells if cell.level == level})
-            if not inside:
-                continue
-            plan = Plan(
-                Beliefs(simulation.experts, inside).weights,
-                self._grid.costs[level],
-                len(inside),
-                horizon=self._grid.horizon,
-                max_calls=max_calls,
-            )
-            self._plans.update({cell: (plan, place) for place, cell in enumerate(inside)})
+        self._numbers = numbers_of(simulation)
+        self._names = list(self._numbers)
+        self._plans = plans_by_cell(simulation, self._grid, cells, max_calls=max_calls)
 
     def decide(self, cell: Cell, seen: Sequence[Seen], budget: Budget | None) -> Decision:
         """What to do after some calls.
@@ -88,19 +77,11 @@ class OptimalPolicy:
             budget: one that is no larger than those that the policy was made for.
         """
         plan, place = self._plans[cell]
-        by_answer: dict[str, list[int]] = {}
-        for reply in seen:
-            if reply.answer is not None:
-                by_answer.setdefault(reply.answer, []).append(self._names.index(reply.expert))
-        ranked = sorted((tuple(sorted(who)), answer) for answer, who in by_answer.items())
-        view = tuple(who for who, _ in ranked)
-        left = self._grid.ticks(budget)
-        if left is not None:
-            spent_usd = sum((reply.cost_usd for reply in seen), Decimal(0))
-            spent = (spent_usd / self._grid.tick_usd).to_integral_value(ROUND_CEILING)
-            left -= int(spent)
+        view, answers = view_of(((x.expert, x.answer) for x in seen), self._numbers)
+        spent_usd = sum((reply.cost_usd for reply in seen), Decimal(0))
+        left = self._grid.whole_ticks(None if budget is None else budget.usd - spent_usd)
         action = plan.action(place, Node(view, len(seen)), left)
         if action != STOP:
             return Decision(expert=self._names[action])
         best = plan.best_group(place, view)
-        return Decision(expert=None, answer=None if best is None else ranked[best][1])
+        return Decision(expert=None, answer=None if best is None else answers[best])

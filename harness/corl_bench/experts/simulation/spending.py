@@ -50,7 +50,17 @@ class Grid:
 
     def ticks(self, budget: Budget | None) -> int | None:
         """Whole ticks that a budget allows; None: there is no budget."""
-        return None if budget is None else min(int(budget.usd / self.tick_usd), self.horizon)
+        return self.whole_ticks(None if budget is None else budget.usd)
+
+    def whole_ticks(self, left_usd: Decimal | None) -> int | None:
+        """Whole ticks in what is left of a budget; None: there is none; below zero: it is lost.
+
+        Every cost is whole ticks, so what is left beside them buys nothing, and no value changes
+        by it. Beyond the horizon more is worth nothing more.
+        """
+        if left_usd is None:
+            return None
+        return -1 if left_usd < 0 else min(int(left_usd // self.tick_usd), self.horizon)
 
 
 def make_grid(
