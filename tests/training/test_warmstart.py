@@ -21,13 +21,14 @@ from corl_bench.experts.pools import load_pool
 from corl_bench.routers.protocol import CallReport, Voice, load_protocol
 from corl_bench.tasks import load_task
 from corl_bench.types import Budget
-from corl_train.config import load_recipe
+from corl_train.config import WarmStartTable, load_recipe
 from corl_train.environment import Environment, draw_errands
 from corl_train.policies.base import Said, Scores, Speaking
 from corl_train.rollouts import Rollout, Transcript
 from corl_train.runs.interruption import Stop
 from corl_train.setup import new_policy, prepare
 from corl_train.trainer import train
+from corl_train.warmstart.counsel import Counsel
 from corl_train.warmstart.demonstrator import Demonstrator
 from corl_train.warmstart.knowledge import Lesson, Record
 from corl_train.warmstart.lessons import pad_targets, targets_of, warm_up
@@ -38,6 +39,9 @@ from training.tiny_runs import recipe
 PROTOCOL = load_protocol("digest")
 EXPERTS = ("self", "nano", "mini", "large", "reasoner")
 """From cheap to dear."""
+HOW = WarmStartTable(
+    stop_rate=0.25, agreed_stop_rate=0.75, again_weight=0.1, counsel_weight=0.9, counsel_heat=0.05
+)
 READ, END = 256, 257
 """Behind a message that was read; behind a turn that no stop string ends."""
 
@@ -94,14 +98,7 @@ class Spelling:
 
 
 def demonstrator(policy: Spelling | None = None) -> Demonstrator:
-    return Demonstrator(
-        policy or Spelling(),
-        PROTOCOL,
-        EXPERTS,
-        stop_rate=0.25,
-        agreed_stop_rate=0.75,
-        again_weight=0.1,
-    )
+    return Demonstrator(policy or Spelling(), PROTOCOL, EXPERTS, HOW)
 
 
 def call(name: str) -> str:
@@ -125,8 +122,8 @@ def conversation(*replies: tuple[str, int | None]) -> list[str]:
 
 
 def lessons(played: Sequence[Rollout]) -> list[Lesson]:
-    trust = dict.fromkeys(EXPERTS, 0.6)
-    return [Lesson(rollout, -1, [], [], trust) for rollout in played]
+    counsel = Counsel(dict.fromkeys(EXPERTS, 0.6), dict.fromkeys(EXPERTS, (0.001,)))
+    return [Lesson(rollout, -1, [], [], [], counsel) for rollout in played]
 
 
 @pytest.fixture(scope="module")
@@ -253,6 +250,34 @@ def test_each_token_teaches_all_that_it_could_have_been(played: list[Rollout]) -
     assert several > 100
 
 
+def test_counsel_shifts_the_odds_and_rules_nothing_out() -> None:
+    trust = {"self": 0.1, "nano": 0.5, "mini": 0.5, "large": 0.9, "reasoner": 0.9}
+    counsel = Counsel(trust, {**dict.fromkeys(EXPERTS, (0.001,)), "reasoner": (0.05,)})
+    texts = conversation(("nano", 0))
+    plain = demonstrator().odds(texts, trust)
+    advised = demonstrator().advised_odds(texts, counsel, left_usd=0.01)
+    assert math.fsum(advised.values()) == pytest.approx(1)
+    assert all(advised[turn] > 0.0999 * share for turn, share in plain.items())
+    assert max(advised, key=lambda turn: advised[turn]) == call("large")
+    # The dear one does not fit: it keeps what random play gives it, and next to nothing else.
+    assert advised[call("reasoner")] == pytest.approx(0.1 * plain[call("reasoner")], rel=1e-3)
+    # Two choices .05 apart in worth, one heat, are e times as likely as each other.
+    worth = counsel.worth([["nano"]], left_usd=0.01, calls=PROTOCOL.max_calls - 1)
+    likely = [
+        (advised[turn] - 0.1 * plain[turn], worth[name])
+        for turn, name in ((call("large"), "large"), (point("nano"), None))
+    ]
+    (large, its_worth), (stop, stops_worth) = likely
+    assert math.log(large / stop) == pytest.approx((its_worth - stops_worth) / 0.05)
+
+
+def test_without_room_or_replies_it_answers_as_ever() -> None:
+    counsel = Counsel(dict.fromkeys(EXPERTS, 0.5), {})
+    failed = conversation(*[("nano", None)] * PROTOCOL.max_calls)
+    play = demonstrator()
+    assert play.advised_odds(failed, counsel, left_usd=1.0) == play.odds(failed)
+
+
 def test_targets_in_a_rectangle_are_the_same_targets() -> None:
     places, shares = pad_targets([{5: 1.0}, {7: 0.25, 9: 0.75}])
     assert shares.tolist() == [[1.0, 0.0], [0.25, 0.75]]
@@ -264,7 +289,7 @@ def test_one_demonstration_is_not_enough(fitting: int, is_enough: bool) -> None:
     """It takes one to learn from, and another to be probed with."""
     setup = prepare(recipe("policy.context=64"))
     policy = new_policy(setup, seed=0)
-    player = Demonstrator(policy, setup.protocol, EXPERTS, 0.25, 0.75, 0.1)
+    player = Demonstrator(policy, setup.protocol, EXPERTS, HOW)
     errands = draw_errands(
         setup.train.problems, setup.budgets, 24, 1, first_sample=1, rng=Random(2)
     )

@@ -122,6 +122,11 @@ class WarmStartTable(_Table):
     """How often it answers when two do."""
     again_weight: float = Field(default=0.1, gt=0, le=1)
     """Weight of asking an expert again that has answered, against 1 of asking another."""
+    counsel_weight: float = Field(default=0.0, ge=0, lt=1)
+    """How much of what whole episodes teach is what experts' records and costs speak for, see
+    `corl_train.warmstart.counsel`; the rest is random play."""
+    counsel_heat: float = Field(default=0.03, gt=0)
+    """Worth, in probability of a right answer, by which a choice is e times as likely."""
     learning_rate: float = Field(default=2e-3, gt=0)
     minibatch: int = Field(default=32, ge=1)
     bare_epochs: int = Field(default=20, ge=0)

@@ -95,14 +95,7 @@ class Learner:
         if not how.episodes:
             return
         experts = tuple(expert.name for expert in cheapest_first(setup.pool.experts))
-        demonstrator = Demonstrator(
-            self.policy,
-            setup.protocol,
-            experts,
-            how.stop_rate,
-            how.agreed_stop_rate,
-            how.again_weight,
-        )
+        demonstrator = Demonstrator(self.policy, setup.protocol, experts, how)
         errands = draw_errands(
             setup.train.problems,
             setup.budgets,

@@ -2,10 +2,10 @@
 
 The demonstrator calls experts at random and answers with what most of them agree on; it knows
 nothing of budgets or problems, and does not read the statement. Told whom to trust, it weighs
-their voices. It plays what it can read back: results that are written as in the protocol
-`digest`.
+their voices; told what was known once all was over (`counsel`), it says what it should rather
+have done. It plays what it can read back: results that are written as in the protocol `digest`.
 
-    demonstrator = Demonstrator(policy, protocol, ("nano", "mini"), 0.25, 0.75, 0.1)
+    demonstrator = Demonstrator(policy, protocol, ("nano", "mini"), recipe.warm_start)
     demonstrator.odds(transcript.texts)         # of each turn that it may say next
 """
 
@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
 
 from corl_bench.errors import ConfigError
 from corl_bench.routers.protocol import CallReport, Protocol
+from corl_train.config import WarmStartTable
 from corl_train.policies.base import Policy, Said, Speaking
 from corl_train.rollouts import Transcript
+from corl_train.warmstart.counsel import WRONG_ANSWERS, Counsel, Trust
 
 _RESULT = re.compile(
     r'<[^>]*? expert="(?P<expert>[^"]*)" number="\d+"(?P<failed> failed="yes")?'
@@ -29,11 +31,6 @@ _RESULT = re.compile(
     re.DOTALL,
 )
 """A result of the protocol `digest`, which is what a demonstrator can play."""
-_WRONG_ANSWERS = 5
-"""Over how many answers replies that are wrong are taken to spread: they seldom agree."""
-
-Trust = Mapping[str, float]
-"""By expert: how probably it is right, from 0 to 1 and neither of them."""
 
 
 def require_playable(protocol: Protocol) -> None:
@@ -58,12 +55,7 @@ class Demonstrator:
     protocol: Protocol
     experts: tuple[str, ...]
     """From cheap to dear."""
-    stop_rate: float
-    """How often it answers when it could, and no two experts agree."""
-    agreed_stop_rate: float
-    """How often it answers when two do."""
-    again_weight: float
-    """Weight of asking an expert again that has answered, against 1 of asking another."""
+    how: WarmStartTable
 
     def read(self, role: str, text: str, behind: Sequence[int] = ()) -> list[int]:
         return self.policy.read(role, text, behind)
@@ -95,11 +87,15 @@ class Demonstrator:
         if len(results) >= self.protocol.max_calls:
             return {}
         answered = {result.expert for result in results if result.reply is not None}
-        tag = self.protocol.call_tag
         return {
-            f'<{tag} expert="{name}"></{tag}>': self.again_weight if name in answered else 1.0
+            self.call(name): self.how.again_weight if name in answered else 1.0
             for name in self.experts
         }
+
+    def call(self, expert: str) -> str:
+        """The turn that calls an expert."""
+        tag = self.protocol.call_tag
+        return f'<{tag} expert="{expert}"></{tag}>'
 
     def answers(self, texts: Sequence[str], trust: Trust | None = None) -> list[str]:
         """Answers with most support; all that point at a reply of that group.
@@ -132,11 +128,45 @@ class Demonstrator:
         stop = float(not calls)
         if calls and answers:
             agreed = any(len(group) > 1 for group in tally_of(texts))
-            stop = self.agreed_stop_rate if agreed else self.stop_rate
+            stop = self.how.agreed_stop_rate if agreed else self.how.stop_rate
         total = sum(calls.values())
         return {
             **{call: (1 - stop) * weight / total for call, weight in calls.items()},
             **{answer: stop / len(answers) for answer in answers},
+        }
+
+    def advised_odds(
+        self, texts: Sequence[str], counsel: Counsel, left_usd: float
+    ) -> dict[str, float]:
+        """As `odds`, but mostly what counsel finds to be worth most.
+
+        The better a turn the more probable it is: e to the power of its worth, in
+        `counsel_heat`s; a share of 1 − `counsel_weight` stays as it was, so that nothing that is
+        allowed is ruled out.
+
+        Args:
+            texts: messages so far.
+            counsel: in the subject, as far as it is known.
+            left_usd: of the budget; infinite where there is none.
+        """
+        odds = self.odds(texts, counsel.trust)
+        answers = self.answers(texts, counsel.trust)
+        calls = self.protocol.max_calls - len(results_of(texts))
+        worth: dict[str, tuple[float, int]] = {}
+        for expert, value in counsel.worth(tally_of(texts), left_usd=left_usd, calls=calls).items():
+            turns = answers if expert is None else [self.call(expert)]
+            worth.update((turn, (value, len(turns))) for turn in turns)
+        if not worth:
+            return odds
+        best = max(value for value, _ in worth.values())
+        shares = {
+            turn: math.exp((value - best) / self.how.counsel_heat) / alike
+            for turn, (value, alike) in worth.items()
+        }
+        total, weight = sum(shares.values()), self.how.counsel_weight
+        return {
+            turn: (1 - weight) * odds.get(turn, 0.0) + weight * shares.get(turn, 0.0) / total
+            for turn in {**odds, **shares}
         }
 
 
@@ -146,7 +176,7 @@ def _voice(right: float) -> float:
     Source: the naive Bayes form of weighted majority voting, L. Kuncheva and J. Rodríguez, "A
     weighted voting framework for classifiers ensembles", doi 10.1007/s10115-012-0586-6.
     """
-    return math.log(right * _WRONG_ANSWERS / (1 - right))
+    return math.log(right * WRONG_ANSWERS / (1 - right))
 
 
 @dataclass(frozen=True, slots=True)

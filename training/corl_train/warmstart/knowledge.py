@@ -20,7 +20,8 @@ from corl_bench.types import Problem
 from corl_train.policies.base import Policy
 from corl_train.rollouts import Rollout, Transcript
 from corl_train.setup import Setup
-from corl_train.warmstart.demonstrator import Demonstrator, Trust, results_of
+from corl_train.warmstart.counsel import Counsel, Trust
+from corl_train.warmstart.demonstrator import Demonstrator, results_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,10 @@ class Lesson:
     fits: list[list[float]]
     """Of each own token: the share of each expert's calls that would have stayed within the
     budget there; NaN where it was not asked, and behind a turn's first token."""
-    trust: Trust
-    """In the experts, as far as the lesson can tell: without a statement not by subject."""
+    left_usd: list[float]
+    """Of the budget, before each turn."""
+    counsel: Counsel
+    """On the experts, as far as the lesson can tell: without a statement not by subject."""
 
 
 class Record:
@@ -80,13 +83,19 @@ def lessons_of(
             marks.setdefault(result.expert, []).append(verdict.status == "correct")
             record.add(problem.subject or None, result.expert, marks[result.expert][-1])
         found.append((problem.subject or None, marks))
+    costs_usd = _costs_usd(played, experts)
+    counsels = {
+        subject: Counsel(record.trust(subject), costs_usd)
+        for subject in {None, *(subject for subject, _ in found)}
+    }
     lessons = [
         Lesson(
             rollout=rollout,
             subject=-1 if subject is None else places[subject],
             rights=[_share(marks.get(name, ())) for name in experts],
             fits=_fits(rollout, setup.controller.own_model.name, experts),
-            trust=record.trust(subject),
+            left_usd=_left_usd(rollout, setup.controller.own_model.name),
+            counsel=counsels[subject],
         )
         for rollout, (subject, marks) in zip(played, found, strict=True)
     ]
@@ -94,7 +103,7 @@ def lessons_of(
         replace(
             lesson,
             rollout=_without_statement(lesson.rollout, setup, demonstrator.policy),
-            trust=record.trust(None),
+            counsel=counsels[None],
         )
         for lesson in lessons
     ]
@@ -117,6 +126,26 @@ def verdicts_by_turn(texts: Sequence[str], problem: Problem) -> list[dict[str, b
 def subjects_of(setup: Setup) -> list[str]:
     """The subjects that the training split names, sorted."""
     return sorted({problem.subject for problem in setup.train.problems if problem.subject})
+
+
+def _costs_usd(played: Sequence[Rollout], experts: Sequence[str]) -> dict[str, tuple[float, ...]]:
+    """Of each expert's calls, from cheap to dear."""
+    costs: dict[str, list[float]] = {name: [] for name in experts}
+    for rollout in played:
+        for call in rollout.episode.calls:
+            if call.expert in costs:
+                costs[call.expert].append(float(call.list_cost_usd))
+    return {name: tuple(sorted(own)) for name, own in costs.items()}
+
+
+def _left_usd(rollout: Rollout, own: str) -> list[float]:
+    left_usd = Decimal("Infinity") if rollout.budget_usd is None else rollout.budget_usd
+    before: list[float] = []
+    for call in rollout.episode.calls:
+        if call.expert == own:
+            before.append(float(left_usd))
+        left_usd -= call.list_cost_usd
+    return before
 
 
 def _share(marks: Sequence[bool]) -> float:

@@ -6,9 +6,10 @@ the policy knows in each state, the problem's subject (where the training split 
 experts' replies are right, and whose call the budget still has room for. So the policy knows
 problems and prices apart before a reward depends on it; when it is used it is told neither.
 
-Which replies were right is known once the demonstrations are over. From then on the demonstrator
-weighs voices by how often each expert was right in a subject, so whom to believe is learned from
-all replies that were seen, where a reward tells of one.
+Which replies were right, and what calls have cost, is known once the demonstrations are over. From
+then on the demonstrator weighs voices by how often each expert was right in a subject, so whom to
+believe is learned from all replies that were seen, where a reward tells of one. And with counsel
+(`counsel_weight`) whole episodes teach what it should rather have done in each state.
 
 The lessons end when the skills are there (`probe`), not when a loss is low: a policy that cannot
 follow a majority learns that second opinions are worth nothing.
@@ -35,6 +36,9 @@ from corl_train.setup import Setup
 from corl_train.warmstart.demonstrator import Demonstrator
 from corl_train.warmstart.knowledge import Lesson, lessons_of, subjects_of
 from corl_train.warmstart.probe import probe
+
+Targets = list[dict[int, float]]
+"""Of each own token of a demonstration: what it could be, by token, with its probability."""
 
 _HELD_OUT = 16
 """One episode in so many is kept to probe the skills with."""
@@ -73,14 +77,16 @@ def warm_up(
     lessons, bare = lessons_of(played, setup, demonstrator)
     held_out = max(1, len(bare) // _HELD_OUT)
     school = School(demonstrator, setup, rng, stop)
+    targets = school.targets(bare[held_out:], whole=False) if how.bare_epochs else []
     for epoch in range(how.bare_epochs):
-        loss = school.teach(bare[held_out:], whole=False)
+        loss = school.teach(bare[held_out:], targets, whole=False)
         skills = probe(demonstrator, bare[:held_out], setup.protocol.stops)
         say(f"warm start {epoch + 1}: loss {loss:.3f}, {skills}")
         if skills.suffice(how):
             break
+    targets = school.targets(lessons, whole=True) if how.epochs else []
     for epoch in range(how.epochs):
-        loss = school.teach(lessons, whole=True)
+        loss = school.teach(lessons, targets, whole=True)
         skills = probe(demonstrator, lessons[:held_out], setup.protocol.stops)
         say(f"warm start, whole episodes {epoch + 1}/{how.epochs}: loss {loss:.3f}, {skills}")
 
@@ -101,7 +107,7 @@ class School:
             weight_decay=0.0,
         )
 
-    def teach(self, lessons: Sequence[Lesson], *, whole: bool) -> float:
+    def teach(self, lessons: Sequence[Lesson], targets: Sequence[Targets], *, whole: bool) -> float:
         """One epoch; returns the mean loss.
 
         The demonstrator's dice are known, so each of its tokens teaches all that it could have
@@ -109,10 +115,10 @@ class School:
 
         Args:
             lessons: demonstrations.
+            targets: of each.
             whole: they have their statements, from which values and experts can be told.
         """
         batch = pad([lesson.rollout for lesson in lessons])
-        targets = [self._targets(lesson) for lesson in lessons]
         minibatches = split(batch.lengths.argsort(stable=True), self.how.minibatch)
         self.rng.shuffle(minibatches)
         total = 0.0
@@ -171,9 +177,19 @@ class School:
             self.optimiser.add_param_group({"params": self.heads.to(states).parameters()})
         return self.heads[what]
 
-    def _targets(self, lesson: Lesson) -> list[dict[int, float]]:
-        odds = partial(self.demonstrator.odds, trust=lesson.trust)
-        return targets_of(self.policy, lesson.rollout.transcript, self.stops, odds)
+    def targets(self, lessons: Sequence[Lesson], *, whole: bool) -> list[Targets]:
+        """What each lesson teaches at its own tokens; arguments as of `teach`."""
+        play, is_advised = self.demonstrator, whole and self.how.counsel_weight > 0
+
+        def odds(lesson: Lesson, texts: Sequence[str]) -> Mapping[str, float]:
+            if not is_advised:
+                return play.odds(texts, lesson.counsel.trust)
+            return play.advised_odds(texts, lesson.counsel, lesson.left_usd[len(texts) // 2])
+
+        return [
+            targets_of(self.policy, lesson.rollout.transcript, self.stops, partial(odds, lesson))
+            for lesson in lessons
+        ]
 
 
 def targets_of(
@@ -181,7 +197,7 @@ def targets_of(
     transcript: Transcript,
     stops: tuple[str, ...],
     odds: Callable[[Sequence[str]], Mapping[str, float]],
-) -> list[dict[int, float]]:
+) -> Targets:
     """Of each own token: its distribution given what stands before it.
 
     Args:
@@ -190,7 +206,7 @@ def targets_of(
         stops: strings that end a turn.
         odds: of the turns that may come next, by the messages so far.
     """
-    found: list[dict[int, float]] = []
+    found: Targets = []
     place = 0
     for turn in range(1, len(transcript.texts), 2):
         spelled = [
@@ -213,7 +229,7 @@ def targets_of(
     return found
 
 
-def pad_targets(targets: Sequence[dict[int, float]]) -> tuple[Tensor, Tensor]:
+def pad_targets(targets: Targets) -> tuple[Tensor, Tensor]:
     """Tokens and their shares, (own tokens, most choices) each; share 0 is padding."""
     widest = max(map(len, targets))
     places = torch.zeros(len(targets), widest, dtype=torch.long)

@@ -51,7 +51,10 @@ def probe(demonstrator: Demonstrator, held_out: Sequence[Lesson], stops: tuple[s
     for lesson in held_out:
         transcript = lesson.rollout.transcript
         texts = transcript.texts[:-1]
-        calls, answers = demonstrator.calls(texts), demonstrator.answers(texts, lesson.trust)
+        calls, answers = (
+            demonstrator.calls(texts),
+            demonstrator.answers(texts, lesson.counsel.trust),
+        )
         replied = dict.fromkeys(r.expert for r in results_of(texts) if r.reply is not None)
         possible = [demonstrator.answer(name) for name in replied]
         if not answers:
