@@ -5,12 +5,11 @@ expert was right in a subject, and what its calls have cost. Experts are taken t
 and wrong answers to spread; how the pool really works is not known here.
 
     counsel = Counsel({"nano": 0.6, "large": 0.9}, {"nano": (0.0001,), "large": (0.004, 0.006)})
-    counsel.worth([{"nano"}], left_usd=0.005, calls=3)      # {None: 0.88, "large": 0.46}
+    counsel.worth([{"nano"}], left_usd=0.005, calls=3)      # {None: 0.6, "large": 0.45}
 """
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,10 +22,8 @@ Groups = tuple[tuple[str, ...], ...]
 
 WRONG_ANSWERS = 5
 """Over how many answers replies that are wrong are taken to spread: they seldom agree."""
-AHEAD = 3
+AHEAD = 2
 """Calls that are looked ahead."""
-_DIGITS = 2
-"""Of what is left, rounded down: what is looked at once need not be looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +106,7 @@ class Counsel:
         fitting = bisect_right(costs, left_usd)
         if not fitting:
             return 0.0
-        left_usd = _floor(left_usd - self._means[expert][fitting - 1])
+        left_usd -= self._means[expert][fitting - 1]
         right, wrong = self.trust[expert], (1 - self.trust[expert]) / WRONG_ANSWERS
         total, rest = 0.0, 1.0
         for place, belief in enumerate(self.beliefs(groups)):
@@ -124,13 +121,6 @@ class Counsel:
     def _others(self, groups: Groups) -> list[str]:
         answered = set(chain(*groups))
         return [name for name, costs in self.costs_usd.items() if costs and name not in answered]
-
-
-def _floor(usd: float) -> float:
-    if not 0 < usd < math.inf:
-        return usd
-    step = 10.0 ** (math.floor(math.log10(usd)) + 1 - _DIGITS)
-    return math.floor(usd / step) * step
 
 
 def _ordered(groups: Iterable[Collection[str]]) -> Groups:
