@@ -1,6 +1,7 @@
 """The other end of `exec:`: what a router's own virtualenv needs to answer the bench.
 
-The standard library is enough, and any Python from 3.8 on. Copy this file beside your router:
+The standard library is enough, and any Python from 3.8 on. Copy this file beside your router, and
+import it first:
 
     from exec_router import serve
     serve(decide=lambda prompt, experts, budget_usd: "small")
@@ -11,6 +12,9 @@ or try it as it stands: `corl-bench run --task synth -s "exec:python exec_router
 import json
 import os
 import sys
+
+_answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+os.dup2(2, 1)  # whatever is printed from here on, by a library that loads weights say, is no answer
 
 
 def serve(decide=None, score=None, learn=None, freeze=None):
@@ -24,8 +28,6 @@ def serve(decide=None, score=None, learn=None, freeze=None):
         learn: gets (prompt, expert, reward, cost_usd) after each decision in training.
         freeze: is called once when training is over.
     """
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever a library prints is not an answer
     sys.stdin.reconfigure(encoding="utf-8")
     experts = []
     for line in sys.stdin:
@@ -48,8 +50,8 @@ def serve(decide=None, score=None, learn=None, freeze=None):
                 freeze()
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
-        answers.write(json.dumps({"id": request["id"], **answer}) + "\n")
-        answers.flush()
+        _answers.write(json.dumps({"id": request["id"], **answer}) + "\n")
+        _answers.flush()
 
 
 if __name__ == "__main__":

@@ -24,9 +24,12 @@ NEEDS = {
     "local_llm.py": "local_llm_router",
     "pareto.py": "pareto_bandit",
 }
+OWN_VIRTUALENV = ("llmrouter_", "minilm", "recorded", "routellm_")
+"""Examples that test_real_routers.py runs."""
+PAGES = [path for path in sorted(EXAMPLES.glob("*.py")) if not path.name.startswith(OWN_VIRTUALENV)]
 COMMANDS = [
     pytest.param(path.name, command, id=f"{path.stem}-{number}")
-    for path in sorted(EXAMPLES.glob("*.py"))
+    for path in PAGES
     for number, command in enumerate(
         re.findall(r"corl-bench (run [^`\n]+)", path.read_text(encoding="utf-8"))
     )
@@ -53,9 +56,7 @@ def episodes(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_every_example_is_a_command(corl: Any) -> None:
-    assert {values.values[0] for values in COMMANDS} == {
-        path.name for path in EXAMPLES.glob("*.py")
-    }
+    assert {values.values[0] for values in COMMANDS} == {path.name for path in PAGES}
 
 
 @pytest.mark.parametrize(("name", "command"), COMMANDS)
@@ -116,6 +117,20 @@ def test_a_router_that_dies_costs_its_episodes_and_not_the_run(corl: Any, tmp_pa
     assert ("single:nano", True) not in verdicts
     assert "no weights in weights.bin" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_system_that_fails_at_the_end_has_its_results(corl: Any, tmp_path: Path) -> None:
+    (tmp_path / "leaves.py").write_text(
+        "class Leaves:\n"
+        "    name, reads_budget, is_oracle = 'leaves', False, False\n"
+        "    async def solve(self, problem, budget, episode):\n"
+        "        return (await episode.call('nano')).text\n"
+        "    async def aclose(self):\n"
+        "        raise RuntimeError('the model is gone')\n"
+    )
+    done = corl("run", "--limit", "6", "--out", "run", "--quiet", "-s", "python:leaves:Leaves")
+    assert "Traceback" not in done.stderr
+    assert json.loads((tmp_path / "run/summary.json").read_text())["finished"]
 
 
 @pytest.mark.parametrize(("times", "options"), [(1, ""), (3, ""), (1, " @learns")])

@@ -163,6 +163,25 @@ def test_a_file_that_does_not_fit_the_problems_is_refused(
         match_decisions(play(*by_id(a="dear"), elsewhere), [task], [])
 
 
+def test_an_id_that_two_tasks_have_needs_the_task(
+    play: Callable[..., Deciding], task: LoadedTask, tmp_path: Path
+) -> None:
+    rows = [
+        {"id": "a", "problem": "What is 9 × 9?", "answer": "81"},
+        {"id": "c", "problem": STATEMENTS["b"], "answer": "2"},
+    ]
+    (tmp_path / "exam.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tasks = [task, load_task(str(tmp_path / "exam.jsonl"))]
+    both = by_id(a="dear", b="cheap", c="cheap")
+    with pytest.raises(ConfigError, match=r"jsonl:1: quiz and exam both have a problem 'a'"):
+        match_decisions(play(*both), tasks, [])
+    told = [{**both[0], "task": "quiz"}, {**both[0], "task": "exam"}, *both[1:]]
+    match_decisions(play(*told), tasks, [])
+    # By its statement a problem is the same in every task.
+    by_text = [{"problem": STATEMENTS["b"], "expert": "cheap"}, *told[:2]]
+    match_decisions(play(*by_text), tasks, [])
+
+
 def test_a_file_that_cannot_be_read_is_one_line(pool: Pool, tmp_path: Path) -> None:
     (tmp_path / "bytes.jsonl").write_bytes(b"\xff\xfe")
     (tmp_path / "decided.txt").write_text("{}")

@@ -156,6 +156,13 @@ def a_call(model: str, **more: Any) -> dict[str, Any]:
         # Of several attempts, the tokens are those of the last alone.
         (ledger(a_call(WEAK, attempts=2, cost_usd="0.003")), "self_reported", "0.003", "0"),
         (ledger(a_call(WEAK), a_call(WEAK, usage=None, cost_usd="0")), "metered", "0.002", "0"),
+        # Zeros are what servers send that count nothing, and no free call.
+        (
+            ledger(a_call(WEAK, usage={"input_tokens": 0, "output_tokens": 0}, cost_usd="0.5")),
+            "self_reported",
+            "0.5",
+            "0",
+        ),
         (
             ledger(a_call(WEAK), charges=[{"what": "router", "cost_usd": "0.1"}]),
             "self_reported",

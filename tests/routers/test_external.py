@@ -188,6 +188,27 @@ async def test_what_it_starts_dies_with_it(
     assert len(started(tmp_path)) == 2  # the fixture looks whether they are gone
 
 
+@pytest.mark.parametrize("ends", ["read(); time.sleep(600)", "read()"])
+async def test_a_server_that_it_leaves_behind_is_not_waited_for(
+    make: Callable[..., Deciding], tmp_path: Path, pool: Pool, ends: str
+) -> None:
+    """One in a session of its own, which holds the pipes that it was given."""
+    code = (
+        "import subprocess\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'],"
+        " start_new_session=True)\n"
+        f"open({str(tmp_path / 'child')!r}, 'w').write(str(child.pid))\n"
+        "say(read(), expert='dear')\n"
+    )
+    system = make(f"{AGREED}{STARTS}{code}{ends}\n")
+    try:
+        assert (await system.decider.decide(question(pool))).expert == "dear"
+        await asyncio.wait_for(system.aclose(), 60)
+        assert not is_running(*started(tmp_path))
+    finally:
+        os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
+
+
 async def test_the_next_question_starts_it_again_until_three_failures_in_a_row(
     make: Callable[..., Deciding], tmp_path: Path, pool: Pool
 ) -> None:
@@ -316,6 +337,24 @@ async def test_one_that_is_closed_can_be_asked_again(
         await system.aclose()
 
 
+async def test_one_that_loads_is_waited_for_though_who_asked_first_has_left(
+    make: Callable[..., Deciding], tmp_path: Path, pool: Pool
+) -> None:
+    loads = f"while not os.path.exists({str(tmp_path / 'weights')!r}): time.sleep(0.01)\n"
+    system = make(READY + STARTS + loads + "say(hello, version=2)\nread()\n")
+    first = asyncio.ensure_future(system.decider.decide(question(pool)))
+    while not started(tmp_path):  # noqa: ASYNC110  (a file says it)
+        await asyncio.sleep(0.02)
+    first.cancel()
+    second = asyncio.ensure_future(system.decider.decide(question(pool)))
+    await asyncio.sleep(0)
+    (tmp_path / "weights").touch()
+    # The greeting that the first one sent is what the second one is told of.
+    with pytest.raises(DecisionError, match="speaks version 2"):
+        await second
+    assert len(started(tmp_path)) == 1
+
+
 async def test_a_router_that_is_busy_is_not_waited_for(
     make: Callable[..., Deciding], tmp_path: Path, pool: Pool
 ) -> None:
@@ -391,5 +430,10 @@ def test_a_router_is_its_command_its_script_and_its_options(pool: Pool, tmp_path
     assert plain == digest("@timeout=3,start=4,name=other")
     assert plain != digest("--seed=1")
     assert plain != digest("@fee=0.1")
+    weights = tmp_path / "weights.bin"
+    weights.write_text("1")
+    named = digest(f"--weights={weights}")
+    weights.write_text("2")
+    assert named != digest(f"--weights={weights}")
     script.write_text("2")
     assert plain != digest()

@@ -169,6 +169,19 @@ def test_a_cascade_asks_on_where_a_score_is_low(corl: Callable[..., str]) -> Non
     assert "--lambda 0.3" in refused
 
 
+@pytest.mark.parametrize("router", ["knn", "cascade"])
+def test_the_rows_that_it_was_fitted_on_are_not_scored(
+    corl: Callable[..., str], router: str
+) -> None:
+    corl(*fitting(router))
+    refused = corl(*running("single:*", f"learned:{router}", task="problems.jsonl:train"), code=2)
+    assert "was fitted on these rows" in refused and "held out" in refused
+    rows = Path("problems.jsonl").read_text().splitlines()
+    train = [row for row in map(json.loads, rows) if row.get("split") == "train"]
+    write_rows(Path("copy.jsonl"), [{**row, "split": "test"} for row in train], None)
+    assert "held out" in corl(*running(f"learned:{router}", task="copy.jsonl:test"), code=2)
+
+
 @pytest.mark.parametrize(("router", "texts"), [("knn", 1), ("cascade", 2)])
 def test_an_embedding_model_is_charged_as_stated(
     corl: Callable[..., str], tmp_path: Path, router: str, texts: int

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -12,7 +14,8 @@ import pytest
 from corl_bench.episode import ExpertInfo
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import Pool
-from corl_bench.routers.decisions import Choice, Deciding, DecisionError
+from corl_bench.routers.batches import MAX_BATCH, Batches
+from corl_bench.routers.decisions import Choice, Deciding, DecisionError, Question
 from corl_bench.routers.learning import Learning, trained_part
 from corl_bench.routers.python import make_router
 from corl_bench.routers.registry import code_digest, parse_systems
@@ -261,6 +264,69 @@ def test_a_router_that_was_edited_or_has_other_options_is_another_one(
     assert plain != digest("python:edited_router:route@fee=0.1")
     module.write_text("def route(prompt):\n    return 'dear'\n")
     assert plain != digest("python:edited_router:route")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import functools\nfrom their_router import pick\nroute = functools.partial(pick, size=1)",
+        "import functools\nfrom their_router import pick\n"
+        "route = functools.lru_cache(lambda prompt: pick(prompt, size=1))",
+        "from their_router import Whole\nroute = Whole(size=1)",
+        "from corl_bench.routers.decisions import Deciding\nfrom their_router import Decider\n"
+        "route = Deciding('framed', Decider(size=1))",
+    ],
+)
+def test_what_a_router_is_made_with_is_part_of_it_wherever_its_class_stands(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    (tmp_path / "their_router.py").write_text(
+        "class Decider:\n"
+        "    def __init__(self, size):\n        self.size = size\n"
+        "    async def decide(self, question):\n        ...\n"
+        "class Whole:\n"
+        "    name, reads_budget, is_oracle = 'whole', False, False\n"
+        "    def __init__(self, size):\n        self.size = size\n"
+        "    async def solve(self, problem, budget, episode):\n        ...\n"
+        "def pick(prompt, size):\n    return 'cheap'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def digest(text: str) -> str | None:
+        (tmp_path / "makes_router.py").write_text(text + "\n")
+        sys.modules.pop("makes_router", None)
+        importlib.invalidate_caches()
+        (system,) = parse_systems(["python:makes_router:route"], pool)
+        return code_digest(system)
+
+    plain = digest(code)
+    assert plain is not None
+    assert plain == digest(code)
+    assert plain != digest(f"{code}  # edited, so of another size")
+
+
+def test_a_module_that_leaves_when_it_is_loaded_is_one_line(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "leaving_router.py").write_text("raise SystemExit(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match="cannot be loaded: SystemExit"):
+        parse_systems(["python:leaving_router:route"], pool)
+
+
+async def test_questions_that_wait_are_not_held_against_each_other(pool: Pool) -> None:
+    """Thousands of training rows wait at a time."""
+
+    class Unequal(Question):
+        def __eq__(self, other: object) -> bool:
+            raise AssertionError("two questions were compared")
+
+    async def lengths(questions: list[Question]) -> list[int]:
+        return [len(question.text) for question in questions]
+
+    batches = Batches(lengths)
+    asked = [Unequal("x" * size, (), LOW) for size in range(3 * MAX_BATCH)]
+    assert await asyncio.gather(*map(batches.answer, asked)) == list(range(3 * MAX_BATCH))
 
 
 @pytest.mark.parametrize(

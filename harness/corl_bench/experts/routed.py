@@ -138,10 +138,12 @@ def _calls_of(ledger: Mapping[str, Any], key: str | None) -> tuple[RoutedCall, .
 
 
 def _usage_of(table: object) -> Usage | None:
+    """The counts of a call; None where nothing was counted, which zeros say as well."""
     if not isinstance(table, Mapping):
         return None
     counts = {name: read_count(table, name) for name in Usage.__slots__ if name != "estimated"}
-    return Usage(**counts, estimated=table.get("estimated") is True)
+    usage = Usage(**counts, estimated=table.get("estimated") is True)
+    return usage if usage.total_input_tokens else None
 
 
 def _name(text: str, key: str | None) -> str:

@@ -214,7 +214,8 @@ def _manifest(
         "pool": {
             "name": reading.format,
             "digest": identity["pool"]["digest"],
-            "simulated": any(episode.simulated for episode in reading.episodes),
+            "simulated": any(episode.simulated for episode in reading.episodes)
+            or (judge.pool is not None and judge.pool.simulated),
             "experts": experts,
         },
         "systems": systems,

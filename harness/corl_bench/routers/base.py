@@ -87,6 +87,16 @@ class Conversing(BringsModels, Protocol):
 
 
 @runtime_checkable
+class Fitted(Protocol):
+    """A system that was fitted on rows of a task, which prove nothing about it."""
+
+    @property
+    def fitted_on(self) -> str:
+        """Digest of those rows."""
+        ...
+
+
+@runtime_checkable
 class Predictable(Protocol):
     """A system that knows how many calls it will make, for `--dry-run`."""
 

@@ -45,12 +45,21 @@ class Batches(Generic[Answer]):
             self._working = asyncio.create_task(self._work())
         return await future
 
+    def _next_batch(self) -> list[tuple[Question, asyncio.Future[Answer]]]:
+        """Takes those that have waited longest, of one budget."""
+        budget = self._waiting[0][0].budget
+        batch: list[tuple[Question, asyncio.Future[Answer]]] = []
+        rest: list[tuple[Question, asyncio.Future[Answer]]] = []
+        for pair in self._waiting:
+            fits = len(batch) < MAX_BATCH and pair[0].budget == budget
+            (batch if fits else rest).append(pair)
+        self._waiting = rest
+        return batch
+
     async def _work(self) -> None:
         await asyncio.sleep(0)  # what is asked at the same time is to go together
         while self._waiting:
-            budget = self._waiting[0][0].budget
-            batch = [pair for pair in self._waiting if pair[0].budget == budget][:MAX_BATCH]
-            self._waiting = [pair for pair in self._waiting if pair not in batch]
+            batch = self._next_batch()
             try:
                 with faults():
                     answers = await self._answer_all([question for question, _ in batch])

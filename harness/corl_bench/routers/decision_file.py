@@ -104,6 +104,7 @@ class DecisionFile:
             raise ConfigError(f"{self.path} decides by budget: name budgets with --budget")
         rows = {(row.task, row.problem_id or row.key, row.budget): row for row in self.rows}
         found: dict[tuple[str, str | None], Decision] = {}
+        used: dict[str, tuple[str, str]] = {}
         for task in tasks:
             for problem in task.problems:
                 key = problem_key(problem.text)
@@ -119,6 +120,13 @@ class DecisionFile:
                     )
                     if not fitting:
                         raise ConfigError(f"{self.path} has no decision on {which}: add a row")
+                    for row in fitting:
+                        task_key = used.setdefault(row.where, (task.label, key))
+                        if task_key[1] != key:
+                            raise ConfigError(
+                                f"{row.where}: {task_key[0]} and {task.label} both have a problem"
+                                f" {quoted(problem.id)}: say which is meant in a column task"
+                            )
                     first = found.setdefault((key, budget), fitting[0])
                     for row in fitting:
                         if row.choice != first.choice:

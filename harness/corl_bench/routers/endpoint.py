@@ -23,10 +23,9 @@ from corl_bench.experts.pools import figures_of
 from corl_bench.experts.tariff import Tariff
 from corl_bench.money.amounts import format_usd
 from corl_bench.routers.base import CallCounts
+from corl_bench.routers.decisions import FEE
 from corl_bench.routers.endpoint_preflight import Probes
 from corl_bench.types import Budget
-
-FEE = "router fee"
 
 
 @dataclass(frozen=True, slots=True)

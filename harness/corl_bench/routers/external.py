@@ -130,6 +130,7 @@ class ExternalRouter:
     def _forget(self) -> None:
         """As if nothing had been started; locks belong to one event loop."""
         self._process: ExternalProcess | None = None
+        self._loading: asyncio.Task[ExternalProcess] | None = None
         self._slots = asyncio.Semaphore(1)
         self._starting = asyncio.Lock()
         self._failures = 0
@@ -177,10 +178,12 @@ class ExternalRouter:
     async def aclose(self) -> None:
         """Ends the process, and every question that waits; a later one begins a new life."""
         self._life += 1
-        process = self._process
+        process, loading = self._process, self._loading
         self._forget()
         if process is not None:
             await process.end()
+        if loading is not None:
+            await asyncio.wait({loading})
 
     async def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """One answer, from a process that is started if there is none."""
@@ -206,9 +209,19 @@ class ExternalRouter:
                 await self._bury(self._process)  # it died while nobody asked
             if self._given_up:
                 raise DecisionError(self._given_up)
-            return self._process or await self._start()
+            if self._process is None and (self._loading is None or self._loading.done()):
+                self._loading = asyncio.create_task(self._start(life))
+                # Its error may find nobody who still asks, and the next start brings it again.
+                self._loading.add_done_callback(lambda task: task.cancelled() or task.exception())
+            if self._loading is None:
+                assert self._process is not None
+                return self._process
+            # Whoever asks first may leave while the process loads; the others go on waiting.
+            process = await asyncio.shield(self._loading)
+            self._loading = None
+            return process
 
-    async def _start(self) -> ExternalProcess:
+    async def _start(self, life: int) -> ExternalProcess:
         hello = {
             "type": "hello",
             "version": PROTOCOL_VERSION,
@@ -225,6 +238,9 @@ class ExternalRouter:
             ],
         }
         process = await ExternalProcess.start(self._command)
+        if self._life != life:
+            await process.end()
+            raise DecisionError("the router has been closed")
         self._process = process
         try:
             together = self._agree(await process.ask(hello, self._start_timeout_s))
@@ -307,7 +323,10 @@ def _digest(command: Sequence[str], options: Mapping[str, str]) -> str:
     """
     contents = {}
     for place, word in enumerate(command):
-        path = Path(shutil.which(word) or word) if place == 0 else Path(word)
+        if place == 0:
+            path = Path(shutil.which(word) or word)
+        else:  # `--weights=mf.bin` names a file as well
+            path = Path(word if Path(word).exists() else word.partition("=")[2] or word)
         if path.is_file() and (place > 0 or _is_script(path)):
             with path.open("rb") as file:
                 contents[str(place)] = hashlib.file_digest(file, "sha256").hexdigest()

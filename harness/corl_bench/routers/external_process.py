@@ -19,7 +19,7 @@ import json
 import os
 import signal
 import sys
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import PIPE, Process, SubprocessStreamProtocol
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -32,6 +32,8 @@ MAX_STDERR_BYTES = 4096
 """The end of standard error that is kept."""
 GRACE_S = 2.0
 """How long a process may take to end once its input is closed."""
+LOOK_S = 0.01
+"""How often is looked whether it has ended."""
 LAST_WORDS_S = 0.5
 """How long is waited for the rest of a dead process's standard error."""
 
@@ -53,8 +55,9 @@ class ProcessError(DecisionError):
 class ExternalProcess:
     """A running process; ends for good with its first breach of the protocol."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, transport: asyncio.SubprocessTransport) -> None:
         self._process = process
+        self._transport = transport
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._asked = 0
         self._stderr = bytearray()
@@ -73,13 +76,15 @@ class ExternalProcess:
         leashed = [*command]
         if sys.platform == "linux":
             leashed = [sys.executable, "-I", "-S", "-c", _LEASH, str(os.getpid()), *command]
+        loop = asyncio.get_running_loop()
         try:
-            process = await asyncio.create_subprocess_exec(
+            # As `create_subprocess_exec` does it, which keeps the transport to itself.
+            transport, protocol = await loop.subprocess_exec(
+                lambda: SubprocessStreamProtocol(limit=MAX_LINE_BYTES, loop=loop),
                 *leashed,
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=PIPE,
-                limit=MAX_LINE_BYTES,
                 start_new_session=True,
                 # A Python that prints its answer and forgets to flush would hang, and both wait.
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -88,7 +93,7 @@ class ExternalProcess:
             raise DecisionError(
                 f"the router's process cannot be started: {error.strerror}"
             ) from error
-        return cls(process)
+        return cls(Process(transport, protocol, loop), transport)
 
     @property
     def pid(self) -> int:
@@ -128,12 +133,22 @@ class ExternalProcess:
             assert self._process.stdin is not None
             self._process.stdin.close()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), GRACE_S)
+                await asyncio.wait_for(self._exit(), GRACE_S)
         self._fail("has been ended")
+        await self._exit()
+        self._transport.close()
         await self._process.wait()
         for task in (self._listening, self._overhearing):
             task.cancel()
         await asyncio.gather(self._listening, self._overhearing, return_exceptions=True)
+
+    async def _exit(self) -> None:
+        """Waits for the end of the process alone; `wait` waits for whoever holds its pipes, too.
+
+        That may be a server that it has started and that is to outlive it.
+        """
+        while self._process.returncode is None:  # noqa: ASYNC110 (nothing else tells)
+            await asyncio.sleep(LOOK_S)
 
     async def _listen(self) -> None:
         assert self._process.stdout is not None

@@ -11,14 +11,19 @@ response or a line that says why there is none. What it is worth is for others t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from corl_bench.episode import Episode
+from corl_bench.errors import CorlError
 from corl_bench.routers.base import Router
+from corl_bench.routers.decisions import Closing, faults
 from corl_bench.types import Budget
 
 GRACE_S = 1.0
 """How long a system may take to end when its episode has no future."""
+CLOSING_S = 10.0
+"""How long a system may take to give back what it holds."""
 
 
 async def play(
@@ -64,6 +69,13 @@ async def play(
     if not failure and response is None and failed:
         failure = f"{failed[-1].expert}: {failed[-1].status}: {failed[-1].detail}"
     return episode, response, failure
+
+
+async def dismiss(system: Router) -> None:
+    """Has a system give back what it holds; what goes wrong in that changes no result."""
+    if isinstance(system, Closing):
+        with contextlib.suppress(CorlError), faults():
+            await asyncio.wait_for(system.aclose(), CLOSING_S)
 
 
 async def _solve(system: Router, text: str, budget: Budget | None, episode: Episode) -> str | None:

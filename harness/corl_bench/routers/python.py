@@ -23,8 +23,10 @@ import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
 from corl_bench.episode import ExpertInfo
 from corl_bench.errors import ConfigError
@@ -62,10 +64,18 @@ def make_pythons(rest: str, pool: Pool) -> list[Router]:
     text = f"python:{rest}"
     target, _, options_text = rest.partition("@")
     options = read_options(options_text, text, _OPTIONS)
-    return [make_router(_load(target.strip(), text), text, pool, options)]
+    module, found = _load(target.strip(), text)
+    return [make_router(found, text, pool, options, module=module)]
 
 
-def make_router(found: Any, text: str, pool: Pool, options: Mapping[str, str]) -> Router:
+def make_router(
+    found: Any,
+    text: str,
+    pool: Pool,
+    options: Mapping[str, str],
+    *,
+    module: ModuleType | None = None,
+) -> Router:
     """A routing system from any of the shapes; for factories behind an entry point, too.
 
     Args:
@@ -73,6 +83,7 @@ def make_router(found: Any, text: str, pool: Pool, options: Mapping[str, str]) -
         text: what the user wrote, for messages; the system's name where nothing else names it.
         pool: whose experts are on offer.
         options: `name`, `fee`, and for what scores `threshold` or `share`, `weak`, `strong`.
+        module: where it was found; its file is part of what the system is.
 
     Raises:
         ConfigError: it cannot be made, or is nothing that routes.
@@ -84,12 +95,13 @@ def make_router(found: Any, text: str, pool: Pool, options: Mapping[str, str]) -
         arguments = (experts,)[: _takes(found, _ASKED[1:2], text)] if inspect.isclass(found) else ()
         try:
             made = thread.submit(found, *arguments).result()
-        except Exception as error:  # whatever stands in a user's module
+        except (Exception, SystemExit) as error:  # whatever stands in a user's module
             raise ConfigError(f"{text!r} cannot be made: {error!r}") from error
+    digest = _digest([module, found, made], options)
     if isinstance(made, Router):
         if options:
             raise ConfigError(f"{text!r} solves by itself, so it takes no options")
-        return made
+        return _marked(made, digest)
     router = _PythonRouter(made, text, thread)
     named = getattr(made, "name", None)
     name = f"{named}{_written(options)}" if isinstance(named, str) and named else text
@@ -99,8 +111,21 @@ def make_router(found: Any, text: str, pool: Pool, options: Mapping[str, str]) -
         decider=_decider(router, options, text, pool),
         reads_budget=declared if isinstance(declared, bool) else router.takes_budget,
         fee_usd=read_fee(options, text),
-        digest=_digest([found, made], options),
+        digest=digest,
     )
+
+
+def _marked(system: Any, digest: str) -> Router:
+    """A whole system that is known by its files, where it says nothing of itself.
+
+    The file of its class alone is not enough: what it was made with stands where it was made.
+    """
+    if isinstance(system, Deciding) and not system.digest:
+        return replace(system, digest=digest)
+    if not hasattr(system, "digest"):
+        with contextlib.suppress(AttributeError):  # frozen, or with slots
+            system.digest = digest
+    return cast(Router, system)
 
 
 def _decider(router: _PythonRouter, options: Mapping[str, str], text: str, pool: Pool) -> Decider:
@@ -235,8 +260,8 @@ class _PythonRouter:
 _Call = Callable[..., Awaitable[Any]]
 
 
-def _load(target: str, text: str) -> Any:
-    """What stands under `module:attribute`, the current directory among the places looked at."""
+def _load(target: str, text: str) -> tuple[ModuleType, Any]:
+    """A module and what it has under a name, the current directory among the places looked at."""
     module_name, _, attribute = target.partition(":")
     if not module_name or not attribute:
         raise ConfigError(f"{text!r}: write python:module:attribute")
@@ -244,8 +269,9 @@ def _load(target: str, text: str) -> Any:
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        return functools.reduce(getattr, attribute.split("."), importlib.import_module(module_name))
-    except Exception as error:  # whatever stands in a user's module
+        module = importlib.import_module(module_name)
+        return module, functools.reduce(getattr, attribute.split("."), module)
+    except (Exception, SystemExit) as error:  # whatever stands in a user's module
         raise ConfigError(f"{text!r} cannot be loaded: {error!r}") from error
 
 
@@ -306,11 +332,11 @@ def _digest(objects: Sequence[Any], options: Mapping[str, str]) -> str:
     """sha256 of the files in which the objects are written, and of the options."""
     files: list[str] = []
     for written in objects:
-        written = (
-            written if inspect.isclass(written) or inspect.isroutine(written) else type(written)
-        )
+        has_file = inspect.ismodule(written) or inspect.isclass(written)
         try:
-            path = inspect.getsourcefile(written)
+            path = inspect.getsourcefile(
+                written if has_file or inspect.isroutine(written) else type(written)
+            )
         except TypeError:  # a builtin
             path = None
         if path is not None:

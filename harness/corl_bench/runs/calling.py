@@ -33,7 +33,7 @@ from corl_bench.experts.transport import Transport
 from corl_bench.money.cap import SpendingCap
 from corl_bench.money.ledger import Ledger
 from corl_bench.routers.base import Conversing
-from corl_bench.routers.decisions import Closing
+from corl_bench.routers.playing import dismiss
 from corl_bench.runs.plan import Plan
 from corl_bench.types import Problem
 
@@ -180,8 +180,7 @@ async def open_providers(
         yield providers
     finally:
         for system in plan.systems:
-            if isinstance(system, Closing):
-                await system.aclose()
+            await dismiss(system)
         for provider in providers.values():
             await provider.aclose()
         await transport.aclose()

@@ -22,7 +22,7 @@ from corl_bench.experts.base import ExpertSpec, Pool
 from corl_bench.experts.recording import problem_key
 from corl_bench.money.amounts import format_usd, parse_usd
 from corl_bench.results import EPISODE_SCHEMA, episode_key
-from corl_bench.routers.base import Router, own_models
+from corl_bench.routers.base import Fitted, Router, own_models
 from corl_bench.routers.decision_file import match_decisions
 from corl_bench.routers.learning import trained_part
 from corl_bench.routers.registry import baselines, code_digest, parse_systems
@@ -196,6 +196,7 @@ def make_plan(
             allow_digest_mismatch=allow_digest_mismatch,
         )
     _check_training(made, rows, loaded)
+    _check_held_out(made, loaded)
     plan = Plan(
         tasks=loaded,
         pool=pool,
@@ -256,6 +257,21 @@ def _check_training(
             f"--train {rows.label}: {len(shared):,} of its problems are scored in {task.label}"
             f" (the first is {shared[0].id!r}); name rows that are held out"
         )
+
+
+def _check_held_out(systems: Sequence[Router], tasks: Sequence[LoadedTask]) -> None:
+    """Refuses systems that were fitted on what is scored.
+
+    Raises:
+        ConfigError: one was.
+    """
+    for system in systems:
+        for task in tasks:
+            if isinstance(system, Fitted) and system.fitted_on == task.digest:
+                raise ConfigError(
+                    f"{system.name!r} was fitted on these rows of {task.label}: name a split that"
+                    " is held out"
+                )
 
 
 def _told_apart(tasks: Sequence[LoadedTask]) -> tuple[LoadedTask, ...]:

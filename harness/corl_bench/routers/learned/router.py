@@ -63,6 +63,8 @@ class Chooser(Deciding):
     """A fitted router that asks one expert, with what it calls on average for `--dry-run`."""
 
     calls: tuple[tuple[str, float], ...] = ()
+    fitted_on: str = ""
+    """Digest of the rows that it was fitted on."""
 
     def call_counts(self) -> CallCounts:
         return {expert: (0, share, 1) for expert, share in self.calls}
@@ -103,6 +105,8 @@ class ScoringCascade:
     fee_usd: Decimal = Decimal(0)
     """Of one text that an embedding model reads, as stated at the fit."""
     is_oracle: bool = False
+    fitted_on: str = ""
+    """Digest of the rows that it was fitted on."""
 
     @property
     def reads_budget(self) -> bool:
@@ -156,8 +160,9 @@ async def _encode(encoder: Encoder, text: str) -> Array:
 
 def _system(name: str, saved: Saved, point: Point | None) -> Router:
     fitted, fee_usd = saved.fitted, saved.features.usd_per_text
+    fitted_on = saved.fitted_on.task_digest
     if fitted.kind == "cascade":
-        return ScoringCascade(name, saved.digest, point, fitted, fee_usd)
+        return ScoringCascade(name, saved.digest, point, fitted, fee_usd, fitted_on=fitted_on)
     return Chooser(
         name=name,
         decider=Estimating(saved.digest, None if point is None else point.trade_off, fitted),
@@ -165,6 +170,7 @@ def _system(name: str, saved: Saved, point: Point | None) -> Router:
         fee_usd=fee_usd,
         digest=saved.digest,
         calls=_mean_calls(fitted, point),
+        fitted_on=fitted_on,
     )
 
 
