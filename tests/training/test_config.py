@@ -20,7 +20,7 @@ from corl_train.config import load_recipe, parse_config, recipes, to_toml
             ["training.estimator=grpo", "training.samples=1"],
             "training: estimator grpo .* samples above 1",
         ),
-        (["training.estimator=grpo", "training.samples=7"], "512 episodes .* multiple of 7"),
+        (["training.estimator=grpo", "training.samples=11"], "1024 episodes .* multiple of 11"),
         (["policy.width=-1"], "policy.width: input should be"),
         (["policy.path=x"], "policy.path: unknown key"),
         (["policy.kind=large"], 'policy: kind is "tiny" or "huggingface"'),

@@ -43,8 +43,8 @@ def sample(iteration: int, rollout: Rollout) -> dict[str, Any]:
 
 
 def zero_groups(rollouts: Sequence[Rollout]) -> float:
-    """Share of the groups (a problem at a budget) in which nothing earned anything."""
+    """Share of the groups (a problem at a budget) in which nothing earned anything; 0 of none."""
     earned: dict[int, bool] = {}
     for rollout in rollouts:
         earned[rollout.group] = earned.get(rollout.group, False) or rollout.reward > 0
-    return 1 - sum(earned.values()) / len(earned)
+    return sum(not value for value in earned.values()) / max(1, len(earned))
