@@ -127,6 +127,8 @@ class WarmStartTable(_Table):
     `corl_train.warmstart.counsel`; the rest is random play."""
     counsel_heat: float = Field(default=0.03, gt=0)
     """Worth, in probability of a right answer, by which a choice is e times as likely."""
+    counsel_caution: float = Field(default=0.0, ge=0)
+    """Worth that breaking the budget takes away, beside the answer that counts for nothing then."""
     learning_rate: float = Field(default=2e-3, gt=0)
     minibatch: int = Field(default=32, ge=1)
     bare_epochs: int = Field(default=20, ge=0)

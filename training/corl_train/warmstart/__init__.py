@@ -1,8 +1,9 @@
 """The warm start: supervised learning of the protocol, from play that is valid and aimless.
 
 A policy that cannot speak the protocol never earns a reward. `demonstrator` plays, `lessons`
-teach what it has played, and `probe` tells when that has been learned; what play is good is left
-for the rewards to teach.
+teach what it has played, and `probe` tells when that has been learned. What play is good is left
+for the rewards to teach, or for `counsel` to suggest: rules of thumb from what the demonstrations
+themselves tell of the experts.
 """
 
 from corl_train.warmstart.demonstrator import Demonstrator, require_playable

@@ -33,6 +33,8 @@ class Counsel:
     trust: Trust
     costs_usd: Mapping[str, tuple[float, ...]]
     """Of each expert's calls, from cheap to dear; whoever has none is never called."""
+    caution: float = 0.0
+    """What breaking the budget takes away, beside the answer that then counts for nothing."""
     _means: dict[str, list[float]] = field(init=False)
     """Of each expert's cheapest calls, by how many of them."""
     _beliefs: dict[Groups, tuple[float, ...]] = field(init=False, default_factory=dict)
@@ -56,7 +58,8 @@ class Counsel:
             calls: how many may still be made.
 
         Returns:
-            Of calling each expert that has not answered, and under None of answering now.
+            Of calling each expert that has not answered, and under None of answering now; less
+            the caution where a call may break the budget.
         """
         known = _ordered(groups)
         found: dict[str | None, float] = {None: self._stop(known, left_usd)}
@@ -105,7 +108,7 @@ class Counsel:
         costs = self.costs_usd[expert]
         fitting = bisect_right(costs, left_usd)
         if not fitting:
-            return 0.0
+            return -self.caution
         left_usd -= self._means[expert][fitting - 1]
         right, wrong = self.trust[expert], (1 - self.trust[expert]) / WRONG_ANSWERS
         total, rest = 0.0, 1.0
@@ -116,7 +119,8 @@ class Counsel:
             total += chance * self._best(joined, left_usd, calls - 1, ahead - 1)
         alone = _ordered([*groups, (expert,)])
         total += rest * self._best(alone, left_usd, calls - 1, ahead - 1)
-        return total * fitting / len(costs)
+        fits = fitting / len(costs)
+        return total * fits - self.caution * (1 - fits)
 
     def _others(self, groups: Groups) -> list[str]:
         answered = set(chain(*groups))

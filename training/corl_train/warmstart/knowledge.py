@@ -60,6 +60,33 @@ class Record:
         return {name: (sum(own) + 1) / (len(own) + 2) for name, own in marks.items()}
 
 
+def _counsels_of(
+    played: Sequence[Rollout], setup: Setup, experts: Sequence[str]
+) -> dict[str | None, Counsel]:
+    """What demonstrations tell of the experts: by subject, and under None whatever the subject.
+
+    Args:
+        played: demonstrations.
+        setup: golds and subjects.
+        experts: all of them.
+    """
+    problems = {problem.id: problem for problem in setup.train.problems}
+    record = Record(experts)
+    costs: dict[str, list[float]] = {name: [] for name in experts}
+    for rollout in played:
+        problem = problems[rollout.episode.problem_id]
+        for expert, marks in _marks(rollout, problem).items():
+            for is_right in marks:
+                record.add(problem.subject or None, expert, is_right)
+        for call in rollout.episode.calls:
+            if call.expert in costs:
+                costs[call.expert].append(float(call.list_cost_usd))
+    costs_usd = {name: tuple(sorted(own)) for name, own in costs.items()}
+    caution = setup.config.warm_start.counsel_caution
+    subjects = {problem.subject or None for problem in problems.values()}
+    return {subject: Counsel(record.trust(subject), costs_usd) for subject in {None, *subjects}}
+
+
 def lessons_of(
     played: Sequence[Rollout], setup: Setup, demonstrator: Demonstrator
 ) -> tuple[list[Lesson], list[Lesson]]:
@@ -73,21 +100,11 @@ def lessons_of(
     experts = demonstrator.experts
     problems = {problem.id: problem for problem in setup.train.problems}
     places = {subject: place for place, subject in enumerate(subjects_of(setup))}
-    record = Record(experts)
+    counsels = _counsels_of(played, setup, experts)
     found: list[tuple[str | None, dict[str, list[bool]]]] = []
     for rollout in played:
         problem = problems[rollout.episode.problem_id]
-        marks: dict[str, list[bool]] = {}
-        for result in results_of(rollout.transcript.texts):
-            verdict = grade(problem.answer, result.reply, kind=problem.kind)
-            marks.setdefault(result.expert, []).append(verdict.status == "correct")
-            record.add(problem.subject or None, result.expert, marks[result.expert][-1])
-        found.append((problem.subject or None, marks))
-    costs_usd = _costs_usd(played, experts)
-    counsels = {
-        subject: Counsel(record.trust(subject), costs_usd)
-        for subject in {None, *(subject for subject, _ in found)}
-    }
+        found.append((problem.subject or None, _marks(rollout, problem)))
     lessons = [
         Lesson(
             rollout=rollout,
@@ -128,14 +145,13 @@ def subjects_of(setup: Setup) -> list[str]:
     return sorted({problem.subject for problem in setup.train.problems if problem.subject})
 
 
-def _costs_usd(played: Sequence[Rollout], experts: Sequence[str]) -> dict[str, tuple[float, ...]]:
-    """Of each expert's calls, from cheap to dear."""
-    costs: dict[str, list[float]] = {name: [] for name in experts}
-    for rollout in played:
-        for call in rollout.episode.calls:
-            if call.expert in costs:
-                costs[call.expert].append(float(call.list_cost_usd))
-    return {name: tuple(sorted(own)) for name, own in costs.items()}
+def _marks(rollout: Rollout, problem: Problem) -> dict[str, list[bool]]:
+    """Of each expert that was asked: which of its replies are right."""
+    marks: dict[str, list[bool]] = {}
+    for result in results_of(rollout.transcript.texts):
+        verdict = grade(problem.answer, result.reply, kind=problem.kind)
+        marks.setdefault(result.expert, []).append(verdict.status == "correct")
+    return marks
 
 
 def _left_usd(rollout: Rollout, own: str) -> list[float]:
