@@ -9,7 +9,14 @@ import pytest
 from aiohttp import web
 
 from corl_bench.errors import ConfigError
-from corl_bench.serving import LOOPBACK, MAX_BODY_BYTES, listening, new_app, serve_app
+from corl_bench.serving import (
+    LOOPBACK,
+    MAX_BODY_BYTES,
+    listening,
+    new_app,
+    require_place,
+    serve_app,
+)
 
 
 def echo() -> web.Application:
@@ -66,5 +73,20 @@ def test_a_place_that_cannot_be_had_is_a_line(host: str) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"cannot serve at {host}:{port}: ") as refused:
             serve_app(echo(), host=host, port=port)
+        with pytest.raises(ConfigError) as refused_early:
+            require_place(host, port)
+    assert str(refused_early.value) == str(refused.value)
     assert "\n" not in str(refused.value)
     assert "--port" in str(refused.value)
+
+
+@pytest.mark.parametrize("host", [LOOPBACK, "localhost"])
+async def test_a_place_that_was_tried_can_be_had(host: str) -> None:
+    with socket.socket() as free:
+        free.bind((LOOPBACK, 0))
+        port = free.getsockname()[1]
+    require_place(host, port)
+    async with listening(echo(), host=host, port=port) as base_url:
+        assert base_url == f"http://{host}:{port}/v1"
+        with pytest.raises(ConfigError, match="in use"):
+            require_place(host, port)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from corl_bench.text import is_well_formed, well_formed, without_keys
+from corl_bench.text import cut_at, is_well_formed, well_formed, without_keys
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,16 @@ def test_keys_are_struck_out_and_words_are_not(key: str) -> None:
 )
 def test_ordinary_words_stay_unless_they_follow_bearer(words: str) -> None:
     assert without_keys(words) == words.replace("Bearer of", "Bearer ***")
+
+
+@pytest.mark.parametrize(
+    ("stops", "left"),
+    [
+        ((), "one two three"),
+        (("two",), "one "),
+        (("three", " t"), "one"),
+        (("", "x"), "one two three"),
+    ],
+)
+def test_the_first_stop_string_ends_the_text(stops: tuple[str, ...], left: str) -> None:
+    assert cut_at("one two three", stops) == left

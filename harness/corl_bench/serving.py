@@ -1,8 +1,9 @@
 """An application behind an address: where it listens, how it ends, and how it says no.
 
 Unless another host is named, nobody but this machine is served. A request that has begun when a
-signal comes is answered before the server ends. What cannot be answered is refused in the form
-that OpenAI's clients read.
+signal comes is answered before the server ends; until then the server listens, so that whoever
+comes is told rather than turned away unheard. What cannot be answered is refused in the form that
+OpenAI's clients read.
 
     app = new_app()
     app.router.add_get("/v1/models", models)
@@ -14,10 +15,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 MAX_BODY_BYTES = 1 << 20
-_GRACE_S = 10.0
-"""How long requests that have begun are waited for."""
+_CLOSING_S = 10.0
+"""How long answers that are being sent are waited for when the server closes."""
 
 
 def new_app() -> web.Application:
@@ -55,48 +56,71 @@ def serve_app(
     Raises:
         ConfigError: nobody can listen there.
     """
-    asyncio.run(_serve(app, host, port, on_ready))
+    asyncio.run(serve_until_asked(app, host=host, port=port, on_ready=on_ready))
 
 
-async def _serve(
-    app: web.Application, host: str, port: int, on_ready: Callable[[str], None]
+async def serve_until_asked(
+    app: web.Application,
+    *,
+    host: str,
+    port: int,
+    on_ready: Callable[[str], None],
+    ended: asyncio.Future[Any] | None = None,
+    stop: Callable[[asyncio.Event], Awaitable[None]] | None = None,
+    cancels_the_departed: bool = False,
 ) -> None:
-    async with listening(app, host=host, port=port) as base_url:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
-        on_ready(base_url)
-        await stop.wait()
+    """As `serve_app`, with work of its own that has to end; it listens until that has ended.
+
+    Args:
+        app: cleaned up in the end.
+        host: address to listen on.
+        port: 0 takes a free one.
+        on_ready: called with the base URL when the server answers.
+        ended: done when there is no sense in going on.
+        stop: ends the work under way; the event is set when the user asks once more. Whoever
+            asks a fourth time is not kept waiting.
+        cancels_the_departed: whether a handler is cancelled when its client leaves.
+
+    Raises:
+        ConfigError: nobody can listen there.
+    """
+    loop = asyncio.get_running_loop()
+    asked, hurry, times = asyncio.Event(), asyncio.Event(), 0
+
+    def ask() -> None:
+        nonlocal times
+        times += 1
+        if times > 3:
+            os._exit(130)
+        (hurry if times > 1 else asked).set()
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
+        loop.add_signal_handler(number, ask)
+    waiting = asyncio.create_task(asked.wait())
+    ends = [waiting] if ended is None else [waiting, ended]
+    try:
+        async with listening(
+            app, host=host, port=port, cancels_the_departed=cancels_the_departed
+        ) as base_url:
+            on_ready(base_url)
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if stop is not None:
+                await stop(hurry)
+    finally:
+        waiting.cancel()
+        for number in signals:
+            loop.remove_signal_handler(number)
 
 
 @asynccontextmanager
 async def listening(
-    app: web.Application, *, host: str = LOOPBACK, port: int = 0
-) -> AsyncIterator[str]:
-    """Serves for as long as it is open; arguments, errors and base URL as of `open_door`."""
-    async with open_door(app, host=host, port=port) as door:
-        yield door.base_url
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """Where an application can be reached."""
-
-    base_url: str
-    """As OpenAI's clients take it."""
-    close: Callable[[], Awaitable[None]]
-    """Takes no further connection; requests that have begun go on."""
-
-
-@asynccontextmanager
-async def open_door(
     app: web.Application,
     *,
     host: str = LOOPBACK,
     port: int = 0,
     cancels_the_departed: bool = False,
-) -> AsyncIterator[Door]:
+) -> AsyncIterator[str]:
     """Serves for as long as it is open.
 
     Args:
@@ -105,6 +129,9 @@ async def open_door(
         port: 0 takes a free one.
         cancels_the_departed: whether a handler is cancelled when its client leaves.
 
+    Yields:
+        The base URL, as OpenAI's clients take it.
+
     Raises:
         ConfigError: nobody can listen there.
     """
@@ -112,7 +139,7 @@ async def open_door(
         app,
         access_log=None,
         handler_cancellation=cancels_the_departed,
-        shutdown_timeout=_GRACE_S,
+        shutdown_timeout=_CLOSING_S,
     )
     await runner.setup()
     try:
@@ -120,16 +147,38 @@ async def open_door(
         try:
             await site.start()
         except OSError as error:
-            # The text that asyncio gives a number repeats the address; an unknown name has none.
-            number = error.errno or 0
-            reason = os.strerror(number) if number > 0 else error.strerror or str(error)
-            raise ConfigError(
-                f"cannot serve at {host}:{port}: {reason}; name another --host or --port"
-            ) from error
+            raise _no_place(host, port, error) from error
         name = f"[{host}]" if ":" in host else host
-        yield Door(f"http://{name}:{runner.addresses[0][1]}/v1", site.stop)
+        yield f"http://{name}:{runner.addresses[0][1]}/v1"
     finally:
         await runner.cleanup()
+
+
+def require_place(host: str, port: int) -> None:
+    """Tries an address without listening there, before anything is done for a server's sake.
+
+    Raises:
+        ConfigError: nobody can listen there.
+    """
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            with socket.socket(family, kind, protocol) as tried:
+                # As servers do it, so that connections of the one before are in nobody's way.
+                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                tried.bind(address)
+    except OSError as error:
+        raise _no_place(host, port, error) from error
+
+
+def _no_place(host: str, port: int, error: OSError) -> ConfigError:
+    # The text that asyncio gives a number repeats the address; an unknown name has none.
+    number = error.errno or 0
+    reason = os.strerror(number) if number > 0 else error.strerror or str(error)
+    return ConfigError(f"cannot serve at {host}:{port}: {reason}; name another --host or --port")
 
 
 def refusal(

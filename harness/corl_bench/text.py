@@ -1,7 +1,8 @@
-r"""Text from outside, made fit for files: half characters replaced, keys struck out.
+r"""Text from outside: half characters replaced, keys struck out, cut where a stop string begins.
 
-Invariant: `well_formed` gives text that UTF-8 can encode, and `without_keys` text in which
-nothing looks like a key. Both are the one rule for the whole bench.
+Invariant: `well_formed` gives text that UTF-8 can encode, `without_keys` text in which nothing
+looks like a key, and `cut_at` text without any of the stop strings. Each is the one rule for the
+whole bench.
 
     >>> well_formed("cut \ud83d here") == "cut \N{REPLACEMENT CHARACTER} here"
     True
@@ -12,6 +13,7 @@ nothing looks like a key. Both are the one rule for the whole bench.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 # What OpenAI, Anthropic, xAI, Groq, Hugging Face and Google begin their keys with, and whatever
 # follows the word that comes before a key in a header.
@@ -41,3 +43,12 @@ def well_formed(text: str) -> str:
 def without_keys(text: str) -> str:
     """The text with `***` for everything that looks like a key."""
     return _KEY_LIKE.sub("***", text)
+
+
+def cut_at(text: str, stops: Sequence[str]) -> str:
+    """The text in front of the first stop string, as a model that was given them ends it.
+
+    An empty one stops nothing.
+    """
+    ends = [place for stop in stops if stop and (place := text.find(stop)) >= 0]
+    return text[: min(ends)] if ends else text

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from corl_bench.interop.formats import EXPORTS
 from corl_bench.money.ledger import read_ledger
 from corl_bench.results import (
     EpisodeRecord,
@@ -23,21 +24,37 @@ from corl_bench.results import (
 
 Call = Callable[..., tuple[int, str, str]]
 
-FORMATS = ("lm-eval", "inspect", "every-eval-ever", "csv", "parquet")
+FRUGAL = """
+from decimal import Decimal
+
+class Frugal:
+    name = "frugal"
+    reads_budget = True
+    is_oracle = False
+
+    async def solve(self, problem, budget, episode):
+        dear = budget is not None and budget.usd > Decimal("0.001")
+        episode.charge(Decimal("0.00001"), "deciding")
+        episode.note(f"{len(problem)} characters")
+        return (await episode.call(episode.experts[-1 if dear else 0].name)).text
+"""
+"""A system that is told its budget, charges a fee and notes something."""
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with two samples, budgets that a controller reads, and an oracle."""
+    """A run with two samples, budgets that one system reads and all are scored at, an oracle."""
     from corl_bench.cli.main import main
 
     out = tmp_path_factory.mktemp("stored") / "run"
-    with pytest.raises(SystemExit) as ending:
+    out.with_name("frugal_router.py").write_text(FRUGAL)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ending:
+        patch.syspath_prepend(out.parent)
         main(
             [
                 *("run", "--limit", "4", "--samples", "2", "--out", str(out), "--quiet"),
                 *("--system", "single:*", "--system", "cascade:nano>mini>large"),
-                *("--system", "oracle"),
+                *("--system", "oracle", "--system", "python:frugal_router:Frugal"),
             ]
         )
     assert ending.value.code == 0
@@ -50,13 +67,22 @@ def figures(episodes: list[EpisodeRecord]) -> dict[str, tuple[object, ...]]:
             *(e.verdict, e.answer, e.response, e.detail, e.latency_s, e.list_cost_usd),
             *(e.unsettled_usd, e.subject, e.level, e.events),
             tuple(replace(call, basis="metered") for call in e.calls),
+            tuple(replace(fee, basis="stated") for fee in e.charges),
         )
         for e in episodes
     }
 
 
-def point_figures(point: OperatingPoint) -> OperatingPoint:
-    return replace(point, cost_basis="metered", budget=None, budget_usd=None)
+def label(point: OperatingPoint) -> str:
+    return f"{point.system}@{point.budget}" if point.told_budget else point.system
+
+
+def points_of(run: Path) -> dict[tuple[str, str, str | None], OperatingPoint]:
+    """All rows, whatever their costs are based on."""
+    return {
+        (point.task, point.system, point.budget): replace(point, cost_basis="metered")
+        for point in read_summary(run).rows
+    }
 
 
 @pytest.mark.parametrize("form", ["lm-eval", "inspect"])
@@ -73,19 +99,31 @@ def test_what_comes_back_has_every_figure_and_is_nobody_s_meter(
     assert sum(line.list_cost_usd for line in read_ledger(back)) == read_summary(run).list_cost_usd
     bases = {line.basis for line in read_ledger(back)}
     assert bases == {"self_reported"}
-    ours = {
-        (p.task, p.system): point_figures(p)
-        for p in read_summary(run).rows
-        if p.budget in (None, "low")
-    }
-    theirs = {(p.task, p.system): point_figures(p) for p in read_summary(back).rows}
-    for key, point in theirs.items():
-        assert replace(ours[key], violations=0, violation_rate=None) == point
+    assert points_of(back) == points_of(run)
+    assert {budget for _, _, budget in points_of(back)} == {"low", "medium", "high"}
+    assert {label(point) for point in read_summary(back).rows} >= {"frugal@low", "frugal@high"}
+    assert read_manifest(back)["budgets"] == read_manifest(run)["budgets"]
     systems = {s["name"]: s["is_oracle"] for s in read_manifest(back)["systems"]}
     assert systems["oracle"] is True
     assert systems["single:nano"] is False
     again = tmp_path / "again"
     assert call("export", back, "--format", form, "--out", again, "--include-restricted")[0] == 0
+
+
+def test_one_system_of_several_is_read_back_with_its_budgets(
+    run: Path, tmp_path: Path, call: Call
+) -> None:
+    """The budgets of a run come along with each system, told or not."""
+    for system in ("single:nano", "frugal"):
+        there, back = tmp_path / f"{system}.there", tmp_path / f"{system}.back"
+        options = ("--format", "lm-eval", "--system", system)
+        assert call("export", run, *options, "--out", there)[0] == 0
+        assert call("import", "lm-eval", there, "--out", back)[0] == 0
+        ours = {key: point for key, point in points_of(run).items() if key[1] == system}
+        assert points_of(back) == ours
+    code, _, said = call("import", "lm-eval", there, "--out", tmp_path / "x", "--system", "mine")
+    assert code == 2
+    assert "an export of ours names its systems: leave out --system" in said
 
 
 def test_the_csv_adds_up_to_the_last_digit(run: Path, tmp_path: Path, call: Call) -> None:
@@ -115,7 +153,7 @@ def test_parquet_has_the_rows_of_the_csv(run: Path, tmp_path: Path, call: Call) 
 
 
 def test_one_run_gives_the_same_bytes_each_time(run: Path, tmp_path: Path, call: Call) -> None:
-    for form in FORMATS:
+    for form in EXPORTS:
         copies = []
         for name in ("a", "b"):
             out = tmp_path / form / name
@@ -126,12 +164,18 @@ def test_one_run_gives_the_same_bytes_each_time(run: Path, tmp_path: Path, call:
 
 
 def test_nothing_is_written_over_and_unknown_systems_are_refused(
-    run: Path, tmp_path: Path, call: Call
+    run: Path, tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for form in FORMATS:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for form in EXPORTS:
         code, _, said = call("export", run, "--format", form, "--out", run)
         assert code == 2
         assert "is there already" in said
+        monkeypatch.chdir(empty)
+        code, _, said = call("export", run, "--format", form, "--out", ".")
+        assert (code, said.count("\n")) == (2, 1)
+        assert ". is the folder that you are in: name a new one with --out" in said
     out = tmp_path / "x"
     code, _, said = call("export", run, "--format", "csv", "--out", out, "--system", "nobody")
     assert code == 2
@@ -175,7 +219,7 @@ def test_every_eval_ever_fits_its_schema(run: Path, tmp_path: Path, call: Call) 
     out = tmp_path / "eee"
     assert call("export", run, "--format", "every-eval-ever", "--out", out)[0] == 0
     heads = sorted(out.rglob("*.json"))
-    points = {p.system: p for p in read_summary(run).rows}
+    points = {label(p): p for p in read_summary(run).rows}
     assert len(heads) == len(points)
     for path in heads:
         head = json.loads(path.read_text())
@@ -218,7 +262,7 @@ def test_inspect_reads_its_logs(run: Path, tmp_path: Path, call: Call) -> None:
     log = pytest.importorskip("inspect_ai.log", reason="inspect-ai is not installed")
     out = tmp_path / "logs"
     assert call("export", run, "--format", "inspect", "--out", out)[0] == 0
-    points = {p.system: p for p in read_summary(run).rows}
+    points = {label(p): p for p in read_summary(run).rows}
     found = {}
     for path in sorted(out.glob("*.eval")):
         read = log.read_eval_log(str(path))
@@ -237,7 +281,7 @@ def test_lm_eval_shows_its_results(run: Path, tmp_path: Path, call: Call) -> Non
     utils = pytest.importorskip("lm_eval.utils", reason="lm-eval is not installed")
     out = tmp_path / "results"
     assert call("export", run, "--format", "lm-eval", "--out", out)[0] == 0
-    points = {p.system: p for p in read_summary(run).rows}
+    points = {label(p): p for p in read_summary(run).rows}
     for folder in out.iterdir():
         files = [str(path) for path in folder.iterdir()]
         (results,) = utils.get_results_filenames(files)

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from corl_bench.interop.formats import IMPORTS, reader_of
+from corl_bench.errors import ConfigError
+from corl_bench.interop.formats import IMPORTS, NAMED, SCORED, reader_of
 from corl_bench.interop.reported import Reading, ReportedEpisode, Wanted
 from corl_bench.money.ledger import read_ledger
 from corl_bench.results import read_episodes, read_manifest, read_summary
@@ -21,8 +22,8 @@ Call = Callable[..., tuple[int, str, str]]
 Lines = Callable[[Path, Any], Path]
 
 
-def read(form: str, path: Path, **wanted: str) -> Reading:
-    return reader_of(form)(path, Wanted(**wanted))
+def read(form: str, path: Path, *scorers: str, system: str | None = None) -> Reading:
+    return reader_of(form)(path, Wanted(system, scorers))
 
 
 def one(reading: Reading, **facts: str) -> ReportedEpisode:
@@ -79,10 +80,7 @@ def as_parquet(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 def as_pickle(path: Path, rows: list[dict[str, Any]]) -> Path:
     pandas = pytest.importorskip("pandas", reason="a pickled frame needs pandas to write it")
-    frame = pandas.DataFrame(rows)
-    frame.columns = frame.columns.astype(object)
-    texts = [name for name in frame if isinstance(rows[0][name], str)]
-    frame.astype(dict.fromkeys(texts, object)).to_pickle(path)
+    pandas.DataFrame(rows).to_pickle(path)
     return path
 
 
@@ -371,7 +369,7 @@ def test_lm_eval_asks_which_of_several_scores_counts(written: Path, call: Call) 
     code, _, said = call("import", "lm-eval", samples, "--out", "never")
     assert code == 2
     assert "'exact_match,none', 'exact_match,strict' with --scorer" in said
-    strict = read("lm-eval", samples, scorer="exact_match,strict")
+    strict = read("lm-eval", samples, "exact_match,strict")
     assert [(e.problem_id, e.correct, e.response) for e in strict.episodes] == [
         ("0", True, "The answer is 4"),
         ("1", False, "The answer is 4"),
@@ -381,9 +379,44 @@ def test_lm_eval_asks_which_of_several_scores_counts(written: Path, call: Call) 
     assert strict.episodes[2].gold == "\\frac{5}{2}"
     assert strict.episodes[0].statement == "What is 2 + 2?"
     assert {e.calls[0].cost_usd for e in strict.episodes} == {None}
-    none = read("lm-eval", samples, scorer="exact_match,none", system="mine")
+    none = read("lm-eval", samples, "exact_match,none", system="mine")
     assert [e.correct for e in none.episodes] == [False] * 3
     assert {e.system for e in none.episodes} == {"mine"}
+
+
+def test_lm_eval_tasks_of_one_folder_may_differ_in_their_scores(
+    written: Path, tmp_path: Path, lines: Lines
+) -> None:
+    (samples,) = (written / "lm_eval").rglob("samples_*.jsonl")
+    rows = [json.loads(line) for line in samples.read_text().splitlines()]
+    stamp = "2026-11-22T07-08-11.480359"
+    lines(tmp_path / f"samples_gsm_{stamp}.jsonl", rows)
+    other = {"filter": "none", "metrics": ["acc"], "acc": 1.0}
+    lines(tmp_path / f"samples_quiz_{stamp}.jsonl", [{**rows[0], **other}])
+    with pytest.raises(ConfigError, match=r"has no score 'exact_match,none': name one of 'acc"):
+        read("lm-eval", tmp_path, "exact_match,none")
+    both = read("lm-eval", tmp_path, "exact_match,none", "acc,none")
+    assert {(e.task, e.correct) for e in both.episodes} == {("gsm", False), ("quiz", True)}
+    first = read("lm-eval", tmp_path, "exact_match,strict", "exact_match,none", "acc,none")
+    assert [e.correct for e in first.episodes] == [True, False, False, True]
+
+
+def test_lm_eval_rows_of_several_replies_are_several_calls(
+    written: Path, tmp_path: Path, lines: Lines, call: Call
+) -> None:
+    (samples,) = (written / "lm_eval").rglob("samples_*.jsonl")
+    row = json.loads(samples.read_text().splitlines()[0])
+    row |= {"resps": [["It is 4", "It is 5", "It is 4"]], "metrics": ["acc", "list_cost_usd"]}
+    row |= {"acc": 1.0, "list_cost_usd": 0.003}
+    path = lines(tmp_path / "samples_quiz_2026-11-22T07-08-11.480359.jsonl", [row])
+    run = tmp_path / "run"
+    code, said, _ = call("import", "lm-eval", path, "--out", run)
+    assert code == 0, said
+    (episode,) = read_episodes(run)
+    assert [made.text for made in episode.calls] == ["It is 4", "It is 5", "It is 4"]
+    assert (episode.response, episode.list_cost_usd) == ("It is 4", Decimal("0.003"))
+    notes = " ".join(read_summary(run).notes)
+    assert "1 rows have several replies under one verdict: each is a call" in notes
 
 
 def test_lm_eval_rows_with_a_cost_as_a_metric(written: Path, tmp_path: Path, lines: Lines) -> None:
@@ -427,6 +460,54 @@ def test_inspect_logs_of_both_kinds(written: Path, name: str) -> None:
     assert one(reading, problem_id="half").detail == (
         "graded 0.5 by the source, which is not correct"
     )
+
+
+def test_a_sample_that_failed_before_it_asked_has_no_call(
+    written: Path, tmp_path: Path, call: Call
+) -> None:
+    log = json.loads((written / "inspect/quiz.json").read_text())
+    right = next(sample for sample in log["samples"] if sample["id"] == "right")
+    broken = {
+        **{name: right[name] for name in ("epoch", "input", "target")},
+        "id": "broken",
+        "output": {"model": "mockllm/model", "choices": [], "completion": ""},
+        "model_usage": {},
+        "scores": {},
+        "error": {"message": "the solver broke"},
+    }
+    path = tmp_path / "quiz.json"
+    path.write_text(json.dumps({**log, "samples": [right, broken]}))
+    pool = tmp_path / "pool.toml"
+    pool.write_text(
+        '[experts.mock]\nprovider = "recorded"\nmodel = "mockllm/model"\n'
+        'price = "openai/gpt-4.1-nano"\n'
+    )
+    run = tmp_path / "run"
+    options = ("--costs", "prices", "--pool", pool, "--price-date", "2026-08-21")
+    code, said, _ = call("import", "inspect", path, "--out", run, *options)
+    assert code == 0, said
+    (point,) = read_summary(run).rows
+    assert (point.expert_calls, point.errors, point.cost_basis) == (1, 1, "self_reported")
+    (episode,) = [e for e in read_episodes(run) if e.problem_id == "broken"]
+    assert (episode.calls, episode.verdict, episode.detail) == ((), "error", "the solver broke")
+
+
+def test_an_episode_without_a_call_is_not_metered(tmp_path: Path, lines: Lines, call: Call) -> None:
+    path = lines(tmp_path / "trace.jsonl", [trace_row(2, calls=[], answer="4")])
+    run = tmp_path / "run"
+    assert call("import", "trace", path, "--out", run)[0] == 0
+    (point,) = read_summary(run).rows
+    assert (point.cost_basis, point.is_ranked) == ("self_reported", False)
+    assert point.total_cost_usd == 0
+    assert {line.basis for line in read_ledger(run)} == {"self_reported"}
+
+
+def test_a_trace_says_how_long_an_episode_took(tmp_path: Path, lines: Lines, call: Call) -> None:
+    rows = [trace_row(2, latency_s=3.5), trace_row(3)]
+    run = tmp_path / "run"
+    assert call("import", "trace", lines(tmp_path / "t.jsonl", rows), "--out", run)[0] == 0
+    took_s = {episode.problem_id: episode.latency_s for episode in read_episodes(run)}
+    assert took_s == {"2": 3.5, "3": 1.5}
 
 
 def test_inspect_samples_without_a_verdict_are_graded_here(
@@ -580,5 +661,6 @@ def test_every_format_says_what_of_its_source_was_read() -> None:
     for name, module in IMPORTS.items():
         path = Path(reader_of(name).__code__.co_filename)
         assert path.stem == module
-        if name != "trace":
-            assert "Read:" in path.read_text()
+        source = path.read_text()
+        assert name == "trace" or "Read:" in source
+        assert (name in NAMED, name in SCORED) == ("wanted.system" in source, ".scorer(" in source)

@@ -19,6 +19,7 @@ from corl_bench.experts.pools import load_pool
 from corl_bench.experts.recording_files import import_files
 from corl_bench.experts.store import RecordingStore
 from corl_bench.interop.lm_eval.rows import rows_of
+from corl_bench.interop.lm_eval.settings import ARGUMENTS
 from corl_bench.money.ledger import read_ledger
 from corl_bench.results import OperatingPoint
 from corl_bench.runs.plan import make_plan
@@ -278,19 +279,22 @@ def test_exact_match_passes_over_typography(alone: ModuleType, gold: str, answer
     assert alone.process_results(row, [rf"\boxed{{{answer}}}"])["exact_match"] == 1.0
 
 
-def test_the_command_is_lm_evals_own_and_its_result_holds_the_dollars(here: Path) -> None:
-    def corl(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "corl_bench.cli.lm_eval", *arguments],
-            cwd=here,
-            env={**os.environ, "LMEVAL_LOG_LEVEL": "ERROR"},
-            text=True,
-            capture_output=True,
-            timeout=300,
-            check=False,
-        )
+def _command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`corl-lm-eval` in a folder, with no more of lm-eval's own words than its errors."""
+    return subprocess.run(
+        [sys.executable, "-m", "corl_bench.cli.lm_eval", *arguments],
+        cwd=folder,
+        env={**os.environ, "LMEVAL_LOG_LEVEL": "ERROR", "COLUMNS": "200"},
+        text=True,
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
 
-    done = corl(
+
+def test_the_command_is_lm_evals_own_and_its_result_holds_the_dollars(here: Path) -> None:
+    done = _command(
+        here,
         *("--model", "corl", "--model_args", 'system="vote:nano,mini,large",budget=0.002'),
         *("--tasks", "corl_synth", "--limit", "20", "--output_path", "result.json"),
         "--log_samples",
@@ -299,12 +303,90 @@ def test_the_command_is_lm_evals_own_and_its_result_holds_the_dollars(here: Path
     assert "|corl_synth|" in done.stdout
     assert "|list_cost_usd|" in done.stdout
     assert "20 requests; list cost $" in done.stdout
+    assert "billed by this command: $" in done.stdout
     (result,) = here.rglob("result*.json")
     money = json.loads(result.read_text())["config"]["corl"]
     (samples,) = here.rglob("samples_corl_synth*.jsonl")
     each = [json.loads(line)["list_cost_usd"] for line in samples.read_text().splitlines()]
     assert sum(each) == pytest.approx(float(money["list_cost_usd"]))
     assert money["budget_usd"] == "0.002"
-    refused = corl("--model", "corl", "--model_args", "pool=sim", "--tasks", "corl_synth")
-    assert refused.returncode == 2
-    assert refused.stderr.splitlines()[-1].startswith("corl-lm-eval: --model_args: name a routing")
+
+
+@pytest.fixture
+def command(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """The command in this process, and what it says: its code, standard output and error.
+
+    lm-eval's listing of its own tasks takes half a minute and is not what is tested.
+    """
+    import lm_eval.tasks
+
+    from corl_bench.cli.lm_eval import main
+    from corl_bench.interop.lm_eval import task_folders
+
+    real = task_folders.TaskManager
+    monkeypatch.setattr(
+        task_folders, "TaskManager", lambda **more: real(**{**more, "include_defaults": False})
+    )
+    monkeypatch.setattr(lm_eval.tasks, "TaskManager", real)
+    monkeypatch.setattr(sys, "argv", sys.argv)
+
+    def call(*arguments: str) -> tuple[object, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        said = capsys.readouterr()
+        return ended.value.code, said.out, said.err
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("pool=sim", "--tasks", "corl_synth"), "--model_args: name a routing system"),
+        (("system=random", "--tasks", "nosuch"), "Tasks not found: nosuch; see"),
+        (("system=random", "--tasks", "corl_synth", "--log_samples"), "Specify --output_path"),
+        (("system=random", "--config", "nowhere.yaml"), "Config file not found"),
+    ],
+)
+def test_what_the_command_cannot_do_is_one_line(
+    command: Any, arguments: tuple[str, ...], said: str
+) -> None:
+    code, _, error = command("--model", "corl", "--model_args", *arguments)
+    assert code == 2
+    assert error.splitlines()[-1].startswith(f"corl-lm-eval: {said}")
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("run", "-h"), ("run",)])
+def test_help_names_the_model_and_its_arguments(command: Any, arguments: tuple[str, ...]) -> None:
+    page = (TASKS.parent / "docs" / "lm-eval.md").read_text()
+    code, shown, _ = command(*arguments)
+    assert code == 0
+    assert "usage: " in shown, "lm-eval's own help is there as well"
+    for name in ARGUMENTS:
+        assert f"\n  {name} " in shown
+        assert f"`{name}`" in page
+
+
+def test_tasks_of_ones_own_and_ours_run_together(here: Path) -> None:
+    (here / "quiz.jsonl").write_text('{"problem": "What is 20 + 22?", "answer": "42"}\n')
+    (here / "mine").mkdir()
+    (here / "mine" / "quiz.yaml").write_text(
+        f"include: {TASKS / '_lm_eval_yaml'}\ntask: my_quiz\nmetadata:\n  version: 1.0\n"
+        f"  corl_task: {here / 'quiz.jsonl'}\n"
+    )
+    done = _command(
+        here,
+        *("--model", "corl", "--model_args", "system=single:nano", "--include_path", "mine"),
+        *("--tasks", "my_quiz,corl_synth", "--limit", "3"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "  my_quiz: 1 requests; list cost $" in done.stdout
+    assert "  corl_synth: 3 requests; list cost $" in done.stdout
+
+
+def test_lm_evals_own_tasks_are_listed_only_where_they_are_wanted(here: Path) -> None:
+    from corl_bench.interop.lm_eval.task_folders import open_tasks
+
+    ours = {f"corl_{name}" for name in NAMES}
+    assert set(open_tasks(named=["corl_synth"], include_path=TASKS).all_subtasks) == ours

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -13,7 +14,7 @@ import pytest
 
 from corl_bench.errors import CapReachedError, ConfigError, CorlError
 from corl_bench.interop.lm_eval.costs import cost_lines, costs_of
-from corl_bench.interop.lm_eval.questions import Chat, cut, read_requests
+from corl_bench.interop.lm_eval.questions import Chat, read_requests
 from corl_bench.interop.lm_eval.rows import problem_of, rows_of
 from corl_bench.interop.lm_eval.session import answer
 from corl_bench.interop.lm_eval.settings import read_settings
@@ -112,21 +113,15 @@ def test_a_chat_stays_a_conversation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("until", "left"),
-    [((), "a\n\nb Q: c"), ((" Q:", "\n\n"), "a"), (("", "none"), "a\n\nb Q: c")],
-)
-def test_a_response_ends_in_front_of_the_first_stop_string(until: Any, left: str) -> None:
-    assert cut("a\n\nb Q: c", until) == left
-
-
-@pytest.mark.parametrize(
     ("given", "said"),
     [
         ({}, "name a routing system"),
         ({"system": "single:*"}, "is 5 systems"),
         ({"system": "oracle"}, "looks at golds"),
         ({"system": "nosuch"}, "unknown routing system"),
-        ({"system": "random", "budget": "low,high"}, "is 2 budgets"),
+        ({"system": "random", "budget": "low,high"}, "budget=low,high is 2 budgets"),
+        ({"system": "random", "budget": "bogus"}, "budget=bogus: .*names low, medium, high"),
+        ({"system": "random", "budget": 0}, "budget=0: write dollars above 0"),
         ({"system": "random", "bugdet": "low"}, "did you mean budget"),
         ({"system": "random", "mode": "fast"}, "is none of auto"),
         ({"system": "random", "mode": "replay"}, "needs recordings=FILE"),
@@ -139,6 +134,8 @@ def test_arguments_that_cannot_work_are_one_line(given: dict[str, Any], said: st
     with pytest.raises(CorlError, match=said) as refused:
         read_settings(given)
     assert "\n" not in str(refused.value)
+    # Options of `corl-bench run` are none of lm-eval's.
+    assert set(re.findall(r"--[a-z-]+", str(refused.value))) <= {"--model"}
 
 
 def test_arguments_are_read_as_they_were_written() -> None:
@@ -191,7 +188,7 @@ def test_a_directory_of_other_settings_is_refused(quiz: Path) -> None:
 
 
 def test_the_cap_holds_and_what_was_paid_for_is_kept(quiz: Path) -> None:
-    with pytest.raises(CapReachedError):
+    with pytest.raises(CapReachedError, match=r"--model_args: .* higher max_cost goes on"):
         _ask(quiz, out="books", max_cost="0.0001")
     _, _, answers = _ask(quiz, out="books")
     assert sum(line.billed_cost_usd for line in read_ledger(Path("books"))) > 0

@@ -58,6 +58,8 @@ def test_a_log_that_inspect_writes(tmp_path: Path, call: Call, log_format: str) 
         for name, verdict in (("right", "correct"), ("wrong", "wrong"), ("broken", "error"))
         for epoch in (0, 1)
     }
+    calls = {(e.problem_id, len(e.calls)) for e in read_episodes(run)}
+    assert calls == {("right", 1), ("wrong", 1), ("broken", 0)}  # it broke before it asked
     (point,) = read_summary(run).rows
     assert point.accuracy == pytest.approx(log.results.scores[0].metrics["accuracy"].value * 2 / 3)
     assert (point.system, point.errors) == ("mockllm/model", 2)

@@ -94,6 +94,33 @@ def test_what_is_read_is_what_was_written(
         assert np.array_equal(ours[0], theirs[0]) and np.array_equal(ours[1], theirs[1])
 
 
+def test_what_cannot_be_written_leaves_nothing_behind(
+    tmp_path: Path, learned: tuple[Examples, Pool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: Any) -> Any:
+        yield "schema = 1"
+        raise ValueError("a number that TOML cannot hold")
+
+    with monkeypatch.context() as patched, pytest.raises(ValueError, match="TOML"):
+        patched.setattr(saved, "toml_lines", broken)
+        write(tmp_path / "a", "knn", *learned)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("left", [("weights.npz", "terms.json"), (".weights.npz.4711",)])
+def test_a_folder_that_a_kill_has_left_half_written_is_written_again(
+    tmp_path: Path, learned: tuple[Examples, Pool], left: tuple[str, ...]
+) -> None:
+    for name in left:
+        (tmp_path / name).write_text("half of")
+    write(tmp_path, "knn", *learned)
+    read_fitted(tmp_path)
+    (tmp_path / "router.toml").unlink()
+    (tmp_path / "thesis.md").write_text("not ours")
+    with pytest.raises(ConfigError, match="no fitted router"):
+        write(tmp_path, "knn", *learned)
+
+
 def put_arrays(folder: Path, content: bytes) -> None:
     """Other weights with a digest that fits: what a forger would do."""
     old = hashlib.sha256((folder / "weights.npz").read_bytes()).hexdigest()

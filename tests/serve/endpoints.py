@@ -21,10 +21,10 @@ from corl_bench.serve.app import build_app
 from corl_bench.serve.books import Books
 from corl_bench.serve.exchange import Bench
 from corl_bench.serve.keys import LOCAL, Key, read_keys
-from corl_bench.serve.listening import listen
 from corl_bench.serve.metrics import Metrics
 from corl_bench.serve.server import make_service_plan
 from corl_bench.serve.service import Limits, Service
+from corl_bench.serving import listening
 
 ALICE, BOB = "alice-key-0123456789abcdef", "bob-key-0123456789abcdef"
 
@@ -127,7 +127,7 @@ async def endpoint(
         keys_path.write_text(keys)
         ring = read_keys(keys_path, pool, {**os.environ, "ALICE_KEY": ALICE})
     plan = make_service_plan(system, pool, 0)
-    accounts = [Key(LOCAL)] if ring is None else list(ring.by_digest.values())
+    accounts = [Key(LOCAL, all_metrics=True)] if ring is None else list(ring.by_digest.values())
     cap = None if cap_usd is None else Decimal(cap_usd)
     said: list[str] = []
     with Books.open(folder / "out", keys=accounts, cap_usd=cap, described={}) as books:
@@ -147,23 +147,13 @@ async def endpoint(
                 Metrics(books.accounts, books.cap),
                 said.append,
             )
-            loop = asyncio.get_running_loop()
-            ready: asyncio.Future[str] = loop.create_future()
-            ended: asyncio.Future[None] = loop.create_future()
-            listening = asyncio.create_task(
-                listen(
-                    build_app(service, ring),
-                    host="127.0.0.1",
-                    port=0,
-                    on_ready=ready.set_result,
-                    ended=ended,
-                    stop=service.stop,
-                )
-            )
-            try:
-                async with aiohttp.ClientSession() as session:
-                    yield Endpoint(await ready, folder / "out", service, session, said)
-            finally:
-                if not ended.done():
-                    ended.set_result(None)
-                await listening
+            async with (
+                listening(
+                    build_app(service, ring), host="127.0.0.1", cancels_the_departed=True
+                ) as url,
+                aiohttp.ClientSession() as session,
+            ):
+                try:
+                    yield Endpoint(url, folder / "out", service, session, said)
+                finally:
+                    await service.stop(asyncio.Event())

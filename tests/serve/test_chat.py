@@ -53,6 +53,13 @@ def _refused(body: bytes) -> Refusal:
         ({"response_format": {"type": "json_object"}}, "response_format", "invalid_value"),
         ({"tools": [{"type": "function"}]}, "tools", "unsupported_parameter"),
         ({"logprobs": True}, "logprobs", "unsupported_parameter"),
+        ({"tool_choice": "required"}, "tool_choice", "unsupported_parameter"),
+        ({"function_call": {"name": "add"}}, "function_call", "unsupported_parameter"),
+        (
+            {"messages": [USER, {"role": "assistant", "content": None, "tool_calls": [{}]}]},
+            "messages",
+            "unsupported_parameter",
+        ),
     ],
 )
 def test_a_wrong_field_is_named(changes: dict[str, Any], param: str, code: str) -> None:
@@ -97,6 +104,8 @@ def test_budgets_are_exact_however_they_are_written(written: str) -> None:
 
 def test_what_shapes_sampling_is_the_pools_matter_and_passed_over() -> None:
     chat = read_chat(_body(temperature=0.2, top_p=1, user="u", metadata={"a": "b"}, tools=[]))
+    assert chat == read_chat(_body())
+    chat = read_chat(_body(tool_choice="auto", function_call="none", parallel_tool_calls=True))
     assert chat == read_chat(_body())
 
 

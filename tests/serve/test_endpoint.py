@@ -518,21 +518,29 @@ async def test_prometheus_reads_what_was_done(tmp_path: Path) -> None:
 
     async with (
         FaultServer(schedule, answer) as upstream,
-        endpoint(tmp_path, upstream.base_url, keys=keys(alice='cap_usd = "1"')) as served,
+        endpoint(
+            tmp_path,
+            upstream.base_url,
+            keys=keys(alice='cap_usd = "1"', bob="all_metrics = true"),
+        ) as served,
     ):
+
+        async def samples_for(key: str) -> dict[tuple[str, ...], float]:
+            headers = {"Authorization": f"Bearer {key}"}
+            address = served.url.removesuffix("/v1") + "/metrics"
+            async with served.session.get(address, headers=headers) as answered:
+                assert answered.content_type == "text/plain"
+                page = await answered.text()
+            return {
+                (sample.name, *sorted(sample.labels.values())): sample.value
+                for family in text_string_to_metric_families(page)
+                for sample in family.samples
+            }
+
         for key in (ALICE, BOB, BOB, "nobody-key-0123456789"):
             await served.ask(key=key)
         await served.ask(key=BOB, model="made\nup")
-        headers = {"Authorization": f"Bearer {BOB}"}
-        address = served.url.removesuffix("/v1") + "/metrics"
-        async with served.session.get(address, headers=headers) as answered:
-            assert answered.content_type == "text/plain"
-            page = await answered.text()
-    samples = {
-        (sample.name, *sorted(sample.labels.values())): sample.value
-        for family in text_string_to_metric_families(page)
-        for sample in family.samples
-    }
+        samples, of_one = await samples_for(BOB), await samples_for(ALICE)
     assert samples["corl_requests_total", "200", "alice", "corl"] == 1
     assert samples["corl_requests_total", "502", "bob", "corl"] == 1
     assert samples["corl_requests_total", "", "401", "?"] == 1
@@ -543,6 +551,9 @@ async def test_prometheus_reads_what_was_done(tmp_path: Path) -> None:
     assert samples["corl_cap_usd", "alice"] == 1
     of_alice = [line for line in served.lines() if line["call"].startswith("alice/")]
     assert samples["corl_spent_usd", "alice"] == float(of_alice[0]["billed_cost_usd"])
+    # What others and the server have spent is nothing that every key should know.
+    assert of_one == {name: value for name, value in samples.items() if "alice" in name}
+    assert samples["corl_spent_usd", ""] > of_one["corl_spent_usd", "alice"] > 0
     assert samples["corl_cost_usd_total", "a"] == pytest.approx(
         float(served.total("list_cost_usd"))
     )

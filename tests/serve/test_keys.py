@@ -28,13 +28,13 @@ def test_a_key_is_found_by_its_digest_or_its_variable(tmp_path: Path) -> None:
         tmp_path,
         f'[keys.alice]\nsha256 = "{DIGEST.upper()}"\ncap_usd = 2.5\nbudget = "low"\n'
         "requests_per_minute = 60\nmax_in_flight = 3\nmax_body_bytes = 900\n"
-        '[keys.ci]\nenv = "CI_KEY"\nbudget = 0.01\n',
+        '[keys.ci]\nenv = "CI_KEY"\nbudget = 0.01\nall_metrics = true\n',
         CI_KEY=SECRET + "-ci",
     )
     alice = ring.find(f"Bearer {SECRET}")
     assert alice == Key("alice", Decimal("2.5"), Budget("low", Decimal("0.0006")), 60, 3, 900)
     ci = ring.find(f"bearer  {SECRET}-ci ")
-    assert ci == Key("ci", budget=Budget("0.01", Decimal("0.01")))
+    assert ci == Key("ci", budget=Budget("0.01", Decimal("0.01")), all_metrics=True)
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,32 @@ async def test_a_signal_lets_every_stream_end_and_the_books_agree(tmp_path: Path
     assert [row["status"] for row in requests] == [200] * 40
 
 
+async def test_while_a_server_stops_it_says_so_to_whoever_comes(tmp_path: Path) -> None:
+    with (
+        simulated_pool(tmp_path, "--latency", "3") as (pool, _),
+        process(tmp_path, "serve", "--system", "single:nano", "--pool", pool) as (server, url),
+    ):
+        # A connection for each request: the pool of one that is busy would hide a closed door.
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as s:
+
+            async def health() -> int:
+                async with s.get(url.removesuffix("/v1") + "/health") as answer:
+                    return answer.status
+
+            asked = asyncio.create_task(_consume(s, url, 1))
+            await until((tmp_path / "upstream.jsonl").read_text)
+            server.send_signal(signal.SIGTERM)
+            while await health() == 200:
+                assert not asked.done()
+            assert await health() == 503
+            body = {"model": "corl", "messages": [{"role": "user", "content": "x"}]}
+            async with s.post(f"{url}/chat/completions", json=body) as answer:
+                assert answer.status == 503
+                assert (await answer.json())["error"]["code"] == "stopping"
+            assert (await asked)["corl"]["cost_usd"] != "0"
+        assert await asyncio.to_thread(server.wait, 30) == 0
+
+
 async def test_a_killed_server_goes_on_with_what_it_owes(tmp_path: Path) -> None:
     serving = ("serve", "--system", "single:nano", "--out", "served")
     with simulated_pool(tmp_path, "--latency", "2") as (pool, _):
@@ -224,6 +250,7 @@ def test_what_cannot_be_served_is_refused_in_one_line(
     said = capsys.readouterr().err
     assert len(said.strip().splitlines()) == 1, said
     assert words in said
+    assert not (tmp_path / "served").exists(), "what is refused leaves nothing behind"
 
 
 def test_a_router_behind_an_address_proves_itself_before_it_is_served(

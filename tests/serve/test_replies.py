@@ -1,12 +1,11 @@
-"""Pieces of a stream, and texts that end in front of a stop string."""
+"""Pieces of a stream."""
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corl_bench.serve.replies import PIECE_CHARS, cut_at, pieces
+from corl_bench.serve.replies import PIECE_CHARS, pieces
 
 TEXTS = st.text(alphabet=st.sampled_from("ab é\n\t\N{SNOWMAN}"), max_size=400)
 
@@ -22,11 +21,3 @@ def test_pieces_are_the_text_and_none_is_long_or_empty(text: str) -> None:
 def test_words_stay_whole() -> None:
     text = "The answer to the question is forty-two. " * 20
     assert all(piece.endswith(" ") for piece in pieces(text))
-
-
-@pytest.mark.parametrize(
-    ("stops", "left"),
-    [([], "one two three"), (["two"], "one "), (["three", " t"], "one"), (["x"], "one two three")],
-)
-def test_the_first_stop_string_ends_the_text(stops: list[str], left: str) -> None:
-    assert cut_at("one two three", stops) == left

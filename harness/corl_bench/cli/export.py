@@ -10,12 +10,12 @@ from pathlib import Path
 
 import click
 
-FORMATS = ("lm-eval", "inspect", "every-eval-ever", "csv", "parquet")
+from corl_bench.interop.formats import EXPORTS, TABLES, writer_of
 
 
 @click.command(short_help="Write a stored run in another format.")
 @click.argument("run", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--format", "form", required=True, type=click.Choice(FORMATS), help="Which.")
+@click.option("--format", "form", required=True, type=click.Choice(tuple(EXPORTS)), help="Which.")
 @click.option(
     "--out",
     "-o",
@@ -33,14 +33,17 @@ FORMATS = ("lm-eval", "inspect", "every-eval-ever", "csv", "parquet")
 def command(
     run: Path, form: str, out: Path, systems: tuple[str, ...], include_restricted: bool
 ) -> None:
-    """Write the stored run RUN in another format; no figure is lost on the way.
+    """Write the stored run RUN in another format.
 
-    Dollars stay exact decimals in text. `corl-bench import` reads lm-eval and inspect back.
+    lm-eval, inspect and every-eval-ever bring every call of every episode along, and `corl-bench
+    import` reads the first two back; csv and parquet have an episode's sums. Dollars stay exact
+    decimals in text.
     """
     from corl_bench.interop.exports.stored import read_stored
-    from corl_bench.interop.formats import writer_of
+    from corl_bench.interop.staging import require_free
 
+    require_free(out)
     stored = read_stored(run, include_restricted=include_restricted, systems=systems)
-    count = writer_of(form)(stored, out, form)
-    what = "rows" if form in ("csv", "parquet") else "files"
+    count = writer_of(form)(stored, out)
+    what = "rows" if form in TABLES else "files"
     click.echo(f"wrote {out}: {count:,} {what}")

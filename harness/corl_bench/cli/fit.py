@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from corl_bench.cli.options import data_dir_option, pool_option
+from corl_bench.cli.options import FiniteFloat, data_dir_option, pool_option
 from corl_bench.errors import ConfigError
 from corl_bench.runs.settings import OWN_STORE
 
@@ -60,7 +60,7 @@ TFIDF = "tfidf"
 @click.option(
     "--lambda",
     "trade_offs",
-    type=click.FloatRange(min=0),
+    type=FiniteFloat(min=0),
     multiple=True,
     metavar="NUMBER",
     help="Operating point, repeatable: accuracy given up for the mean cost of the dearest expert."

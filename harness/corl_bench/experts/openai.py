@@ -39,6 +39,7 @@ from corl_bench.experts.endpoint import (
 from corl_bench.experts.transport import HttpReply, Transport
 from corl_bench.experts.usage import impossible_usage, read_count, read_table, settle_usage
 from corl_bench.experts.wire import clean_text, encode, malformed, read_object, status_error
+from corl_bench.text import cut_at
 from corl_bench.types import Usage
 
 if TYPE_CHECKING:
@@ -163,7 +164,9 @@ class OpenAIProvider:
         usage = settle_usage(parse_usage(said.answer.get("usage")), request, said.text, said.hidden)
         text, finish = said.text, said.finish
         if self._reasoning:
-            text, finish = _cut_at(text, request.sampling.stop, finish)
+            # These models take no stop strings, so we do for them what others do themselves.
+            cut = cut_at(text, request.sampling.stop)
+            text, finish = cut, finish if cut == text else "stop"
         return Reply(
             text=text,
             usage=usage,
@@ -283,9 +286,3 @@ def _read_text(message: Mapping[str, Any]) -> tuple[str, bool]:
     else:
         text = clean_text(content)
     return text or refusal, bool(refusal)
-
-
-def _cut_at(text: str, stop: tuple[str, ...], finish: FinishReason) -> tuple[str, FinishReason]:
-    """Ends `text` before the first stop string, for models that do not do so themselves."""
-    ends = [at for word in stop if word and (at := text.find(word)) >= 0]
-    return (text[: min(ends)], "stop") if ends else (text, finish)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from corl_bench.interop.exports.stored import StoredRun
-from corl_bench.interop.reported import Reading, Wanted
+if TYPE_CHECKING:
+    from corl_bench.interop.exports.stored import StoredRun
+    from corl_bench.interop.reported import Reading, Wanted
 
 IMPORTS = {
     "routerbench": "routerbench",
@@ -25,14 +27,21 @@ IMPORTS = {
 }
 """Modules of `corl_bench.interop.imports`, each with `read(path, wanted)`, by format."""
 
+NAMED = frozenset({"lm-eval", "inspect", "routerarena", "trace"})
+"""Formats in which a system may have no name, so that `Wanted.system` is asked for."""
+SCORED = frozenset({"lm-eval", "inspect"})
+"""Formats in which a reply may have several scores, so that `Wanted.scorers` is asked for."""
+
 EXPORTS = {
-    "lm-eval": "lm_eval",
-    "inspect": "inspect_logs",
-    "every-eval-ever": "every_eval_ever",
-    "csv": "tables",
-    "parquet": "tables",
+    "lm-eval": "lm_eval.write",
+    "inspect": "inspect_logs.write",
+    "every-eval-ever": "every_eval_ever.write",
+    "csv": "tables.write_csv",
+    "parquet": "tables.write_parquet",
 }
-"""Modules of `corl_bench.interop.exports`, each with `write(run, out, format)`, by format."""
+"""Functions of `corl_bench.interop.exports` by format; each takes a run and a path."""
+TABLES = frozenset({"csv", "parquet"})
+"""Formats that are one file with a row an episode."""
 
 
 def reader_of(name: str) -> Callable[[Path, Wanted], Reading]:
@@ -42,8 +51,9 @@ def reader_of(name: str) -> Callable[[Path, Wanted], Reading]:
     return read
 
 
-def writer_of(name: str) -> Callable[[StoredRun, Path, str], int]:
-    """The function that writes a run in a format."""
-    module = importlib.import_module(f"corl_bench.interop.exports.{EXPORTS[name]}")
-    write: Callable[[StoredRun, Path, str], int] = module.write
+def writer_of(name: str) -> Callable[[StoredRun, Path], int]:
+    """The function that writes a run in a format and says how many files or rows it wrote."""
+    module, _, function = EXPORTS[name].partition(".")
+    found = importlib.import_module(f"corl_bench.interop.exports.{module}")
+    write: Callable[[StoredRun, Path], int] = getattr(found, function)
     return write

@@ -66,7 +66,7 @@ def write_run(reading: Reading, judge: Judge, out: Path, *, command: Sequence[st
     reading.check()
     records = [judge.record(episode) for episode in reading.episodes]
     manifest = _manifest(reading, judge, records, command)
-    summary = _summarise(manifest, records, judge)
+    summary = _summarise(manifest, reading.episodes, records, judge)
     with staged(out) as part:
         part.mkdir()
         _write(part, reading.episodes, records, judge, manifest, summary)
@@ -156,7 +156,7 @@ def _manifest(
 ) -> dict[str, Any]:
     tasks = _tasks(reading, judge)
     systems = _systems(reading.episodes, records)
-    budgets = _budgets(records)
+    budgets = _budgets(reading.episodes)
     models = {call.expert: call for record in records for call in record.calls}
     experts = [
         {
@@ -283,14 +283,13 @@ def _systems(
     ]
 
 
-def _budgets(records: Sequence[EpisodeRecord]) -> list[Budget]:
+def _budgets(episodes: Iterable[ReportedEpisode]) -> list[Budget]:
+    """Those that systems were told, and those that others are scored at."""
     budgets: dict[str, Budget] = {}
-    for record in records:
-        if record.budget is None or record.budget_usd is None:
-            continue
-        budget = Budget(record.budget, record.budget_usd)
-        if budgets.setdefault(budget.name, budget) != budget:
-            raise ConfigError(f"budget {quoted(budget.name)} is two amounts: give each a name")
+    for episode in episodes:
+        for budget in (episode.budget, *episode.scored_at):
+            if budget is not None and budgets.setdefault(budget.name, budget) != budget:
+                raise ConfigError(f"budget {quoted(budget.name)} is two amounts: give each a name")
     return sorted(budgets.values(), key=lambda budget: budget.usd)
 
 
@@ -311,14 +310,17 @@ def _notes(reading: Reading, judge: Judge, records: Sequence[EpisodeRecord]) -> 
 
 
 def _summarise(
-    manifest: Mapping[str, Any], records: Sequence[EpisodeRecord], judge: Judge
+    manifest: Mapping[str, Any],
+    episodes: Sequence[ReportedEpisode],
+    records: Sequence[EpisodeRecord],
+    judge: Judge,
 ) -> Summary:
     totals = Totals()
     for record in records:
         for line in ledger_lines(record, judge):
             totals.add(line)
     notes = manifest["imported"]["notes"]
-    return summarise_run(manifest, records, totals, _budgets(records), notes=notes)
+    return summarise_run(manifest, records, totals, _budgets(episodes), notes=notes)
 
 
 def _sha256_of(value: object) -> str:

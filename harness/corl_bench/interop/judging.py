@@ -26,7 +26,7 @@ from corl_bench.interop.reported import ReportedCall, ReportedEpisode
 from corl_bench.money.basis import CostBasis
 from corl_bench.money.price_library import price_at
 from corl_bench.money.prices import Price
-from corl_bench.results import CallRecord, EpisodeRecord
+from corl_bench.results import CallRecord, ChargeRecord, EpisodeRecord
 from corl_bench.tasks import LoadedTask
 from corl_bench.tasks.golds import normalise_gold
 from corl_bench.tasks.rows import clean_text
@@ -34,6 +34,9 @@ from corl_bench.types import AnswerKind, Problem, Verdict
 
 Verdicts = Literal["source", "grader"]
 Costs = Literal["source", "prices"]
+
+_NO_CALL = ChargeRecord("no call, says the source", Decimal(0), basis="self_reported", id="no-call")
+"""Of an episode that reports no call: that nothing was spent is somebody's word as well."""
 
 _grade = lru_cache(maxsize=4096)(grading.grade)
 
@@ -137,6 +140,8 @@ class Judge:
                 raise ConfigError(
                     f"{episode.place}: no token counts, so its cost cannot be found from prices"
                 )
+        if not made.costs:
+            made = replace(made, charges=(_NO_CALL,))
         return replace(made, verdict=verdict.status, answer=verdict.answer, detail=verdict.detail)
 
     def _verdict(self, episode: ReportedEpisode, made: EpisodeRecord) -> Verdict:
@@ -174,7 +179,7 @@ class Judge:
             answer=None,
             response=episode.response,
             calls=calls,
-            latency_s=sum(call.latency_s for call in calls),
+            latency_s=_latency_s(episode),
             subject=episode.subject,
             level=episode.level,
             events=episode.events,
@@ -203,6 +208,12 @@ class Judge:
             return price_at(call.model, self.price_date or date.today())
         except UnpricedModelError as error:
             raise UnpricedModelError(f"{place}: {error}") from None
+
+
+def _latency_s(episode: ReportedEpisode) -> float:
+    if episode.latency_s is not None:
+        return episode.latency_s
+    return sum(call.latency_s for call in episode.calls)
 
 
 def _call(call: ReportedCall, number: int, correct: bool | None) -> CallRecord:

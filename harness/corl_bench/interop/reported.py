@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
@@ -27,6 +27,13 @@ from corl_bench.types import AnswerKind, Budget, Usage
 
 EPISODE_LIMIT = 5_000_000
 """Of one import."""
+MAX_CALLS = 10_000
+"""Of one episode."""
+MAX_EVENTS = 100
+"""Of one episode."""
+
+ROLES = ("expert", "self")
+"""Who a call was made to: an expert, or a controller's own model."""
 
 _NUMBER = re.compile(r"[0-9]{1,20}(?:\.[0-9]{0,30})?(?:[eE][-+]?[0-9]{1,2})?", re.ASCII)
 _STEP = Decimal(1).scaleb(-DECIMALS)
@@ -63,6 +70,8 @@ class ReportedEpisode:
     """The text that was, or is to be, graded."""
     correct: bool | None = None
     """The file's own verdict; None where it has none."""
+    score: Decimal | None = None
+    """What the verdict was made of, where the file has scores."""
     answer: str | None = None
     """As the file's grader extracted it."""
     statement: str | None = None
@@ -76,13 +85,22 @@ class ReportedEpisode:
     subject: str | None = None
     level: int | None = None
     events: tuple[str, ...] = ()
+    latency_s: float | None = None
+    """Of the episode; None where it is that of its calls, one after the other."""
+    scored_at: tuple[Budget, ...] = ()
+    """Budgets that its system is scored at without being told, as an export of ours says."""
     is_oracle: bool = False
     """The system saw the golds."""
     simulated: bool = False
     """Its experts were simulated, as an export of ours says."""
     carried: EpisodeRecord | None = None
-    """The episode itself, where an export of ours brought it along; it stands for all else here
-    but the place, the statement and the gold."""
+    """The episode itself, where an export of ours brought it along: its calls, fees, verdict and
+    times are what counts."""
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether its score is neither none nor full, so that it is not called correct."""
+        return self.score is not None and 0 < self.score < 1
 
     @property
     def key(self) -> str:
@@ -101,8 +119,26 @@ class Wanted:
 
     system: str | None = None
     """Name of the system, where the file has one and no name for it."""
-    scorer: str | None = None
-    """Which of several scorers, filters or metrics gives the verdict."""
+    scorers: tuple[str, ...] = ()
+    """Which of several scorers, filters or metrics gives the verdict: the first of these that a
+    file or sample has."""
+
+    def scorer(self, known: Iterable[str]) -> str:
+        """The score that counts of those that a file or sample has.
+
+        Raises:
+            RowError: it has several and none is named, or none of those that are named.
+        """
+        names = sorted(known)
+        if not self.scorers and len(names) == 1:
+            return names[0]
+        for name in self.scorers:
+            if name in names:
+                return name
+        wanted = " or ".join(map(quoted, self.scorers))
+        said = f"no score {wanted}" if wanted else "several scores"
+        listed = ", ".join(map(quoted, names[:12])) or "none"
+        raise RowError(f"{said}: name one of {listed} with --scorer")
 
 
 @dataclass(slots=True)
@@ -218,6 +254,12 @@ def judge(score: Decimal | None) -> tuple[bool | None, str]:
     if 0 < score < 1:
         return False, f"graded {score.normalize():f} by the source, which is not correct"
     return score == 1, ""
+
+
+def note_partial(episodes: Iterable[ReportedEpisode]) -> list[str]:
+    """The note that counts replies which a source graded between 0 and 1, if there are any."""
+    count = sum(episode.is_partial and not episode.error for episode in episodes)
+    return [f"{count:,} replies graded between 0 and 1 are not called correct"] if count else []
 
 
 def read_latency(value: object, what: str) -> float:

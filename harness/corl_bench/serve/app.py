@@ -52,10 +52,9 @@ class _Handlers:
         return web.json_response({"status": "ok"})
 
     async def metrics(self, request: web.Request) -> web.Response:
-        self._account(request)
-        return web.Response(
-            body=self._service.metrics.text(), headers={"Content-Type": CONTENT_TYPE}
-        )
+        key = self._account(request).key
+        page = self._service.metrics.text(None if key.all_metrics else key.name)
+        return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE})
 
     async def models(self, request: web.Request) -> web.Response:
         self._account(request)

@@ -12,9 +12,10 @@ matter and are passed over.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -44,6 +45,12 @@ _UNSUPPORTED = (
     *("web_search_options", "moderation"),
 )
 """Fields that ask for another kind of reply than text; empty ones ask for nothing."""
+
+_CHOICES = ("tool_choice", "function_call")
+"""Fields that ask for a tool unless they leave the choice to the model, or ask for none."""
+
+_OF_A_CALL = ("tool_calls", "function_call", "audio")
+"""What a message of the assistant's may hold beside its text, and no system would be shown."""
 
 Limit = Annotated[int, Field(ge=1)]
 
@@ -129,14 +136,7 @@ def read_chat(body: bytes) -> Chat:
         raise Refusal(400, "the body is not JSON", code="invalid_json") from None
     if not isinstance(data, dict):
         raise Refusal(400, "the body is not a JSON object", code="invalid_json")
-    for name in _UNSUPPORTED:
-        if data.get(name):
-            raise Refusal(
-                400,
-                f"{name} is not supported: a routing system answers in plain text",
-                code="unsupported_parameter",
-                param=name,
-            )
+    _require_supported(data)
     try:
         asked = _Body.model_validate(data)
     except ValidationError as invalid:
@@ -160,6 +160,27 @@ def read_chat(body: bytes) -> Chat:
         stops=tuple(stop for stop in stops if stop),
         seed=asked.seed,
     )
+
+
+def _require_supported(data: Mapping[str, Any]) -> None:
+    """Refuses what would be passed over and may not be.
+
+    Raises:
+        Refusal: 400.
+    """
+    asked = [name for name in _UNSUPPORTED if data.get(name)]
+    asked += [name for name in _CHOICES if data.get(name) not in (None, "", "none", "auto")]
+    said = data.get("messages")
+    for place, message in enumerate(said if isinstance(said, list) else []):
+        if isinstance(message, dict):
+            asked += [f"messages.{place}.{name}" for name in _OF_A_CALL if message.get(name)]
+    if asked:
+        raise Refusal(
+            400,
+            f"{asked[0]} is not supported: a routing system answers in plain text",
+            code="unsupported_parameter",
+            param=asked[0].partition(".")[0],
+        )
 
 
 def _budget(written: Decimal | int | str | None) -> Decimal | None:

@@ -33,12 +33,12 @@ from corl_bench.serve.accounts import KEY_CAP_WORDS, Account
 from corl_bench.serve.books import Books
 from corl_bench.serve.chat import Chat
 from corl_bench.serve.refusals import Refusal
-from corl_bench.serve.replies import Completion, Costs, Finish, cut_at
-from corl_bench.text import without_keys
+from corl_bench.serve.replies import Completion, Costs, Finish
+from corl_bench.text import cut_at, without_keys
 from corl_bench.types import Budget, Problem
 
-GRACE_S = 3.0
-"""How long an episode without a future may take to end; a system that will not is left behind."""
+UNWINDING_S = 3.0
+"""How long a system that is cancelled may take to end; one that will not is left behind."""
 
 SEED_BITS = 30
 """Servers that honour a seed read it as a 32-bit number, and repeated calls add to it."""
@@ -160,7 +160,7 @@ class Exchange:
         finally:
             self._close()
             playing.cancel()
-            await asyncio.wait([playing], timeout=GRACE_S)
+            await asyncio.wait([playing], timeout=UNWINDING_S)
             self._answer(Refusal(503, "the server has stopped", code="stopping"))
             self._write()
 

@@ -73,6 +73,7 @@ class _KeyTable(BaseModel):
     requests_per_minute: int | None = Field(default=None, ge=1)
     max_in_flight: int | None = Field(default=None, ge=1)
     max_body_bytes: int | None = Field(default=None, ge=1)
+    all_metrics: bool = False
 
     @model_validator(mode="after")
     def _one_source(self) -> _KeyTable:
@@ -102,6 +103,8 @@ class Key:
     requests_per_minute: int | None = None
     max_in_flight: int | None = None
     max_body_bytes: int | None = None
+    all_metrics: bool = False
+    """Whether it reads what others have done and spent, or its own lines alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,7 @@ def read_keys(path: Path, pool: Pool, environment: Mapping[str, str]) -> KeyRing
             requests_per_minute=entry.requests_per_minute,
             max_in_flight=entry.max_in_flight,
             max_body_bytes=entry.max_body_bytes,
+            all_metrics=entry.all_metrics,
         )
     return KeyRing(ring)
 

@@ -5,13 +5,14 @@ known, never what a client made up. Money is a float here; the ledger is the exa
 
     metrics = Metrics(accounts, cap)
     metrics.request("alice", "corl-low", 200, seconds=2.1)
-    metrics.text()
+    metrics.text("alice")       # what one key may read; metrics.text() is all
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from corl_bench.extras import require
 from corl_bench.results import CallRecord, ChargeRecord
@@ -96,7 +97,26 @@ class Metrics:
         for charge in charges:
             self._fees.inc(float(charge.list_cost_usd))
 
-    def text(self) -> bytes:
-        """All of it, in Prometheus' text format."""
-        page: bytes = self._library.generate_latest(self._registry)
+    def text(self, key: str | None = None) -> bytes:
+        """Prometheus' text format.
+
+        Args:
+            key: whose lines alone there are; None: everybody's, and the server's.
+        """
+        shown = self._registry if key is None else _LinesOf(self._registry, key)
+        page: bytes = self._library.generate_latest(shown)
         return page
+
+
+@dataclass(frozen=True, slots=True)
+class _LinesOf:
+    """A registry as one key may see it: the lines that name it."""
+
+    registry: Any
+    key: str
+
+    def collect(self) -> Iterator[Any]:
+        for family in self.registry.collect():
+            family.samples = [s for s in family.samples if s.labels.get("key") == self.key]
+            if family.samples:
+                yield family

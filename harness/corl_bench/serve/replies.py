@@ -173,12 +173,6 @@ def pieces(text: str) -> Iterator[str]:
         yield piece
 
 
-def cut_at(text: str, stops: Sequence[str]) -> str:
-    """The text up to the first of the stop strings, as OpenAI's models end in front of one."""
-    ends = [place for stop in stops if (place := text.find(stop)) >= 0]
-    return text[: min(ends)] if ends else text
-
-
 def _call(call: CallRecord) -> dict[str, Any]:
     line: dict[str, Any] = {
         "expert": call.expert,

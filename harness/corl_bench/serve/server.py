@@ -1,7 +1,8 @@
 """A routing system as an endpoint, from its name to its last settled call.
 
 Invariants: nothing listens before the system, its experts, their keys and prices and the books
-are known to be usable; beyond loopback a file of keys is required.
+are known to be usable; nothing is written before the address is; beyond loopback a file of keys
+is required.
 
     serve(
         "cascade:nano>mini", load_pool("sim"), Path("served"), command=["corl-bench", "serve"]
@@ -29,9 +30,9 @@ from corl_bench.serve.app import build_app
 from corl_bench.serve.books import Books
 from corl_bench.serve.exchange import Bench
 from corl_bench.serve.keys import LOCAL, Key, KeyRing, read_keys
-from corl_bench.serve.listening import listen
 from corl_bench.serve.metrics import Metrics
 from corl_bench.serve.service import Limits, Service
+from corl_bench.serving import require_place, serve_until_asked
 from corl_bench.types import Problem
 
 
@@ -80,9 +81,10 @@ def serve(
     """
     plan = make_service_plan(system, pool, seed)
     ring = _ring(keys, pool, host)
-    accounts = [Key(LOCAL)] if ring is None else list(ring.by_digest.values())
+    accounts = [Key(LOCAL, all_metrics=True)] if ring is None else list(ring.by_digest.values())
     if any(usd is not None for usd in (cap_usd, *(key.cap_usd for key in accounts))):
         require_worst_cases(plan)
+    require_place(host, port)
     with Books.open(
         path, keys=accounts, cap_usd=cap_usd, described=_described(plan, command)
     ) as books:
@@ -150,13 +152,14 @@ async def _serve(
             Metrics(books.accounts, books.cap),
             say,
         )
-        await listen(
+        await serve_until_asked(
             build_app(service, ring),
             host=host,
             port=port,
             on_ready=on_ready,
             ended=service.failed,
             stop=service.stop,
+            cancels_the_departed=True,
         )
     if service.failed.done():
         raise service.failed.result()

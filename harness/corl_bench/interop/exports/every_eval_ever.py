@@ -26,7 +26,7 @@ SCHEMA_VERSION = "0.3.0"
 DEVELOPER = "corl-bench"
 
 
-def write(run: StoredRun, out: Path, form: str) -> int:
+def write(run: StoredRun, out: Path) -> int:
     """Writes a folder; returns the number of its files.
 
     Raises:

@@ -28,7 +28,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 """Of all members, so that one run gives the same bytes each time."""
 
 
-def write(run: StoredRun, out: Path, form: str) -> int:
+def write(run: StoredRun, out: Path) -> int:
     """Writes a folder of logs; returns their number.
 
     Raises:

@@ -25,7 +25,7 @@ from corl_bench.results import EpisodeRecord, encode_point
 METRIC, FILTER = "acc", "none"
 
 
-def write(run: StoredRun, out: Path, form: str) -> int:
+def write(run: StoredRun, out: Path) -> int:
     """Writes a folder; returns the number of its files.
 
     Raises:

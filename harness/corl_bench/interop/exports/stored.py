@@ -20,6 +20,7 @@ from typing import Any
 from corl_bench.errors import ConfigError
 from corl_bench.files import read_lines
 from corl_bench.interop.carried import carry
+from corl_bench.money.amounts import parse_usd
 from corl_bench.results import (
     EpisodeRecord,
     OperatingPoint,
@@ -57,7 +58,6 @@ class Arm:
 class StoredRun:
     """A run directory, read."""
 
-    name: str
     manifest: Mapping[str, Any]
     summary: Summary
     arms: tuple[Arm, ...]
@@ -71,7 +71,12 @@ class StoredRun:
 
     def carried(self, arm: Arm, record: EpisodeRecord) -> dict[str, Any]:
         """An episode as it goes along in other formats, see `corl_bench.interop.carried`."""
-        return carry(record, is_oracle=arm.is_oracle, simulated=self.summary.simulated)
+        return carry(
+            record,
+            is_oracle=arm.is_oracle,
+            simulated=self.summary.simulated,
+            budgets=self.manifest["budgets"],
+        )
 
 
 def read_stored(
@@ -96,6 +101,8 @@ def read_stored(
         }
         oracles = {s["name"] for s in manifest["systems"] if s["is_oracle"]}
         datetime.fromisoformat(manifest["created"])
+        for usd in manifest["budgets"].values():
+            parse_usd(usd)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f"{run_dir}/manifest.json is broken ({error!r}): restore it") from error
     episodes = read_episodes(run_dir)
@@ -140,7 +147,6 @@ def read_stored(
         if row["task"] not in withheld
     }
     return StoredRun(
-        name=run_dir.resolve().name,
         manifest=manifest,
         summary=summary,
         arms=tuple(sorted(arms, key=lambda arm: (arm.task, arm.system, arm.budget or ""))),

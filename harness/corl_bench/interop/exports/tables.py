@@ -32,28 +32,42 @@ COLUMNS = (
 )
 
 
-def write(run: StoredRun, out: Path, form: str) -> int:
+def write_csv(run: StoredRun, out: Path) -> int:
     """Writes one file; returns the number of its rows.
 
     Raises:
         ConfigError: something is at `out` already.
         StorageError: it cannot be written.
-        MissingExtraError: Parquet is wanted and pyarrow not installed.
     """
-    rows = [_row(record, is_oracle=arm.is_oracle) for arm in run.arms for record in arm.episodes]
-    arrow = require("pyarrow", extra="parquet", why="writing Parquet") if form != "csv" else None
+    rows = _rows(run)
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
     with staged(out) as part:
-        if arrow is None:
-            text = io.StringIO(newline="")
-            table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-            table.writeheader()
-            table.writerows(rows)
-            write_text(part, text.getvalue())
-        else:
-            parquet = require("pyarrow.parquet", extra="parquet", why="writing Parquet")
-            schema = arrow.schema([(name, _type(arrow, name)) for name in COLUMNS])
-            parquet.write_table(arrow.Table.from_pylist(rows, schema=schema), part)
+        write_text(part, text.getvalue())
     return len(rows)
+
+
+def write_parquet(run: StoredRun, out: Path) -> int:
+    """As `write_csv`.
+
+    Raises:
+        ConfigError: something is at `out` already.
+        StorageError: it cannot be written.
+        MissingExtraError: pyarrow is not installed.
+    """
+    arrow = require("pyarrow", extra="parquet", why="writing Parquet")
+    parquet = require("pyarrow.parquet", extra="parquet", why="writing Parquet")
+    rows = _rows(run)
+    schema = arrow.schema([(name, _type(arrow, name)) for name in COLUMNS])
+    with staged(out) as part:
+        parquet.write_table(arrow.Table.from_pylist(rows, schema=schema), part)
+    return len(rows)
+
+
+def _rows(run: StoredRun) -> list[dict[str, Any]]:
+    return [_row(record, is_oracle=arm.is_oracle) for arm in run.arms for record in arm.episodes]
 
 
 def _row(record: EpisodeRecord, *, is_oracle: bool) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from typing import Any
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import FinishReason
 from corl_bench.experts.recording_columns import RowError, quoted, read_count, read_name
-from corl_bench.interop.carried import KEY, is_marked, read_carried
+from corl_bench.interop.carried import KEY, read_carried, require_unnamed
 from corl_bench.interop.imports.bounded import (
     NOT_A_NUMBER,
     Reader,
@@ -36,6 +36,7 @@ from corl_bench.interop.reported import (
     ReportedEpisode,
     Wanted,
     judge,
+    note_partial,
     read_detail,
     read_id,
     read_latency,
@@ -72,8 +73,7 @@ def read(path: Path, wanted: Wanted) -> Reading:
                 episodes.append(_episode(sample, header, wanted, place))
             except RowError as error:
                 raise ConfigError(f"{place}: {error}") from None
-    if partial := sum(bool(episode.detail) and not episode.error for episode in episodes):
-        notes.append(f"{partial:,} replies graded between 0 and 1 are not called correct")
+    notes += note_partial(episodes)
     return Reading("inspect", episodes, reader.digest, notes)
 
 
@@ -119,56 +119,47 @@ def _episode(
     output = output if isinstance(output, dict) else {}
     response = text_of(output.get("completion"))
     metadata = sample.get("metadata")
-    score, answer = _score(sample, wanted.scorer)
+    statement, gold = _statement(sample.get("input")) or None, _gold(sample.get("target"))
+    if isinstance(metadata, dict) and KEY in metadata:
+        require_unnamed(wanted)
+        value = metadata[KEY]
+        answered = not isinstance(value, dict) or value.get("answered") is not False
+        return read_carried(
+            value,
+            place=place,
+            response=response if answered else None,
+            statement=statement,
+            gold=gold,
+        )
+    score, answer = _score(sample, wanted)
     correct, detail = judge(score)
     error = sample.get("error")
     why = read_detail(error.get("message")) or "no message" if isinstance(error, dict) else ""
     epoch = read_count(sample.get("epoch"), "epoch")
-    shared: dict[str, Any] = {
-        "place": place,
-        "response": None if why else response,
-        "correct": None if why else correct,
-        "statement": _statement(sample.get("input")) or None,
-        "gold": _gold(sample.get("target")),
-        "error": why,
-        "detail": detail,
-    }
-    if isinstance(metadata, dict) and KEY in metadata:
-        value = metadata[KEY]
-        answered = not isinstance(value, dict) or value.get("answered") is not False
-        carried = read_carried(value, response=response if answered else None)
-        return ReportedEpisode(
-            task=carried.task,
-            problem_id=carried.problem_id,
-            system=carried.system,
-            sample=carried.sample,
-            calls=(),
-            is_oracle=is_marked(value, "is_oracle"),
-            simulated=is_marked(value, "simulated"),
-            carried=carried,
-            **shared,
-        )
     return ReportedEpisode(
+        place=place,
         task=read_id(header.get("task"), "task"),
         problem_id=read_id(sample.get("id"), "id"),
         system=read_id(wanted.system or header.get("model"), "model"),
         sample=max(0, epoch - 1),
         calls=_calls(sample, output, response),
+        response=None if why else response,
+        correct=None if why else correct,
+        score=score,
         answer=answer,
-        **shared,
+        statement=statement,
+        gold=gold,
+        error=why,
+        detail=detail,
     )
 
 
-def _score(sample: Mapping[str, Any], wanted: str | None) -> tuple[Decimal | None, str | None]:
+def _score(sample: Mapping[str, Any], wanted: Wanted) -> tuple[Decimal | None, str | None]:
     """The value of the score that counts, and the answer that it was given for."""
     scores = sample.get("scores")
     if not isinstance(scores, dict) or not scores:
         return None, None
-    name = next(iter(scores)) if len(scores) == 1 and wanted is None else wanted
-    if name is None or name not in scores:
-        known = ", ".join(map(repr, sorted(scores)[:12]))
-        said = "several scores" if wanted is None else f"no score {wanted!r}"
-        raise RowError(f"{said}: name one of {known} with --scorer")
+    name = wanted.scorer(scores)
     score = scores[name]
     if not isinstance(score, dict):
         raise RowError(f"score {name} must be an object, not {quoted(score)}")
@@ -211,7 +202,8 @@ def _calls(
                 else 0.0,
             )
         )
-    if not calls and answering:
+    # inspect names the model of a sample that was never asked, too; it has no choices then.
+    if not calls and answering and choices:
         calls.append(ReportedCall(answering, answering, text=response))
     return tuple(calls)
 

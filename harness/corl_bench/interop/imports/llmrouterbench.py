@@ -29,6 +29,7 @@ from corl_bench.interop.reported import (
     ReportedEpisode,
     Wanted,
     judge,
+    note_partial,
     read_id,
     read_score,
     read_usd,
@@ -80,15 +81,15 @@ def read(path: Path, wanted: Wanted) -> Reading:
                 episodes.append(_episode(require_object(record, place), names, place))
             except RowError as error:
                 raise ConfigError(f"{place}: {error}") from None
-    if partial := sum(bool(episode.detail) for episode in episodes):
-        notes.append(f"{partial:,} replies graded between 0 and 1 are not called correct")
+    notes += note_partial(episodes)
     return Reading("llmrouterbench", episodes, reader.digest, notes)
 
 
 def _episode(record: Mapping[str, Any], names: tuple[str, str, str], place: str) -> ReportedEpisode:
     dataset, split, model = names
     response = text_of(record.get("raw_output"))
-    correct, detail = judge(read_score(record.get("score"), "score"))
+    score = read_score(record.get("score"), "score")
+    correct, detail = judge(score)
     usage = Usage(
         input_tokens=read_count(record.get("prompt_tokens"), "prompt_tokens"),
         output_tokens=read_count(record.get("completion_tokens"), "completion_tokens"),
@@ -115,6 +116,7 @@ def _episode(record: Mapping[str, Any], names: tuple[str, str, str], place: str)
         ),
         response=None if failed else response,
         correct=correct,
+        score=score,
         answer=text_of(record.get("prediction")),
         statement=text_of(record.get("origin_query")) or text_of(record.get("prompt")),
         gold=text_of(record.get("ground_truth")),

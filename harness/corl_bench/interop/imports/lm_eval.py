@@ -6,7 +6,8 @@ whose rows have `doc_id`, `doc`, `target`, `arguments`, `resps`, `filtered_resps
 `metrics` and each metric under its name; a task with several filters has a row for each.
 
 The system is the `model_name` of the results, else the folder's name, or `--system`. The verdict
-is a metric at a filter, `--scorer exact_match,strict-match` where there are several. lm-eval
+is a metric at a filter, `--scorer exact_match,strict-match` where there are several. A row of
+several replies (`repeats`) has one verdict and becomes an episode of as many calls. lm-eval
 counts no tokens and no dollars, so costs are opaque, but for those of `corl-lm-eval` on our tasks
 (the metric `list_cost_usd`) and for files that `corl-bench export` wrote, which have the episode
 under `corl`. Rows of log-likelihoods have no reply.
@@ -16,12 +17,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from corl_bench.errors import ConfigError
 from corl_bench.experts.recording_columns import RowError, quoted
-from corl_bench.interop.carried import KEY, is_marked, read_carried
+from corl_bench.interop.carried import KEY, read_carried, require_unnamed
 from corl_bench.interop.imports.bounded import Reader, find_files, require_object
 from corl_bench.interop.reported import (
     Reading,
@@ -29,6 +31,7 @@ from corl_bench.interop.reported import (
     ReportedEpisode,
     Wanted,
     judge,
+    note_partial,
     read_id,
     read_score,
     read_usd,
@@ -52,6 +55,7 @@ def read(path: Path, wanted: Wanted) -> Reading:
     """
     reader = Reader()
     episodes: list[ReportedEpisode] = []
+    repeated = 0
     for file in find_files(path, lambda name: bool(_SAMPLES.fullmatch(name)), "samples_*.jsonl"):
         match = _SAMPLES.fullmatch(file.name)
         task = match["task"] if match else file.stem
@@ -60,21 +64,27 @@ def read(path: Path, wanted: Wanted) -> Reading:
         rows = list(reader.rows(file))
         if not rows:
             raise ConfigError(f"{file} is empty")
-        metric, chosen = _scorer(rows, wanted.scorer, file)
+        metric, chosen = _scorer(rows, wanted, file)
         for place, row in rows:
             if row.get("filter", chosen) == chosen:
                 try:
                     if KEY in row:
+                        require_unnamed(wanted)
                         episodes += _carried(row, place)
                     else:
                         episodes.append(_episode(row, task, system, metric, simulated, place))
+                        repeated += len(episodes[-1].calls) > 1
                 except RowError as error:
                     raise ConfigError(f"{place}: {error}") from None
     notes = []
     if all(e.carried is None and e.calls[0].cost_usd is None for e in episodes):
         notes.append("the source counts no tokens and no cost")
-    if partial := sum(bool(episode.detail) for episode in episodes):
-        notes.append(f"{partial:,} replies graded between 0 and 1 are not called correct")
+    if repeated:
+        notes.append(
+            f"{repeated:,} rows have several replies under one verdict: each is a call, the first"
+            " stands as the answer"
+        )
+    notes += note_partial(episodes)
     return Reading("lm-eval", episodes, reader.digest, notes)
 
 
@@ -94,7 +104,7 @@ def _model(file: Path, date: str, reader: Reader) -> tuple[str, bool]:
     return file.resolve().parent.name, False
 
 
-def _scorer(rows: Sequence[Row], wanted: str | None, file: Path) -> tuple[str, str]:
+def _scorer(rows: Sequence[Row], wanted: Wanted, file: Path) -> tuple[str, str]:
     """The metric and the filter that give the verdict."""
     pairs: dict[str, tuple[str, str]] = {}
     for place, row in rows:
@@ -107,29 +117,33 @@ def _scorer(rows: Sequence[Row], wanted: str | None, file: Path) -> tuple[str, s
             if metric == _COST:
                 continue
             pairs[f"{metric},{name}"] = (metric, name)
-    if wanted is None and len(pairs) == 1:
-        return next(iter(pairs.values()))
-    if wanted is None or wanted not in pairs:
-        known = ", ".join(map(repr, sorted(pairs)[:12])) or "none"
-        said = "several scores" if wanted is None else f"no score {wanted!r}"
-        raise ConfigError(f"{file} has {said}: name one of {known} with --scorer")
-    return pairs[wanted]
+    try:
+        return pairs[wanted.scorer(pairs)]
+    except RowError as error:
+        raise ConfigError(f"{file} has {error}") from None
 
 
 def _episode(
     row: Mapping[str, Any], task: str, system: str, metric: str, simulated: bool, place: str
 ) -> ReportedEpisode:
-    response = _responses(row)[0]
-    correct, detail = judge(read_score(row.get(metric), metric))
+    responses = _responses(row)
+    score = read_score(row.get(metric), metric)
+    correct, detail = judge(score)
+    cost_usd = read_usd(row.get(_COST), _COST)
     name = read_id(system, "system")
     return ReportedEpisode(
         place=place,
         task=read_id(task, "task"),
         problem_id=read_id(row.get("doc_id"), "doc_id"),
         system=name,
-        calls=(ReportedCall(name, name, text=response, cost_usd=read_usd(row.get(_COST), _COST)),),
-        response=response,
+        calls=tuple(
+            # The cost of a row is that of all its replies.
+            ReportedCall(name, name, text=text, cost_usd=Decimal(0) if cost_usd and n else cost_usd)
+            for n, text in enumerate(responses)
+        ),
+        response=responses[0],
         correct=correct,
+        score=score,
         answer=_first_text(row.get("filtered_resps")),
         statement=_statement(row),
         gold=text_of(row.get("target")),
@@ -144,20 +158,12 @@ def _carried(row: Mapping[str, Any], place: str) -> Iterator[ReportedEpisode]:
     if not isinstance(rows, list) or len(rows) != len(responses):
         raise RowError(f"{KEY} must be a list with an episode for each reply")
     for number, (value, response) in enumerate(zip(rows, responses, strict=True), 1):
-        record = read_carried(value, response=response)
-        yield ReportedEpisode(
+        yield read_carried(
+            value,
             place=f"{place}, sample {number}",
-            task=record.task,
-            problem_id=record.problem_id,
-            system=record.system,
-            calls=(),
-            correct=record.verdict == "correct",
+            response=response,
             statement=_statement(row) or None,
             gold=text_of(row.get("target")) or None,
-            sample=record.sample,
-            is_oracle=is_marked(value, "is_oracle"),
-            simulated=is_marked(value, "simulated"),
-            carried=record,
         )
 
 

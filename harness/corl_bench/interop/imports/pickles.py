@@ -2,9 +2,10 @@
 
 A pickle is a program: loading one calls whatever it names. Here every name that belongs to a
 frame of pandas and numpy stands for a record that keeps its arguments, every other name ends the
-load, and nothing of pandas is imported. What the records say is then read as columns: blocks of
-objects as lists, blocks of plain numbers as numpy arrays. Structured types, Arrow strings and
-all else that a table does not need are refused.
+load, and nothing of pandas or pyarrow is imported. What the records say is then read as columns:
+blocks of objects and of texts as lists (pandas 3 keeps texts as Arrow's buffers, or as objects
+where there is no pyarrow), blocks of plain numbers as numpy arrays. Structured types and all else
+that a table does not need are refused.
 
     columns = read_frame(Path("routerbench_0shot.pkl"))
     columns["sample_id"][0]
@@ -16,6 +17,7 @@ import pickle
 import pickletools
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -42,7 +44,18 @@ _NAMES = _FRAME | {
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
     ("builtins", "slice"),
+    ("builtins", "bytearray"),
+    ("pandas", "StringDtype"),
+    ("pandas.arrays", "ArrowStringArray"),
+    ("pandas.arrays", "StringArray"),
+    ("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"),
+    ("pyarrow.lib", "_restore_array"),
+    ("pyarrow.lib", "type_for_alias"),
+    ("pyarrow.lib", "py_buffer"),
 }
+_TEXTS = ("ArrowStringArray", "__pyx_unpickle_NDArrayBacked")
+"""A column of texts as pandas 3 has it: one row, never a block of several."""
+_OFFSETS = {"large_string": "<i8", "string": "<i4"}
 _PLAIN_TYPE = re.compile(r"[<>=|]?(?:[biuf][1248]|b1|O8?)")
 _MEMO_PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 _CELL_LIMIT = 200_000_000
@@ -135,7 +148,7 @@ def _columns(root: Any) -> dict[str, Sequence[Any]]:
     for block in blocks:
         _require(block, "_unpickle_block", "new_block")
         values, places = block.arguments[:2]
-        rows = _array(values)
+        rows = [_texts(values)] if _is_texts(values) else _array(values)
         for place, row in zip(_places(places), rows, strict=True):
             if names[place] in columns:
                 raise _Refused("two blocks are one column")
@@ -158,6 +171,8 @@ def _array(value: Any) -> Any:
     """Texts or numbers of an array or index: one dimension as a list, two as a list of them."""
     if isinstance(value, _Record) and value.named[1] == "_new_Index":
         return _array(value.arguments[1]["data"])
+    if _is_texts(value):
+        return _texts(value)
     if isinstance(value, _Record) and value.named[1] == "_frombuffer":
         data, dtype, shape, order = value.arguments
         return _numbers(bytes(data), _type_of(dtype), shape, order)
@@ -176,6 +191,61 @@ def _array(value: Any) -> Any:
     if is_fortran:
         return [cells[row::height] for row in range(height)]
     return [cells[row * width : (row + 1) * width] for row in range(height)]
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, _Record) and value.named[1] in _TEXTS
+
+
+def _texts(value: Any) -> list[Any]:
+    """A column of texts; None where one is missing."""
+    if value.named[1] != "ArrowStringArray":
+        return list(_array(value.state[1]))
+    array = value.state["_pa_array"]
+    _require(array, "_restore_array")
+    ((kind, length, _, start, buffers, _, _),) = array.arguments
+    _require(kind, "type_for_alias")
+    if kind.arguments[0] not in _OFFSETS:
+        raise _Refused(f"a column of type {quoted(kind.arguments[0])}")
+    count = _cells((length,))
+    first = _cells((start,))
+    validity, offsets, data = map(_buffer, buffers)
+    return _split(
+        data, _bounds(offsets, _OFFSETS[kind.arguments[0]], first, count), validity, first
+    )
+
+
+def _bounds(offsets: bytes, code: str, first: int, count: int) -> list[int]:
+    """Where texts begin and end in the bytes of all of them: one place more than texts."""
+    import numpy as np
+
+    places = np.frombuffer(offsets, dtype=np.dtype(code))[first : first + count + 1].tolist()
+    if count and len(places) != count + 1:
+        raise _Refused("a column has more or fewer texts than it says")
+    return [int(place) for place in places]
+
+
+def _split(data: bytes, bounds: list[int], validity: bytes, first: int) -> list[Any]:
+    texts: list[Any] = []
+    for number, (begin, end) in enumerate(pairwise(bounds), first):
+        if not 0 <= begin <= end <= len(data):
+            raise _Refused("a text lies outside of its column")
+        is_there = not validity or validity[number >> 3] >> (number & 7) & 1
+        texts.append(data[begin:end].decode() if is_there else None)
+    return texts
+
+
+def _buffer(value: Any) -> bytes:
+    """Bytes as Arrow holds them; none for a buffer that is not there."""
+    if value is None:
+        return b""
+    _require(value, "py_buffer")
+    (data,) = value.arguments
+    if isinstance(data, _Record) and data.named[1] == "bytearray":
+        data = data.arguments[0] if data.arguments else b""
+    if not isinstance(data, bytes | bytearray):
+        raise _Refused("a buffer that is no bytes")
+    return bytes(data)
 
 
 def _numbers(data: bytes, code: str, shape: Sequence[int], order: str) -> Any:

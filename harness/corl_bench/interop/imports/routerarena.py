@@ -31,6 +31,7 @@ from corl_bench.interop.reported import (
     ReportedEpisode,
     Wanted,
     judge,
+    note_partial,
     read_detail,
     read_id,
     read_score,
@@ -73,8 +74,7 @@ def read(path: Path, wanted: Wanted) -> Reading:
         notes.append(f"{others:,} entries for_optimality left out: not the router's own choices")
     if unbilled := sum(bool(episode.events) for episode in episodes):
         notes.append(f"{unbilled:,} replies used more tokens in all than their cost counts")
-    if partial := sum(bool(episode.detail) and not episode.error for episode in episodes):
-        notes.append(f"{partial:,} replies graded between 0 and 1 are not called correct")
+    notes += note_partial(episodes)
     return Reading(TASK, episodes, reader.digest, notes)
 
 
@@ -138,7 +138,8 @@ def _episode(
     if not isinstance(success, bool):
         raise RowError(f"success must be true or false, not {quoted(success)}")
     usage, hidden = _usage(result.get("token_usage"))
-    correct, detail = judge(read_score(score, "score"))
+    graded = read_score(score, "score")
+    correct, detail = judge(graded)
     cost_usd = read_usd(cost, "cost")
     response = text_of(result.get("generated_answer")) if success else None
     # Rows without a price in model_cost.json stand there with tokens and $0.
@@ -162,6 +163,7 @@ def _episode(
         ),
         response=response,
         correct=correct if success else None,
+        score=graded,
         statement=statement,
         gold=gold,
         error="" if success else read_detail(result.get("error")) or "the model did not answer",

@@ -28,6 +28,7 @@ from corl_bench.interop.reported import (
     ReportedEpisode,
     Wanted,
     judge,
+    note_partial,
     read_decimal,
     read_id,
     read_score,
@@ -47,18 +48,14 @@ def read(path: Path, wanted: Wanted) -> Reading:
     reader = Reader()
     episodes: list[ReportedEpisode] = []
     models: list[str] = []
-    partial = 0
     for place, row in read_table(path, reader):
         models = models or _models(row, path)
         try:
-            for episode in _episodes(row, models, place):
-                episodes.append(episode)
-                partial += bool(episode.detail)
+            episodes += _episodes(row, models, place)
         except RowError as error:
             raise ConfigError(f"{place}: {error}") from None
     notes = ["costs as the table has them; it counts no tokens"]
-    if partial:
-        notes.append(f"{partial:,} replies graded between 0 and 1 are not called correct")
+    notes += note_partial(episodes)
     return Reading("routerbench", episodes, reader.digest, notes)
 
 
@@ -81,7 +78,8 @@ def _episodes(row: Mapping[str, Any], models: list[str], place: str) -> Iterator
     statement = _texts(row.get("prompt"))
     for model in models:
         name = read_name(model, "model")
-        correct, detail = judge(read_score(_number(row[model]), f"score of {model}"))
+        score = read_score(_number(row[model]), f"score of {model}")
+        correct, detail = judge(score)
         if correct is None:
             raise RowError(f"no score of {model}")
         response = _texts(row.get(model + _RESPONSE))
@@ -100,6 +98,7 @@ def _episodes(row: Mapping[str, Any], models: list[str], place: str) -> Iterator
             ),
             response=response,
             correct=correct,
+            score=score,
             statement=statement,
             detail=detail,
             subject=subject,

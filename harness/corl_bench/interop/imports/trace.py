@@ -31,6 +31,9 @@ from corl_bench.experts.recording_columns import (
 from corl_bench.experts.recording_rows import read_usage
 from corl_bench.interop.imports.bounded import Reader
 from corl_bench.interop.reported import (
+    MAX_CALLS,
+    MAX_EVENTS,
+    ROLES,
     Reading,
     ReportedCall,
     ReportedEpisode,
@@ -41,7 +44,6 @@ from corl_bench.interop.reported import (
 )
 from corl_bench.types import ANSWER_KINDS, Budget
 
-MAX_CALLS = 10_000
 _KEYS = frozenset(
     {
         *("task", "problem_id", "problem", "gold", "kind", "subject", "level", "system"),
@@ -85,8 +87,9 @@ def _episode(row: Mapping[str, Any], wanted: Wanted, place: str) -> ReportedEpis
         raise RowError(f"kind must be one of {', '.join(ANSWER_KINDS)}, not {quoted(kind)}")
     answer = row.get("answer")
     events = row.get("events") or []
-    if not isinstance(events, list) or len(events) > 100:
-        raise RowError(f"events must be a list of at most 100 lines, not {quoted(events)}")
+    if not isinstance(events, list) or len(events) > MAX_EVENTS:
+        raise RowError(f"events must be a list of at most {MAX_EVENTS} lines, not {quoted(events)}")
+    latency = row.get("latency_s")
     level = row.get("level")
     subject = row.get("subject")
     error = row.get("error")
@@ -106,6 +109,7 @@ def _episode(row: Mapping[str, Any], wanted: Wanted, place: str) -> ReportedEpis
         subject=None if subject is None else read_label(subject, "subject"),
         level=None if level is None else read_count(level, "level"),
         events=tuple(read_label(event, "an event") for event in events),
+        latency_s=None if latency is None else read_latency(latency, "latency_s"),
     )
 
 
@@ -125,8 +129,8 @@ def _call(value: object) -> ReportedCall:
         raise RowError(f"{quoted(unknown[0])} is no key of a call")
     expert = read_id(value.get("expert"), "expert")
     role = value.get("role", "expert")
-    if role not in ("expert", "self"):
-        raise RowError(f"role must be expert or self, not {quoted(role)}")
+    if role not in ROLES:
+        raise RowError(f"role must be {' or '.join(ROLES)}, not {quoted(role)}")
     status = read_name(value.get("status", "ok"), "status")
     usage = value.get("usage")
     if usage is None and status == "ok":

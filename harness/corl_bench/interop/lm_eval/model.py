@@ -1,7 +1,7 @@
 """lm-eval's model `corl`: any routing system on any `generate_until` task.
 
-The one module here that imports lm-eval, which registers the model as it does so. lm-eval makes
-the model from `--model_args`, asks it once, and asks it afterwards what to say about it.
+Importing this module imports lm-eval and registers the model there. lm-eval makes the model from
+`--model_args`, asks it once, and asks it afterwards what to say about it.
 
     lm_eval.simple_evaluate(model=CorlModel(system="single:nano"), tasks=["corl_synth"])
 """
@@ -34,7 +34,7 @@ class CorlModel(LM):  # type: ignore[misc]
     """A routing system as lm-eval sees a model.
 
     Args:
-        **model_args: see `settings.DEFAULTS`.
+        **model_args: see `settings.ARGUMENTS`.
 
     Raises:
         CorlError: they are not usable.

@@ -119,12 +119,6 @@ def read_requests(requests: Iterable[Request], known: Sequence[LoadedTask]) -> l
     return questions
 
 
-def cut(text: str, until: Sequence[str]) -> str:
-    """The text in front of the first stop string, as lm-eval's own models give it."""
-    places = [place for stop in until if stop and (place := text.find(stop)) >= 0]
-    return text[: min(places)] if places else text
-
-
 def _messages(context: object) -> tuple[Message, ...]:
     if isinstance(context, Chat):
         return context.messages

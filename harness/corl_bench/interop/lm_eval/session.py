@@ -19,8 +19,8 @@ from corl_bench.episode import Episode
 from corl_bench.errors import CapReachedError, ConfigError
 from corl_bench.experts.attempts import StoppedError, settle_unaccounted
 from corl_bench.experts.store import RecordingStore
-from corl_bench.interop.lm_eval.questions import Question, cut
-from corl_bench.interop.lm_eval.settings import Settings
+from corl_bench.interop.lm_eval.questions import Question
+from corl_bench.interop.lm_eval.settings import Settings, naming_arguments
 from corl_bench.money.amounts import sum_usd
 from corl_bench.money.basis import CostBasis, weakest
 from corl_bench.money.cap import SpendingCap
@@ -34,6 +34,7 @@ from corl_bench.runs.execute import Stop
 from corl_bench.runs.preflight import prove_systems
 from corl_bench.runs.progress import Progress
 from corl_bench.runs.settings import OWN_STORE
+from corl_bench.text import cut_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ def answer(settings: Settings, questions: Sequence[Question], command: Sequence[
         )
     plan, directory = settings.plan, settings.directory
     with (
+        naming_arguments(),
         RunDirectory.open(directory, plan, command) as opened,
         open_store(plan, settings.recordings or directory / OWN_STORE) as store,
         Ledger.open(directory) as ledger,
@@ -185,7 +187,7 @@ def _answered(
 ) -> Answered:
     calls, fees = episode.calls, episode.charges
     return Answered(
-        text="" if failure or response is None else cut(response, until),
+        text="" if failure or response is None else cut_at(response, until),
         failure=failure,
         list_cost_usd=episode.spent_usd,
         unsettled_usd=sum_usd(

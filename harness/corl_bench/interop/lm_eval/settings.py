@@ -8,7 +8,9 @@ refuses what cannot work before anything is sent, as `corl-bench run` does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -16,32 +18,44 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from corl_bench.errors import ConfigError
+from corl_bench.errors import ConfigError, CorlError
+from corl_bench.experts.base import Pool
 from corl_bench.experts.pools import load_pool
 from corl_bench.experts.providers import OFFLINE_PROVIDERS
 from corl_bench.money.amounts import parse_usd
 from corl_bench.routers.base import Router
-from corl_bench.runs.plan import Plan, make_plan, require_worst_cases
+from corl_bench.runs.plan import Plan, make_plan, parse_budgets, require_worst_cases
 from corl_bench.runs.settings import DEFAULT_CONCURRENCY, OWN_STORE
 from corl_bench.tasks import LoadedTask, load_task
 from corl_bench.types import MODES, Budget, Mode
 
-DEFAULTS: Mapping[str, Any] = {
-    "system": None,
-    "pool": "sim",
-    "budget": None,
-    "problems": None,
-    "data_dir": None,
-    "mode": MODES[0],
-    "recordings": None,
-    "out": None,
-    "max_cost": None,
-    "price_date": None,
-    "concurrency": DEFAULT_CONCURRENCY,
-    "seed": 0,
-    "skip_preflight": False,
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One of `--model_args`."""
+
+    default: Any
+    help: str
+
+
+ARGUMENTS: Mapping[str, Argument] = {
+    "system": Argument(None, "routing system, as --system of corl-bench run; must be named"),
+    "pool": Argument("sim", "pool file or name"),
+    "budget": Argument(None, "a budget that the pool names, or dollars; otherwise none"),
+    "problems": Argument(None, "task or JSONL file with the statements of other tasks than ours"),
+    "data_dir": Argument(None, "folder with local rows of our tasks"),
+    "mode": Argument(MODES[0], f"{', '.join(MODES)}: whether replies are stored and replayed"),
+    "recordings": Argument(None, "store of replies, or the run that has one"),
+    "out": Argument(None, "directory of ledger and replies; otherwise runs/lm-eval-POOL-ID"),
+    "max_cost": Argument(None, "spending cap in dollars"),
+    "price_date": Argument(None, "day whose prices hold; otherwise the pool's"),
+    "concurrency": Argument(DEFAULT_CONCURRENCY, "requests under way at a time"),
+    "seed": Argument(0, "of simulated experts and of coins"),
+    "skip_preflight": Argument(False, "true: pay a router behind an address without its proof"),
 }
 """What `--model_args` may hold; docs/lm-eval.md says what each means."""
+
+_OPTION = re.compile(r"--([a-z]+(?:-[a-z]+)*)\b")
 
 OF_LM_EVAL = frozenset({"batch_size", "max_batch_size", "device", "trust_remote_code"})
 """What lm-eval adds to them by itself, and what means nothing to a routing system."""
@@ -88,12 +102,36 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
     Raises:
         CorlError: an argument is not known or not usable; one line that says what to do.
     """
+    with naming_arguments():
+        return _read(given)
+
+
+@contextmanager
+def naming_arguments() -> Iterator[None]:
+    """Errors inside name arguments where the bench, which knows no lm-eval, names its options."""
+    try:
+        yield
+    except CorlError as error:
+        said = str(error)
+        named = _OPTION.sub(_argument, said)
+        if named != said:
+            error.args = (f"--model_args: {named}",)
+        raise
+
+
+def _argument(option: re.Match[str]) -> str:
+    name = option[1].replace("-", "_")
+    return name if name in ARGUMENTS else option[0]
+
+
+def _read(given: Mapping[str, Any]) -> Settings:
     args = {name: value for name, value in given.items() if name not in OF_LM_EVAL}
-    if unknown := sorted(set(args) - set(DEFAULTS)):
-        near = get_close_matches(unknown[0], list(DEFAULTS), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(DEFAULTS)}"
+    if unknown := sorted(set(args) - set(ARGUMENTS)):
+        near = get_close_matches(unknown[0], list(ARGUMENTS), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(ARGUMENTS)}"
         raise ConfigError(f"--model_args: the model corl has no {unknown[0]!r}; {hint}")
-    args = {**DEFAULTS, **{name: value for name, value in args.items() if value is not None}}
+    defaults = {name: argument.default for name, argument in ARGUMENTS.items()}
+    args = {**defaults, **{name: value for name, value in args.items() if value is not None}}
     if args["system"] is None:
         raise ConfigError("--model_args: name a routing system: system=single:nano,pool=sim")
     texts = {name: _text(value) for name, value in args.items()}
@@ -105,7 +143,7 @@ def read_settings(given: Mapping[str, Any]) -> Settings:
         tasks=(),
         pool=pool,
         systems=[texts["system"]],
-        budget="none" if args["budget"] is None else texts["budget"],
+        budget="none" if args["budget"] is None else _budget(texts["budget"], pool),
         samples=1,
         seed=_whole(args, "seed"),
         limit=None,
@@ -144,10 +182,25 @@ def _check(plan: Plan, texts: Mapping[str, str]) -> None:
         raise ConfigError(
             f"--model_args: {texts['system']} looks at golds, which lm-eval keeps to itself"
         )
-    if len(plan.budgets) > 1:
+
+
+def _budget(text: str, pool: Pool) -> str:
+    """What is written, where it is one budget or none.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    try:
+        budgets = parse_budgets(text, pool)
+    except ConfigError as error:
+        known = ", ".join(pool.budgets) or "none"
         raise ConfigError(
-            f"--model_args: budget={texts['budget']} is {len(plan.budgets)} budgets: name one"
-        )
+            f"--model_args: budget={text}: write dollars above 0, or a budget of pool"
+            f" {pool.name!r} (it names {known})"
+        ) from error
+    if len(budgets) > 1:
+        raise ConfigError(f"--model_args: budget={text} is {len(budgets)} budgets: name one")
+    return text
 
 
 def _text(value: object) -> str:

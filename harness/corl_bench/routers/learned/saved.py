@@ -27,7 +27,7 @@ import numpy as np
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import Pool
 from corl_bench.experts.pool_file import validate
-from corl_bench.files import write_bytes, write_text
+from corl_bench.files import write_bytes
 from corl_bench.metrics.arrays import Array
 from corl_bench.routers.learned.choosing import Point
 from corl_bench.routers.learned.embedding import open_embedding
@@ -67,37 +67,40 @@ class Saved:
 def write_fitted(
     folder: Path, fitted: Fitted, fitted_on: FittedOn, features: Features, pool: Pool
 ) -> None:
-    """Writes the folder; `router.toml` comes last, so what can be read is whole.
+    """Writes the folder once all of it is known; `router.toml` last, so what can be read is whole.
 
     Raises:
         ConfigError: something else is in the folder.
         StorageError: it cannot be written.
     """
     check_folder(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot make {folder}: {error.strerror}") from None
     archive = io.BytesIO()
     np.savez_compressed(archive, allow_pickle=False, **_arrays(fitted))
     contents = {WEIGHTS: archive.getvalue()}
     if terms := _terms(fitted):
         contents[TERMS] = (json.dumps(terms, ensure_ascii=False, indent=0) + "\n").encode()
-    for name, content in contents.items():
-        write_bytes(folder / name, content)
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     lines = toml_lines(fitted, fitted_on, features, experts_of(pool, fitted), digests)
-    write_text(folder / FILE_NAME, "\n".join(lines) + "\n")
+    contents[FILE_NAME] = ("\n".join(lines) + "\n").encode()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make {folder}: {error.strerror}") from None
+    for name, content in contents.items():
+        write_bytes(folder / name, content)
 
 
 def check_folder(folder: Path) -> None:
     """Refuses a folder in which something else lies.
 
     Raises:
-        ConfigError: it is there, and neither empty nor a fitted router.
+        ConfigError: it is there, and neither empty nor a fitted router, whole or cut off.
     """
-    is_free = not folder.exists() or (folder / FILE_NAME).is_file()
-    if not is_free and (not folder.is_dir() or any(folder.iterdir())):
+    if not folder.exists() or (folder / FILE_NAME).is_file():
+        return
+    # What a kill has left of a router that was being written, a name with a dot included.
+    begun = tuple(start for name in (WEIGHTS, TERMS, FILE_NAME) for start in (name, f".{name}."))
+    if not folder.is_dir() or not all(path.name.startswith(begun) for path in folder.iterdir()):
         raise ConfigError(f"{folder} is there and no fitted router: name another with --out")
 
 
