@@ -63,6 +63,15 @@ def test_a_broken_budget_is_worth_nothing_and_no_budget_everything() -> None:
     assert counsel.worth([["nano"]], left_usd=math.inf, calls=0) == {None: pytest.approx(0.6)}
 
 
+def test_caution_takes_away_what_may_break_the_budget() -> None:
+    bold = Counsel(TRUST, COSTS).worth([], left_usd=5 * CENT, calls=1)
+    careful = Counsel(TRUST, COSTS, caution=0.3).worth([], left_usd=5 * CENT, calls=1)
+    assert careful["nano"] == bold["nano"]
+    assert careful["large"] == pytest.approx(bold["large"] - 0.3 / 2)  # half of its calls do
+    broke = Counsel(TRUST, COSTS, caution=0.3).worth([], left_usd=CENT, calls=1)
+    assert broke["large"] == pytest.approx(-0.3)
+
+
 def test_nobody_calls_whom_it_has_never_seen() -> None:
     counsel = Counsel(TRUST, {**COSTS, "large": ()})
     assert "large" not in counsel.worth([], left_usd=1.0, calls=3)

@@ -84,7 +84,10 @@ def _counsels_of(
     costs_usd = {name: tuple(sorted(own)) for name, own in costs.items()}
     caution = setup.config.warm_start.counsel_caution
     subjects = {problem.subject or None for problem in problems.values()}
-    return {subject: Counsel(record.trust(subject), costs_usd) for subject in {None, *subjects}}
+    return {
+        subject: Counsel(record.trust(subject), costs_usd, caution)
+        for subject in {None, *subjects}
+    }
 
 
 def lessons_of(
