@@ -85,8 +85,7 @@ def _counsels_of(
     caution = setup.config.warm_start.counsel_caution
     subjects = {problem.subject or None for problem in problems.values()}
     return {
-        subject: Counsel(record.trust(subject), costs_usd, caution)
-        for subject in {None, *subjects}
+        subject: Counsel(record.trust(subject), costs_usd, caution) for subject in {None, *subjects}
     }
 
 
