@@ -129,7 +129,7 @@ class Course:
         checkpoint comes to what it would have come to without a break.
         """
         try:
-            self._judge(self.learner.scores(self.learner.play_validation()))
+            self._judge(self.learner.validated(self.learner.play_validation()))
         except CapReachedError:
             self.say("the cap leaves no room for a last validation: the last best one is kept")
 
@@ -178,7 +178,7 @@ class Course:
                 rollouts = self.learner.play_validation()
                 with LineFile.open(self.folder / SAMPLES_NAME) as samples:
                     samples.append([sample(self.iteration, r) for r in self._some(rollouts)])
-                scores = self.learner.scores(rollouts)
+                scores = self.learner.validated(rollouts)
                 line["validation"] = [score.to_json() for score in scores]
                 self._judge(scores)
         finally:

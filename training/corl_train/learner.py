@@ -23,6 +23,7 @@ import torch
 
 from corl_bench.experts.pools import cheapest_first
 from corl_train.environment import Environment, Errand, draw_errands
+from corl_train.evaluation.counting import count
 from corl_train.evaluation.scores import BudgetScore, rewarded, score_by_budget
 from corl_train.pointing import pointings_of
 from corl_train.policies.base import Policy
@@ -167,6 +168,21 @@ class Learner:
         """Of rollouts with their rewards, by budget."""
         names = [expert.name for expert in self.setup.pool.experts]
         return score_by_budget(rollouts, self.setup.budgets, names)
+
+    def validated(self, rollouts: Sequence[Rollout]) -> list[BudgetScore]:
+        """Scores of a validation, with rewards counted by decisions where that can be done.
+
+        A played reward has the luck of a few hundred verdicts in it, which is more than what
+        one checkpoint has over another.
+        """
+        budgets = self.setup.budgets
+        by_budget = [[r for r in rollouts if r.episode.budget == b.name] for b in budgets]
+        problems = self.setup.validation.problems
+        counts = count(by_budget, self._environment, problems, budgets)
+        return [
+            score if counted is None or not counted.holds else replace(score, reward=counted.reward)
+            for score, counted in zip(self.scores(rollouts), counts, strict=True)
+        ]
 
     def rng(self, what: str) -> Random:
         """The dice of this iteration, others for each use."""

@@ -9,13 +9,11 @@ A pool that bills is asked by one process at a time: two would each spend the wh
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
-from corl_bench.experts.base import Pool
 from corl_bench.experts.pools import load_pool
 from corl_bench.experts.simulation.optimum import BudgetResult, cells_of, optimum
 from corl_bench.experts.simulation.tables import read_simulation
@@ -25,9 +23,9 @@ from corl_bench.tasks import load_task
 from corl_bench.types import Budget
 from corl_train.config import parse_config
 from corl_train.environment import Environment, Errand
+from corl_train.evaluation.counting import count, is_declared, strata_of
 from corl_train.evaluation.intervals import mean_interval
-from corl_train.evaluation.judgement import Counted, Evaluation, Judged, counted
-from corl_train.evaluation.regret import Trail, accounts_of, trail_of
+from corl_train.evaluation.judgement import Evaluation, Judged
 from corl_train.evaluation.scores import BudgetScore, rewarded, score_by_budget
 from corl_train.experts import ANY_EXPERTS, Experts
 from corl_train.policies.loading import computing, open_policy
@@ -113,7 +111,7 @@ def evaluate(
     pool, problems = environment.pool, environment.task.problems
     yardsticks: dict[str, BudgetResult] = {}
     strong: set[str] | None = None
-    if _is_declared(pool):
+    if is_declared(pool):
         report = optimum(
             pool,
             cells_of(pool, problems),
@@ -123,9 +121,9 @@ def evaluate(
         yardsticks = {result.budget.name: result for result in report.budgets if result.budget}
         strong = {expert.name for expert in read_simulation(pool).experts if expert.strong}
     names = [expert.name for expert in pool.experts]
-    strata = _strata(environment)
+    strata = strata_of(pool, problems)
     found = []
-    trails: list[list[Trail] | None] = []
+    played = []
     for budget in budgets:
         errands = [Errand(p, budget, sample) for p in problems for sample in range(samples)]
         rollouts = [
@@ -133,7 +131,7 @@ def evaluate(
             for rollout in environment.roll_out(errands, temperature=0.0, after=after)
         ]
         (score,) = score_by_budget(rollouts, [budget], names)
-        trails.append(_trails(rollouts, environment))
+        played.append(rollouts)
         found.append(
             Judged(
                 score=score,
@@ -142,7 +140,7 @@ def evaluate(
                 yardstick=yardsticks.get(budget.name),
             )
         )
-    counts = _counts(trails, environment, budgets, strata)
+    counts = count(played, environment, problems, budgets)
     return Evaluation(
         task=environment.task.label,
         pool=pool.name,
@@ -154,60 +152,12 @@ def evaluate(
     )
 
 
-def _trails(rollouts: Sequence[Rollout], environment: Environment) -> list[Trail] | None:
-    """The decisions of episodes; None where the optimum's plan does not know what they met."""
-    pool = environment.pool
-    if not all(expert.provider == "simulated" for expert in pool.experts):
-        return None
-    if environment.desk.has_recordings:
-        return None  # a stored reply is no fresh draw
-    simulation = read_simulation(pool)
-    problems = {problem.id: problem for problem in environment.task.problems}
-    own = environment.controller.own_model.name
-    trails = []
-    for rollout in rollouts:
-        trail = trail_of(rollout, problems[rollout.episode.problem_id], simulation, own=own)
-        if trail is None:
-            return None
-        trails.append(trail)
-    return trails
-
-
-def _counts(
-    trails: Sequence[list[Trail] | None],
-    environment: Environment,
-    budgets: Sequence[Budget],
-    strata: Mapping[str, object],
-) -> list[Counted | None]:
-    """Of each budget; all budgets have one plan, which takes seconds to make."""
-    known = [trail for episodes in trails if episodes is not None for trail in episodes]
-    accounts = iter(
-        accounts_of(
-            known,
-            environment.pool,
-            budgets,
-            max_calls=environment.controller.protocol.max_calls,
-        )
-        if known
-        else ()
-    )
-    return [
-        None if episodes is None else counted(list(islice(accounts, len(episodes))), strata)
-        for episodes in trails
-    ]
-
-
 def _rewards(rollouts: Sequence[Rollout]) -> dict[str, list[float]]:
     """Of the samples of each problem."""
     rewards: dict[str, list[float]] = defaultdict(list)
     for rollout in rollouts:
         rewards[rollout.episode.problem_id].append(rollout.reward)
     return rewards
-
-
-def _is_declared(pool: Pool) -> bool:
-    """Whether the pool has the tables of its simulation; over HTTP they stay with the server."""
-    return pool.simulated and not pool.served
 
 
 def _strong_share(score: BudgetScore, strong: Collection[str], own: Collection[str]) -> float:
@@ -218,11 +168,3 @@ def _strong_share(score: BudgetScore, strong: Collection[str], own: Collection[s
         if total
         else 0.0
     )
-
-
-def _strata(environment: Environment) -> dict[str, object]:
-    """Of each problem: its cell where experts are simulated; otherwise all are one stratum."""
-    if not _is_declared(environment.pool):
-        return {problem.id: None for problem in environment.task.problems}
-    simulation = read_simulation(environment.pool)
-    return {problem.id: simulation.cell(problem) for problem in environment.task.problems}
