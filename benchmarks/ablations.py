@@ -4,7 +4,7 @@ Every seed's protocol is taught once, by random play alone (no counsel), so that
 is the algorithm's doing. From there each variant trains for the same number of episodes with the
 same seed, and its greedy decisions are counted against the exact optimum on the test split.
 
-    python benchmarks/ablations.py --seeds 0,1,2 --iterations 24
+    python benchmarks/ablations.py --seeds 0,1,2 --iterations 16
     python benchmarks/ablations.py --only grpo --seeds 0
 
 A minute of CPU a variant and seed. Lines are written as they come, and a line that `--out`
@@ -59,8 +59,8 @@ VARIANTS: Mapping[str, Sequence[str]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--iterations", type=int, default=24)
-    parser.add_argument("--samples", type=int, default=2, help="episodes of each test problem")
+    parser.add_argument("--iterations", type=int, default=16)
+    parser.add_argument("--samples", type=int, default=1, help="episodes of each test problem")
     parser.add_argument("--only", choices=VARIANTS, action="append")
     parser.add_argument("--out", type=Path, default=Path("ablations.jsonl"))
     chosen = parser.parse_args()
