@@ -476,3 +476,9 @@ def test_budgets_may_be_tried_more_often_than_others(task: LoadedTask) -> None:
     )
     tried = [errand.budget for errand in errands if errand.budget is not None]
     assert [budget.name for budget in tried[::2]] == ["low", "high", "high", "high"] * 3
+    # One for a budget that has no weight; a weight without a budget is nobody's.
+    for weights in ([2], [2, 1, 5]):
+        errands = draw_errands(
+            task.problems, [low, high], 6, 1, first_sample=1, rng=Random(0), weights=weights
+        )
+        assert [errand.budget for errand in errands] == [low, low, high] * 2

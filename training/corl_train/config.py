@@ -200,7 +200,7 @@ class TrainingTable(_Table):
     samples: int = Field(default=1, ge=1)
     """Episodes of one problem at one budget, a group; GRPO needs several."""
     budget_weights: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    """How many groups in turn try each of the budgets, in their order; empty: one each."""
+    """How many groups in turn try each of the budgets, in their order; one where none is said."""
     share_replies: bool = False
     """The episodes of a group meet the same replies of simulated and recorded experts, so that
     they differ by the controller's choices alone. In PPO what the others of the group have

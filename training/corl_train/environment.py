@@ -274,13 +274,13 @@ def draw_errands(
         samples: errands of one group: a problem at a budget.
         first_sample: number of the first one; every errand has its own.
         rng: draws the problems.
-        weights: how many groups in turn get each budget; empty: one each.
+        weights: how many groups in turn get each budget; one where there is none.
         share_replies: whether the errands of a group meet the same replies.
         opening_rate: share of the groups whose first turns are an opener's.
         longest_opening: how many turns at most; the group's is drawn from 1 to it.
     """
-    often = weights or [1] * len(budgets)
-    turns = [b for b, weight in zip(budgets, often, strict=True) for _ in range(weight)]
+    often = [*weights, *[1] * len(budgets)]
+    turns = [b for b, weight in zip(budgets, often, strict=False) for _ in range(weight)]
     errands: list[Errand] = []
     for group in range(-(-episodes // samples)):
         problem = rng.choice(problems)

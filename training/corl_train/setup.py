@@ -79,16 +79,10 @@ def prepare(config: Config, *, price_date: date | None = None) -> Setup:
             f"protocol {protocol.name!r} is for running weights that others have trained: train"
             " with one that takes turns and names experts in an attribute"
         )
-    budgets, weights = budgets_of(config, pool), config.training.budget_weights
-    if weights and len(weights) != len(budgets):
-        raise ConfigError(
-            f"training.budget_weights: {len(weights)} weights for {len(budgets)} budgets: give one"
-            f" for each of {', '.join(str(budget) for budget in budgets)}"
-        )
     return Setup(
         config=config,
         pool=pool,
-        budgets=budgets,
+        budgets=budgets_of(config, pool),
         train=load_task(config.data.train),
         validation=load_task(config.data.validation),
         protocol=protocol,
