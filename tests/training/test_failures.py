@@ -224,7 +224,8 @@ def test_a_budget_that_hardly_fits_anything_is_seen_in_the_rewards(tmp_path: Pat
     # On top come the controller's own turns.
     config = recipe(
         f"data.budgets=strict={cheapest_usd + Decimal('0.000000001'):f}",
-        *("training.iterations=5", "training.episodes=8"),
+        # One group an iteration: opened by another, it would tell nothing of this policy.
+        *("training.iterations=5", "training.episodes=8", "training.opening_rate=0"),
     )
     heard: list[str] = []
     assert train(config, folder, seed=0, say=heard.append).finished
