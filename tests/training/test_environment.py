@@ -469,6 +469,17 @@ def test_a_group_is_opened_alike(task: LoadedTask, policy: TinyPolicy) -> None:
     assert len({r.transcript.texts[1] for r in rollouts}) > 4
 
 
+def test_where_one_call_is_all_there_is_nothing_to_open(task: LoadedTask) -> None:
+    errands = draw_errands(
+        *(task.problems, [BUDGET], 16, 2),
+        first_sample=1,
+        rng=Random(0),
+        opening_rate=0.9,
+        longest_opening=0,
+    )
+    assert {errand.opening for errand in errands} == {0}
+
+
 def test_budgets_may_be_tried_more_often_than_others(task: LoadedTask) -> None:
     low, high = Budget("low", Decimal("0.001")), Budget("high", Decimal("0.02"))
     errands = draw_errands(

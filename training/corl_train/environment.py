@@ -277,15 +277,16 @@ def draw_errands(
         weights: how many groups in turn get each budget; one where there is none.
         share_replies: whether the errands of a group meet the same replies.
         opening_rate: share of the groups whose first turns are an opener's.
-        longest_opening: how many turns at most; the group's is drawn from 1 to it.
+        longest_opening: how many turns at most; the group's is drawn from 1 to it. 0: none are.
     """
     often = [*weights, *[1] * len(budgets)]
     turns = [b for b, weight in zip(budgets, often, strict=False) for _ in range(weight)]
+    may_open = opening_rate > 0 and longest_opening > 0
     errands: list[Errand] = []
     for group in range(-(-episodes // samples)):
         problem = rng.choice(problems)
         budget = turns[group % len(turns)]
-        is_opened = opening_rate > 0 and rng.random() < opening_rate
+        is_opened = may_open and rng.random() < opening_rate
         opening = rng.randint(1, longest_opening) if is_opened else 0
         first = first_sample + len(errands)
         replies = first if share_replies else None

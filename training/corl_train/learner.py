@@ -13,9 +13,8 @@ from __future__ import annotations
 import copy
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from decimal import Decimal
 from random import Random
 from typing import Any
 
@@ -220,6 +219,7 @@ class Learner:
         """With what is known of its replies now: whom to believe, and what they were worth."""
         problem = self._problems[rollout.episode.problem_id]
         verdicts = verdicts_by_turn(rollout.transcript.texts, problem)
+        spent_usd = rollout.spent_usd(self.setup.controller.own_model.name)
         return replace(
             rollout,
             pointings=pointings_of(rollout.transcript, verdicts, self.policy, self.setup.protocol),
@@ -229,14 +229,6 @@ class Learner:
                     for right in told.values()
                 )
                 / max(1, len(told))
-                for told, usd in zip(verdicts, self._spent_usd(rollout), strict=False)
+                for told, usd in zip(verdicts, spent_usd, strict=False)
             ),
         )
-
-    def _spent_usd(self, rollout: Rollout) -> Iterator[Decimal]:
-        """Before each own turn."""
-        own, spent_usd = self.setup.controller.own_model.name, Decimal(0)
-        for call in rollout.episode.calls:
-            if call.expert == own:
-                yield spent_usd
-            spent_usd += call.list_cost_usd

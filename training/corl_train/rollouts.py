@@ -81,6 +81,15 @@ class Rollout:
     have replied. Empty where nobody has looked."""
     pointings: tuple[Pointing, ...] = ()
 
+    def spent_usd(self, own: str) -> list[Decimal]:
+        """What the episode had cost before each turn of its own model, by that model's name."""
+        spent_usd, before = Decimal(0), []
+        for call in self.episode.calls:
+            if call.expert == own:
+                before.append(spent_usd)
+            spent_usd += call.list_cost_usd
+        return before
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:

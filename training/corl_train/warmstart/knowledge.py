@@ -60,35 +60,6 @@ class Record:
         return {name: (sum(own) + 1) / (len(own) + 2) for name, own in marks.items()}
 
 
-def _counsels_of(
-    played: Sequence[Rollout], setup: Setup, experts: Sequence[str]
-) -> dict[str | None, Counsel]:
-    """What demonstrations tell of the experts: by subject, and under None whatever the subject.
-
-    Args:
-        played: demonstrations.
-        setup: golds and subjects.
-        experts: all of them.
-    """
-    problems = {problem.id: problem for problem in setup.train.problems}
-    record = Record(experts)
-    costs: dict[str, list[float]] = {name: [] for name in experts}
-    for rollout in played:
-        problem = problems[rollout.episode.problem_id]
-        for expert, marks in _marks(rollout, problem).items():
-            for is_right in marks:
-                record.add(problem.subject or None, expert, is_right)
-        for call in rollout.episode.calls:
-            if call.expert in costs:
-                costs[call.expert].append(float(call.list_cost_usd))
-    costs_usd = {name: tuple(sorted(own)) for name, own in costs.items()}
-    caution = setup.config.warm_start.counsel_caution
-    subjects = {problem.subject or None for problem in problems.values()}
-    return {
-        subject: Counsel(record.trust(subject), costs_usd, caution) for subject in {None, *subjects}
-    }
-
-
 def lessons_of(
     played: Sequence[Rollout], setup: Setup, demonstrator: Demonstrator
 ) -> tuple[list[Lesson], list[Lesson]]:
@@ -99,25 +70,36 @@ def lessons_of(
         setup: golds, subjects and protocol.
         demonstrator: who has played, and knows the experts from cheap to dear.
     """
-    experts = demonstrator.experts
+    experts, own = demonstrator.experts, setup.controller.own_model.name
     problems = {problem.id: problem for problem in setup.train.problems}
     places = {subject: place for place, subject in enumerate(subjects_of(setup))}
-    counsels = _counsels_of(played, setup, experts)
     found: list[tuple[str | None, dict[str, list[bool]]]] = []
+    record = Record(experts)
     for rollout in played:
         problem = problems[rollout.episode.problem_id]
-        found.append((problem.subject or None, _marks(rollout, problem)))
-    lessons = [
-        Lesson(
-            rollout=rollout,
-            subject=-1 if subject is None else places[subject],
-            rights=[_share(marks.get(name, ())) for name in experts],
-            fits=_fits(rollout, setup.controller.own_model.name, experts),
-            left_usd=_left_usd(rollout, setup.controller.own_model.name),
-            counsel=counsels[subject],
+        subject, marks = problem.subject or None, _marks(rollout, problem)
+        for expert, several in marks.items():
+            for is_right in several:
+                record.add(subject, expert, is_right)
+        found.append((subject, marks))
+    costs_usd = _costs_usd(played, experts)
+    counsels = {
+        subject: Counsel(record.trust(subject), costs_usd, setup.config.warm_start.counsel_caution)
+        for subject in {None, *(subject for subject, _ in found)}
+    }
+    lessons: list[Lesson] = []
+    for rollout, (subject, marks) in zip(played, found, strict=True):
+        left_usd = _left_usd(rollout, own)
+        lessons.append(
+            Lesson(
+                rollout=rollout,
+                subject=-1 if subject is None else places[subject],
+                rights=[_share(marks.get(name, ())) for name in experts],
+                fits=_fits(rollout, left_usd, experts),
+                left_usd=[float(usd) for usd in left_usd],
+                counsel=counsels[subject],
+            )
         )
-        for rollout, (subject, marks) in zip(played, found, strict=True)
-    ]
     bare = [
         replace(
             lesson,
@@ -156,32 +138,31 @@ def _marks(rollout: Rollout, problem: Problem) -> dict[str, list[bool]]:
     return marks
 
 
-def _left_usd(rollout: Rollout, own: str) -> list[float]:
-    left_usd = Decimal("Infinity") if rollout.budget_usd is None else rollout.budget_usd
-    before: list[float] = []
-    for call in rollout.episode.calls:
-        if call.expert == own:
-            before.append(float(left_usd))
-        left_usd -= call.list_cost_usd
-    return before
+def _costs_usd(played: Sequence[Rollout], experts: Sequence[str]) -> dict[str, tuple[float, ...]]:
+    """Of each expert's calls, from cheap to dear."""
+    costs: dict[str, list[float]] = {name: [] for name in experts}
+    for rollout in played:
+        for call in rollout.episode.calls:
+            if call.expert in costs:
+                costs[call.expert].append(float(call.list_cost_usd))
+    return {name: tuple(sorted(own)) for name, own in costs.items()}
+
+
+def _left_usd(rollout: Rollout, own: str) -> list[Decimal]:
+    budget_usd = Decimal("Infinity") if rollout.budget_usd is None else rollout.budget_usd
+    return [budget_usd - spent_usd for spent_usd in rollout.spent_usd(own)]
 
 
 def _share(marks: Sequence[bool]) -> float:
     return sum(marks) / len(marks) if marks else math.nan
 
 
-def _fits(rollout: Rollout, own: str, experts: Sequence[str]) -> list[list[float]]:
-    budget_usd = Decimal("Infinity") if rollout.budget_usd is None else rollout.budget_usd
+def _fits(
+    rollout: Rollout, left_usd: Sequence[Decimal], experts: Sequence[str]
+) -> list[list[float]]:
     costs: dict[str, list[Decimal]] = {}
-    left_usd: list[Decimal] = []
-    """Before each turn."""
-    spent_usd = Decimal(0)
     for call in rollout.episode.calls:
-        if call.expert == own:
-            left_usd.append(budget_usd - spent_usd)
-        else:
-            costs.setdefault(call.expert, []).append(call.list_cost_usd)
-        spent_usd += call.list_cost_usd
+        costs.setdefault(call.expert, []).append(call.list_cost_usd)
     turns = iter(left_usd)
     fits: list[list[float]] = []
     for before, own_token in pairwise((0, *rollout.transcript.mask)):
