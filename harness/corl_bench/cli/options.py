@@ -52,6 +52,17 @@ data_dir_option = click.option(
     help="Folder with <task>[_<split>].jsonl, read instead of the datasets library.",
 )
 
+known_tasks_option = click.option(
+    "--task",
+    "-t",
+    "tasks",
+    multiple=True,
+    default=("synth",),
+    show_default=True,
+    metavar="TASK",
+    help="Tasks whose problems simulated experts know; repeatable.",
+)
+
 pool_option = click.option(
     "--pool", "-p", default="sim", show_default=True, metavar="FILE|NAME", help="Experts on offer."
 )

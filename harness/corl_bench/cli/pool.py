@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from corl_bench.cli.options import FiniteFloat, budget_option, data_dir_option
+from corl_bench.cli.options import FiniteFloat, budget_option, data_dir_option, known_tasks_option
 
 if TYPE_CHECKING:
     from corl_bench.experts.base import CheckResult, ExpertSpec, Pool
@@ -96,16 +96,7 @@ def check(context: click.Context, pool: str, date: str | None) -> None:
 
 @command.command(short_help="Serve a simulated POOL over HTTP.")
 @click.argument("pool", default="sim")
-@click.option(
-    "--task",
-    "-t",
-    "tasks",
-    multiple=True,
-    default=("synth",),
-    show_default=True,
-    metavar="TASK",
-    help="Tasks whose problems the experts know; repeatable.",
-)
+@known_tasks_option
 @data_dir_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(

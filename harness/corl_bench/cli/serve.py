@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from corl_bench.cli.options import FiniteFloat, data_dir_option, pool_option
+from corl_bench.cli.options import FiniteFloat, data_dir_option, known_tasks_option, pool_option
 
 _SYSTEM_HELP = "The routing system: controller:DIR|FILE|URL, learned:DIR@LAMBDA, … as after run's."
 
@@ -67,16 +67,7 @@ _SYSTEM_HELP = "The routing system: controller:DIR|FILE|URL, learned:DIR@LAMBDA,
     help="Size of a request.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of simulated experts.")
-@click.option(
-    "--task",
-    "-t",
-    "tasks",
-    multiple=True,
-    default=("synth",),
-    show_default=True,
-    metavar="TASK",
-    help="Tasks whose problems simulated experts know; repeatable.",
-)
+@known_tasks_option
 @data_dir_option
 @click.option("--price-date", metavar="DATE", help="Prices of this day.  [default: the pool's]")
 @click.option(

@@ -38,6 +38,7 @@ from corl_bench.results import (
     encode_episode,
     encode_summary,
 )
+from corl_bench.runs.directory import describe_task
 from corl_bench.tasks.digest import rows_digest
 from corl_bench.types import Budget, Problem
 
@@ -227,20 +228,8 @@ def _manifest(
 
 def _tasks(reading: Reading, judge: Judge) -> dict[str, dict[str, Any]]:
     if (task := judge.task) is not None:
-        return {
-            task.label: {
-                "title": task.spec.title,
-                "split": task.split,
-                "source": task.source,
-                "digest": task.digest,
-                "digest_status": task.digest_status,
-                "problems": len({episode.problem_id for episode in reading.episodes}),
-                "total": task.total,
-                "licence": task.spec.licence,
-                "redistributable": task.spec.redistributable,
-                "prompt": task.spec.prompt,
-            }
-        }
+        asked = {episode.problem_id for episode in reading.episodes}
+        return {task.label: describe_task(task, len(asked))}
     grouped: dict[str, list[Problem]] = {}
     for episode in _problems(reading.episodes):
         # Without a statement its id stands for a problem, so that two imports can be joined.

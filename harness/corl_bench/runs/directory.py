@@ -22,6 +22,7 @@ from corl_bench.money.amounts import format_usd
 from corl_bench.money.price_library import library_digest
 from corl_bench.results import MANIFEST_NAME, describe_origin, episode_key, read_manifest
 from corl_bench.runs.plan import Plan
+from corl_bench.tasks import LoadedTask
 
 
 @dataclass
@@ -167,6 +168,27 @@ def _write_problems(path: Path, plan: Plan) -> None:
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
+def describe_task(task: LoadedTask, problems: int) -> dict[str, Any]:
+    """A task as manifests have it.
+
+    Args:
+        task: what was asked.
+        problems: how many of its rows.
+    """
+    return {
+        "title": task.spec.title,
+        "split": task.split,
+        "source": task.source,
+        "digest": task.digest,
+        "digest_status": task.digest_status,
+        "problems": problems,
+        "total": task.total,
+        "licence": task.spec.licence,
+        "redistributable": task.spec.redistributable,
+        "prompt": task.spec.prompt,
+    }
+
+
 def describe(plan: Plan, command: Sequence[str]) -> dict[str, Any]:
     """The manifest: enough to know what a run was and to make it again."""
     return {
@@ -178,21 +200,7 @@ def describe(plan: Plan, command: Sequence[str]) -> dict[str, Any]:
         "grader": grading.GRADER_VERSION,
         "grader_digest": grading.grader_digest(),
         "price_library": library_digest(),
-        "tasks": {
-            task.label: {
-                "title": task.spec.title,
-                "split": task.split,
-                "source": task.source,
-                "digest": task.digest,
-                "digest_status": task.digest_status,
-                "problems": len(task.problems),
-                "total": task.total,
-                "licence": task.spec.licence,
-                "redistributable": task.spec.redistributable,
-                "prompt": task.spec.prompt,
-            }
-            for task in plan.tasks
-        },
+        "tasks": {task.label: describe_task(task, len(task.problems)) for task in plan.tasks},
         "pool": {
             "name": plan.pool.name,
             "digest": plan.pool.digest,
