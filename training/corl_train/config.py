@@ -147,9 +147,11 @@ class WarmStartTable(_Table):
 
 
 class GateTable(_Table):
-    """CoRL's reward: a right answer within the budget; see `corl_train.rewards.gate`."""
+    """CoRL's reward: a right answer within the budget; see `corl_train.rewards.Gate`."""
 
     kind: Literal["gate"] = "gate"
+    fine: float = Field(default=0.0, ge=0)
+    """Of breaking the budget, beyond the answer that counts for nothing then; CoRL has none."""
 
 
 class SoftTable(_Table):

@@ -36,12 +36,25 @@ class Reward(Protocol):
         ...
 
 
-def gate(*, right: bool, cost_usd: Decimal, budget_usd: Decimal | None) -> float:
+@dataclass(frozen=True, slots=True)
+class Gate:
     """CoRL's reward: 1 where the answer is right and the cost within the budget, else 0.
 
-    Source: arXiv 2511.02755, section 3.
+    right × [cost ≤ budget] − fine × [cost > budget]. Source: arXiv 2511.02755, section 3, where
+    there is no fine.
     """
-    return float(right and (budget_usd is None or cost_usd <= budget_usd))
+
+    fine: float = 0.0
+    """Of breaking the budget, beyond the answer that counts for nothing then."""
+
+    def __call__(self, *, right: bool, cost_usd: Decimal, budget_usd: Decimal | None) -> float:
+        if budget_usd is not None and cost_usd > budget_usd:
+            return -self.fine
+        return float(right)
+
+
+gate = Gate()
+"""As in the paper: what validation and evaluation count, whatever trains."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from corl_train.policies.tiny import TinyPolicy
 from corl_train.policies.transformer import Shape
 from corl_train.policies.vocabulary import vocabulary_of
 from corl_train.provider import NAME as PROVIDER
-from corl_train.rewards import Linear, Percentile, Reward, Soft, gate
+from corl_train.rewards import Gate, Linear, Percentile, Reward, Soft
 
 OWN_NAME = "controller"
 WEIGHTS_FOLDER = "weights"
@@ -152,7 +152,7 @@ def make_reward(table: RewardTable) -> Reward:
         return Linear(table.weight, table.scale_usd)
     if table.kind == "percentile":
         return Percentile(table.alpha)
-    return gate
+    return Gate(table.fine)
 
 
 def write_controller(setup: Setup, policy: Policy, folder: Path, *, seed: int = 0) -> None:
