@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corl_train.rewards import Linear, Percentile, Reward, Soft, gate
+from corl_train.rewards import Gate, Linear, Percentile, Reward, Soft, gate
 
 COSTS = st.decimals(0, 1, places=6)
 BUDGETS = st.none() | COSTS
 EVERY: list[Reward] = [
     gate,
+    Gate(fine=0.7),
     Soft(per_usd=50),
     Linear(weight=0.8, scale_usd=0.02),
     Percentile(recent_usd=(0.0, 0.01, 0.04)),
@@ -36,6 +37,17 @@ EVERY: list[Reward] = [
 def test_gate(right: bool, cost: str, budget: str | None, reward: float) -> None:
     limit = None if budget is None else Decimal(budget)
     assert gate(right=right, cost_usd=Decimal(cost), budget_usd=limit) == reward
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_fine_is_for_broken_budgets_alone(right: bool) -> None:
+    fined = Gate(fine=0.7)
+    for cost, budget, reward in (
+        ("0.0006", Decimal("0.0006"), float(right)),
+        ("0.00060000001", Decimal("0.0006"), -0.7),
+        ("1000", None, float(right)),
+    ):
+        assert fined(right=right, cost_usd=Decimal(cost), budget_usd=budget) == reward
 
 
 def test_gate_adds_up_exactly() -> None:
@@ -108,7 +120,7 @@ def test_the_history_is_a_value() -> None:
         before.recent_usd = ()  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("reward", EVERY, ids=["gate", "soft", "linear", "percentile"])
+@pytest.mark.parametrize("reward", EVERY, ids=["gate", "fined", "soft", "linear", "percentile"])
 @given(asked=st.lists(st.tuples(st.booleans(), COSTS, BUDGETS), max_size=8))
 def test_evaluating_never_changes_a_reward(
     reward: Reward, asked: list[tuple[bool, Decimal, Decimal | None]]
@@ -126,7 +138,7 @@ def test_evaluating_never_changes_a_reward(
     assert probe() == before
 
 
-@pytest.mark.parametrize("reward", EVERY, ids=["gate", "soft", "linear", "percentile"])
+@pytest.mark.parametrize("reward", EVERY, ids=["gate", "fined", "soft", "linear", "percentile"])
 @given(cheap=COSTS, more=COSTS, budget=BUDGETS)
 def test_right_beats_wrong_and_cheap_is_no_worse_than_dear(
     reward: Reward, cheap: Decimal, more: Decimal, budget: Decimal | None

@@ -158,7 +158,7 @@ def _all_zero_reward(habits: Sequence[_Habits]) -> Iterable[Finding]:
             )
         yield Finding(
             "all-zero-reward",
-            f"no reward at {at.budget} in {counted(SHORT_WINDOW, 'iteration')}"
+            f"no mean reward above zero at {at.budget} in {counted(SHORT_WINDOW, 'iteration')}"
             f" ({counted(at.episodes, 'episode')}): {percent(at.accuracy)} right,"
             f" {percent(at.violation_rate)} over the budget",
             advice,

@@ -119,7 +119,7 @@ def render(
                     lines,
                     pool.budgets_usd or {},
                     pool.own,
-                    reward=str(_table(config, "reward").get("kind", "gate")),
+                    reward=_reward(config),
                 ),
             ),
             ("calls", "Whom it calls", panels.by_expert(lines, pool.own)),
@@ -166,6 +166,12 @@ def _exact_usd(amount: Decimal | str | float) -> str:
 def _table(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     table = config.get(name)
     return table if isinstance(table, Mapping) else {}
+
+
+def _reward(config: Mapping[str, Any]) -> str:
+    """What training counts, in words."""
+    table = _table(config, "reward")
+    return "fined gate" if table.get("fine") else str(table.get("kind", "gate"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ def by_budget(
         lines: of the run.
         budgets_usd: as far as they are known.
         own: names under which the controller's own attempts are counted.
-        reward: the recipe's kind, which training counts; validation always counts the gate.
+        reward: what training counts; validation always counts the gate.
     """
     about = "Mean of an episode"
     if reward != "gate":
