@@ -135,6 +135,11 @@ class WarmStartTable(_Table):
     """At most so many over episodes without their statements, until the skills are there."""
     epochs: int = Field(default=3, ge=0)
     """Over whole episodes, with what they earned for the critic."""
+    rehearsals: int = Field(default=0, ge=0)
+    """How often, behind the demonstrations, the policy plays by itself and is told what it should
+    rather have done in the states that it has come to; takes counsel."""
+    rehearsal_episodes: int = Field(default=512, ge=1)
+    """Of one rehearsal."""
     reading_weight: float = Field(default=0.5, ge=0)
     """Of telling subjects, right experts and calls that the budget has room for; 0 leaves it to
     the rewards."""

@@ -25,7 +25,7 @@ from corl_train.environment import Environment, Errand, draw_errands
 from corl_train.evaluation.counting import count
 from corl_train.evaluation.scores import BudgetScore, rewarded, score_by_budget
 from corl_train.pointing import pointings_of
-from corl_train.policies.base import Policy
+from corl_train.policies.base import Player, Policy
 from corl_train.ppo import update
 from corl_train.rewards import Percentile, Reward
 from corl_train.rollouts import Rollout, pad
@@ -96,19 +96,28 @@ class Learner:
             return
         experts = tuple(expert.name for expert in cheapest_first(setup.pool.experts))
         demonstrator = Demonstrator(self.policy, setup.protocol, experts, how)
-        errands = draw_errands(
-            setup.train.problems,
-            setup.budgets,
-            how.episodes,
-            1,
-            first_sample=1,
-            rng=self.rng("demonstrations"),
+
+        def play(name: str, episodes: int, by: Player) -> list[Rollout]:
+            errands = draw_errands(
+                setup.train.problems,
+                setup.budgets,
+                episodes,
+                1,
+                first_sample=1,
+                rng=self.rng(name),
+            )
+            played = self._environment.roll_out(errands, temperature=1.0, policy=by)
+            return [self._rewarded(rollout) for rollout in played]
+
+        warm_up(
+            demonstrator,
+            play("demonstrations", how.episodes, demonstrator),
+            setup,
+            rehearse=lambda n: play(f"rehearsal {n}", how.rehearsal_episodes, self.policy),
+            rng=self.rng("warm start"),
+            say=say,
+            stop=stop,
         )
-        played = [
-            self._rewarded(rollout)
-            for rollout in self._environment.roll_out(errands, temperature=1.0, policy=demonstrator)
-        ]
-        warm_up(demonstrator, played, setup, rng=self.rng("warm start"), say=say, stop=stop)
         self.reference.module.load_state_dict(self.policy.module.state_dict())
 
     def step(self) -> dict[str, Any]:

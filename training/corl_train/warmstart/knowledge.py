@@ -3,13 +3,14 @@
 Nothing here is told to a policy when it is used. It is what lessons are corrected with: golds
 and subjects of the training split, and the books of the demonstrations.
 
-    lessons, bare = lessons_of(played, setup, demonstrator)
+    knowledge = Knowledge(played, setup, demonstrator)
+    lessons = knowledge.demonstrated()
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
@@ -60,55 +61,69 @@ class Record:
         return {name: (sum(own) + 1) / (len(own) + 2) for name, own in marks.items()}
 
 
-def lessons_of(
-    played: Sequence[Rollout], setup: Setup, demonstrator: Demonstrator
-) -> tuple[list[Lesson], list[Lesson]]:
-    """Demonstrations with what is known of them: as they were, and without their statements.
+class Knowledge:
+    """What demonstrations have shown of the experts, and lessons from it.
 
     Args:
         played: demonstrations with their rewards.
         setup: golds, subjects and protocol.
         demonstrator: who has played, and knows the experts from cheap to dear.
     """
-    experts, own = demonstrator.experts, setup.controller.own_model.name
-    problems = {problem.id: problem for problem in setup.train.problems}
-    places = {subject: place for place, subject in enumerate(subjects_of(setup))}
-    found: list[tuple[str | None, dict[str, list[bool]]]] = []
-    record = Record(experts)
-    for rollout in played:
-        problem = problems[rollout.episode.problem_id]
-        subject, marks = problem.subject or None, _marks(rollout, problem)
-        for expert, several in marks.items():
-            for is_right in several:
-                record.add(subject, expert, is_right)
-        found.append((subject, marks))
-    costs_usd = _costs_usd(played, experts)
-    counsels = {
-        subject: Counsel(record.trust(subject), costs_usd, setup.config.warm_start.counsel_caution)
-        for subject in {None, *(subject for subject, _ in found)}
-    }
-    lessons: list[Lesson] = []
-    for rollout, (subject, marks) in zip(played, found, strict=True):
-        left_usd = _left_usd(rollout, own)
-        lessons.append(
-            Lesson(
-                rollout=rollout,
-                subject=-1 if subject is None else places[subject],
-                rights=[_share(marks.get(name, ())) for name in experts],
-                fits=_fits(rollout, left_usd, experts),
-                left_usd=[float(usd) for usd in left_usd],
-                counsel=counsels[subject],
-            )
+
+    def __init__(
+        self, played: Sequence[Rollout], setup: Setup, demonstrator: Demonstrator
+    ) -> None:
+        self._setup, self._demonstrator = setup, demonstrator
+        self._problems = {problem.id: problem for problem in setup.train.problems}
+        self._places = {subject: place for place, subject in enumerate(subjects_of(setup))}
+        self._marks = [self._marks_of(rollout) for rollout in played]
+        self._played = played
+        experts, record = demonstrator.experts, Record(demonstrator.experts)
+        for rollout, marks in zip(played, self._marks, strict=True):
+            subject = self._subject(rollout)
+            for expert, several in marks.items():
+                for is_right in several:
+                    record.add(subject, expert, is_right)
+        costs_usd = _costs_usd(played, experts)
+        caution = setup.config.warm_start.counsel_caution
+        self._counsels = {
+            subject: Counsel(record.trust(subject), costs_usd, caution)
+            for subject in {None, *self._places}
+        }
+
+    def demonstrated(self) -> list[Lesson]:
+        """The demonstrations as lessons."""
+        return [
+            self._lesson(rollout, marks)
+            for rollout, marks in zip(self._played, self._marks, strict=True)
+        ]
+
+    def lessons(self, played: Sequence[Rollout]) -> list[Lesson]:
+        """Lessons from other episodes; they change nothing of what is known of the experts."""
+        return [self._lesson(rollout, self._marks_of(rollout)) for rollout in played]
+
+    def bare(self, lesson: Lesson) -> Lesson:
+        """The lesson without its statement."""
+        rollout = _without_statement(lesson.rollout, self._setup, self._demonstrator.policy)
+        return replace(lesson, rollout=rollout, counsel=self._counsels[None])
+
+    def _lesson(self, rollout: Rollout, marks: Mapping[str, Sequence[bool]]) -> Lesson:
+        experts, subject = self._demonstrator.experts, self._subject(rollout)
+        left_usd = _left_usd(rollout, self._setup.controller.own_model.name)
+        return Lesson(
+            rollout=rollout,
+            subject=-1 if subject is None else self._places[subject],
+            rights=[_share(marks.get(name, ())) for name in experts],
+            fits=_fits(rollout, left_usd, experts),
+            left_usd=[float(usd) for usd in left_usd],
+            counsel=self._counsels[subject],
         )
-    bare = [
-        replace(
-            lesson,
-            rollout=_without_statement(lesson.rollout, setup, demonstrator.policy),
-            counsel=counsels[None],
-        )
-        for lesson in lessons
-    ]
-    return lessons, bare
+
+    def _subject(self, rollout: Rollout) -> str | None:
+        return self._problems[rollout.episode.problem_id].subject or None
+
+    def _marks_of(self, rollout: Rollout) -> dict[str, list[bool]]:
+        return _marks(rollout, self._problems[rollout.episode.problem_id])
 
 
 def verdicts_by_turn(texts: Sequence[str], problem: Problem) -> list[dict[str, bool]]:

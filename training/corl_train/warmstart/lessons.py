@@ -34,7 +34,7 @@ from corl_train.rollouts import Rollout, Transcript, pad, split
 from corl_train.runs.interruption import Stop
 from corl_train.setup import Setup
 from corl_train.warmstart.demonstrator import Demonstrator
-from corl_train.warmstart.knowledge import Lesson, lessons_of, subjects_of
+from corl_train.warmstart.knowledge import Knowledge, Lesson, subjects_of
 from corl_train.warmstart.probe import probe
 
 Targets = list[dict[int, float]]
@@ -49,6 +49,7 @@ def warm_up(
     played: Sequence[Rollout],
     setup: Setup,
     *,
+    rehearse: Callable[[int], Sequence[Rollout]],
     rng: Random,
     say: Callable[[str], None],
     stop: Stop,
@@ -59,6 +60,7 @@ def warm_up(
         demonstrator: who has played, and whose policy learns.
         played: demonstrations with their rewards.
         setup: recipe, budgets and pool.
+        rehearse: lets the policy play by itself, the nth time; with rewards.
         rng: shuffles.
         say: told of each epoch.
         stop: looked at before each minibatch.
@@ -74,7 +76,9 @@ def warm_up(
             " takes one to learn from and one to be probed with: raise warm_start.episodes or"
             " policy.context"
         )
-    lessons, bare = lessons_of(played, setup, demonstrator)
+    knowledge = Knowledge(played, setup, demonstrator)
+    lessons = knowledge.demonstrated()
+    bare = [knowledge.bare(lesson) for lesson in lessons]
     held_out = max(1, len(bare) // _HELD_OUT)
     school = School(demonstrator, setup, rng, stop)
     targets = school.targets(bare[held_out:], whole=False) if how.bare_epochs else []
@@ -89,6 +93,12 @@ def warm_up(
         loss = school.teach(lessons, targets, whole=True)
         skills = probe(demonstrator, lessons[:held_out], setup.protocol.stops)
         say(f"warm start, whole episodes {epoch + 1}/{how.epochs}: loss {loss:.3f}, {skills}")
+    for number in range(how.rehearsals):
+        own = [r for r in rehearse(number) if len(r.transcript.ids) <= policy.context]
+        rehearsed = knowledge.lessons(own)
+        loss = school.teach(rehearsed, school.targets(rehearsed, whole=True), whole=True)
+        skills = probe(demonstrator, lessons[:held_out], setup.protocol.stops)
+        say(f"warm start, rehearsal {number + 1}/{how.rehearsals}: loss {loss:.3f}, {skills}")
 
 
 class School:
