@@ -35,6 +35,7 @@ from corl_train.setup import Setup, new_policy, prepare
 
 BASE = (
     "warm_start.counsel_weight=0",
+    "warm_start.rehearsals=0",
     "warm_start.episodes=3072",
     "training.learning_rate=1e-3",
     "training.last_learning_rate=1e-4",

@@ -150,6 +150,12 @@ class WarmStartTable(_Table):
     speaks_validly: float = Field(default=0.99, ge=0, le=1)
     """The skill: probability that a turn is one that the protocol allows."""
 
+    @model_validator(mode="after")
+    def _check_rehearsals(self) -> Self:
+        if self.rehearsals and not self.counsel_weight:
+            raise ValueError("rehearsals teach what counsel says: set counsel_weight, too")
+        return self
+
 
 class GateTable(_Table):
     """CoRL's reward: a right answer within the budget; see `corl_train.rewards.Gate`."""

@@ -89,11 +89,14 @@ def warm_up(
         if skills.suffice(how):
             break
     targets = school.targets(lessons, whole=True) if how.epochs else []
+    rounds = how.epochs + how.rehearsals
     for epoch in range(how.epochs):
+        school.slow_down(epoch / rounds)
         loss = school.teach(lessons, targets, whole=True)
         skills = probe(demonstrator, lessons[:held_out], setup.protocol.stops)
         say(f"warm start, whole episodes {epoch + 1}/{how.epochs}: loss {loss:.3f}, {skills}")
     for number in range(how.rehearsals):
+        school.slow_down((how.epochs + number) / rounds)
         own = [r for r in rehearse(number) if len(r.transcript.ids) <= policy.context]
         rehearsed = knowledge.lessons(own)
         loss = school.teach(rehearsed, school.targets(rehearsed, whole=True), whole=True)
@@ -116,6 +119,15 @@ class School:
             betas=(0.9, 0.98),
             weight_decay=0.0,
         )
+
+    def slow_down(self, progress: float) -> None:
+        """Sets the learning rate, which falls evenly to a tenth.
+
+        Args:
+            progress: of whole episodes, from 0 to 1.
+        """
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.how.learning_rate * (1 - 0.9 * progress)
 
     def teach(self, lessons: Sequence[Lesson], targets: Sequence[Targets], *, whole: bool) -> float:
         """One epoch; returns the mean loss.
