@@ -26,6 +26,7 @@ from corl_train.config import load_recipe, parse_config, recipes, to_toml
         (["policy.kind=large"], 'policy: kind is "tiny" or "huggingface"'),
         (["reward.alpha=0.1"], "reward.alpha: unknown key"),
         (["reward.kind=soft", "reward.most=2"], "reward.most: input should be"),
+        (["warm_start.counsel_weight=0", "warm_start.rehearsals=1"], "set counsel_weight, too"),
         (["reward.kind=none"], 'reward: kind is "gate", "soft", "linear" or "percentile"'),
         (["data.words=1"], "data.words: unknown key"),
         (["reward=1"], "write TABLE.KEY=VALUE"),

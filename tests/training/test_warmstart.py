@@ -6,8 +6,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -124,6 +126,12 @@ def conversation(*replies: tuple[str, int | None]) -> list[str]:
 def lessons(played: Sequence[Rollout]) -> list[Lesson]:
     counsel = Counsel(dict.fromkeys(EXPERTS, 0.6), dict.fromkeys(EXPERTS, (0.001,)))
     return [Lesson(rollout, -1, [], [], [], counsel) for rollout in played]
+
+
+def quietly(**changes: Any) -> dict[str, Any]:
+    """What a warm start takes beside its demonstrations."""
+    aside = {"rehearse": lambda number: [], "rng": Random(1), "stop": Stop()}
+    return {**aside, "say": lambda line: None, **changes}
 
 
 @pytest.fixture(scope="module")
@@ -310,11 +318,58 @@ def test_one_demonstration_is_not_enough(fitting: int, is_enough: bool) -> None:
             ConfigError, match=f"^{fitting} demonstrations? fits? into a context of 64 tokens"
         )
     ):
-        warm_up(player, chosen, setup, rng=Random(1), say=lambda line: None, stop=Stop())
+        warm_up(player, chosen, setup, **quietly())
     changed = [
         not torch.equal(*both) for both in zip(before, policy.module.parameters(), strict=True)
     ]
     assert any(changed) == is_enough
+
+
+def test_rehearsals_teach_in_states_that_the_policy_has_come_to() -> None:
+    setup = prepare(recipe("warm_start.counsel_weight=0.5", "warm_start.rehearsals=2"))
+    policy = new_policy(setup, seed=0)
+    player = Demonstrator(policy, setup.protocol, EXPERTS, setup.config.warm_start)
+    errands = draw_errands(
+        setup.train.problems, setup.budgets, 12, 1, first_sample=1, rng=Random(2)
+    )
+    weights: list[list[Tensor]] = []
+    with Environment(
+        setup.pool, setup.train, setup.train.problems, setup.controller, policy
+    ) as environment:
+
+        def rehearse(number: int) -> list[Rollout]:
+            assert number == len(weights)
+            weights.append([p.detach().clone() for p in policy.module.parameters()])
+            return environment.roll_out(errands, temperature=1.0)
+
+        played = environment.roll_out(errands, temperature=1.0, policy=player)
+        # Whoever has not learned to speak yet says what no demonstrator could have said.
+        own = environment.roll_out(errands, temperature=1.0)
+        assert any(rollout.episode.events for rollout in own)
+        warm_up(player, played, setup, **quietly(rehearse=rehearse))
+    weights.append([*policy.module.parameters()])
+    assert len(weights) == 3
+    for before, after in pairwise(weights):
+        assert any(not torch.equal(*both) for both in zip(before, after, strict=True))
+        assert all(tensor.isfinite().all() for tensor in after)
+
+
+def test_what_nobody_would_have_said_teaches_nothing() -> None:
+    player = demonstrator()
+    said = '<call expert="nobody"></call>'
+    ids, opening = player.spell(said, PROTOCOL.stops), player.read("user", "Which one?\n")
+    transcript = Transcript(
+        ids=[*opening, *ids],
+        mask=[0] * len(opening) + [1] * len(ids),
+        log_probs=[0.0] * (len(opening) + len(ids)),
+        texts=["Which one?\n", said],
+    )
+    targets = targets_of(player.policy, transcript, PROTOCOL.stops, player.odds)
+    # It parts from all that could be said behind the n, which may begin nano.
+    parted = said.index("nobody") + 2
+    assert all(math.fsum(target.values()) == pytest.approx(1) for target in targets[:parted])
+    assert targets[parted:] == [{}] * (len(ids) - parted)
+    assert player.spell(call("nano"), PROTOCOL.stops)[parted - 1] in targets[parted - 1]
 
 
 def test_trust_is_by_subject_and_never_certain() -> None:

@@ -70,9 +70,7 @@ class Knowledge:
         demonstrator: who has played, and knows the experts from cheap to dear.
     """
 
-    def __init__(
-        self, played: Sequence[Rollout], setup: Setup, demonstrator: Demonstrator
-    ) -> None:
+    def __init__(self, played: Sequence[Rollout], setup: Setup, demonstrator: Demonstrator) -> None:
         self._setup, self._demonstrator = setup, demonstrator
         self._problems = {problem.id: problem for problem in setup.train.problems}
         self._places = {subject: place for place, subject in enumerate(subjects_of(setup))}
