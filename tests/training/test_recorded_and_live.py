@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -27,13 +28,16 @@ from corl_bench.money.ledger import read_ledger
 from corl_bench.runs.directory import lock_directory
 from corl_bench.serving import listening
 from corl_bench.tasks import load_task
-from corl_bench.types import Problem
+from corl_bench.types import Budget, Problem
 from corl_train.cli.main import main
 from corl_train.config import Config
+from corl_train.coverage import require_covered
+from corl_train.environment import draw_errands
 from corl_train.evaluation import open_run
 from corl_train.experts import Experts
 from corl_train.runs.checkpoints import Checkpoint
 from corl_train.runs.files import read_metrics, read_samples
+from corl_train.setup import prepare
 from corl_train.trainer import train
 from servers.threads import in_thread
 from training.tiny_runs import figures, recipe, weights
@@ -177,6 +181,46 @@ def test_a_run_learns_from_recordings_alone(
     assert document["contrasts"] == []
     assert evaluated() == said
     assert not (folder / "evaluation").exists()
+
+
+def test_every_draw_comes_up_in_groups_of_any_size() -> None:
+    """A store's n draws are taken in turn by the samples that groups share."""
+    for samples, draws in ((8, 2), (8, 3), (8, 8), (4, 16)):
+        taken = {
+            errand.replies % draws
+            for iteration in range(3)
+            for errand in draw_errands(
+                PROBLEMS,
+                [Budget("low", Decimal(1))],
+                64,
+                samples,
+                first_sample=1 + 64 * iteration,
+                rng=Random(0),
+                share_replies=True,
+            )
+            if errand.replies is not None
+        }
+        assert taken == set(range(draws))
+
+
+def test_problems_without_recordings_are_told_before_they_are_trained_on(
+    tmp_path: Path, store: Path, recorded_pool: Path
+) -> None:
+    config = tiny(tmp_path, recorded_pool)
+    experts, heard = Experts("replay", recordings=store), list[str]()
+    strangers = config.data.model_copy(update={"train": "synth:test"})
+    with pytest.raises(ConfigError, match="has no problem of synth:test that"):
+        train(config.model_copy(update={"data": strangers}), tmp_path / "none", seed=0,
+              experts=experts)  # fmt: skip
+    path = tmp_path / "more.jsonl"
+    more = {"id": "more", "problem": "What is 1 + 1?", "answer": "2"}
+    path.write_text(write_problems(tmp_path).read_text() + json.dumps(more) + "\n")
+    some = config.data.model_copy(update={"validation": str(path)})
+    setup = prepare(config.model_copy(update={"data": some}))
+    both = (setup.train, setup.validation)
+    require_covered(setup.pool, both, experts, say=heard.append)
+    (line,) = heard
+    assert f"have answered {len(PROBLEMS)} of {len(PROBLEMS) + 1} problems of" in line
 
 
 # --- live ------------------------------------------------------------------------------------

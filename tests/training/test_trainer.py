@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -125,16 +126,50 @@ def test_a_run_does_not_go_on_with_another_protocol(tmp_path: Path) -> None:
 
 
 def test_a_run_that_goes_on_keeps_its_prices(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
+    today, folder = tmp_path / "today", tmp_path / "run"
     config = recipe("training.iterations=1")
-    train(config, folder, seed=0)
-    path = folder / "config.json"
-    kept = json.loads(path.read_text())
+    train(config, today, seed=0)
+    kept = json.loads((today / "config.json").read_text())
     assert kept["inputs"]["threads"] == 1
+    # One that was cut off on another day, before its first checkpoint.
     kept["inputs"]["price_date"] = "2026-01-02"
-    path.write_text(json.dumps(kept))
-    assert train(config, folder, seed=0).finished
-    assert read_config(folder)["inputs"]["price_date"] == "2026-01-02"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(kept))
+    for _ in range(2):
+        assert train(config, folder, seed=0).finished
+        assert read_config(folder)["inputs"]["price_date"] == "2026-01-02"
+
+
+def test_a_checkpoint_of_another_run_is_not_taken_up(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    config = recipe("training.iterations=1")
+    train(config, ours, seed=0)
+    train(config, theirs, seed=1)
+    shutil.copy(theirs / "checkpoint.pt", ours / "checkpoint.pt")
+    with pytest.raises(ConfigError, match=r"checkpoint\.pt is another run's: put back its own"):
+        train(config, ours, seed=0)
+    (theirs / "config.json").unlink()
+    with pytest.raises(ConfigError, match=r"checkpoint\.pt is another run's"):
+        train(config, theirs, seed=2)
+
+
+def test_a_directory_of_the_bench_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(ConfigError, match="holds a run of corl-bench"):
+        train(recipe(), tmp_path, seed=0)
+    assert not (tmp_path / "config.json").exists()
+
+
+def test_what_a_warm_start_refuses_leaves_the_directory_free(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="1 of 1 demonstrations fit"):
+        train(recipe("warm_start.episodes=1"), tmp_path, seed=0)
+    assert train(recipe("training.iterations=1"), tmp_path, seed=0).finished
+
+
+def test_a_wrong_name_of_the_test_split_shows_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nosuch"):
+        train(recipe("data.test=nosuch"), tmp_path / "run", seed=0)
+    assert not (tmp_path / "run").exists()
 
 
 class Capped:

@@ -315,7 +315,8 @@ def test_one_demonstration_is_not_enough(fitting: int, is_enough: bool) -> None:
         nullcontext()
         if is_enough
         else pytest.raises(
-            ConfigError, match=f"^{fitting} demonstrations? fits? into a context of 64 tokens"
+            ConfigError,
+            match=f"^{fitting} of [0-9]+ demonstrations fit into a context of 64 tokens",
         )
     ):
         warm_up(player, chosen, setup, **quietly())

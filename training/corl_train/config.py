@@ -321,7 +321,8 @@ def load_recipe(name_or_path: str, *, settings: Sequence[str] = ()) -> Config:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"cannot read recipe {path}: {error}") from None
+            reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+            raise ConfigError(f"cannot read recipe {path}: {reason}") from None
     elif name_or_path in recipes():
         text = (resources.files("corl_train") / "recipes" / f"{name_or_path}.toml").read_text()
     else:
@@ -353,7 +354,11 @@ def parse_config(data: dict[str, Any], source: str) -> Config:
     # Behind a table that has kinds stands which one it was taken for, which is no key.
     place = ".".join((table, *(keys[1:] if table in _BY_KIND else keys)))
     said = first["msg"].lower().removeprefix("value error, ")
-    problem = "unknown key" if first["type"] == "extra_forbidden" else said
+    problem = {
+        "extra_forbidden": "unknown key",
+        "model_type": f"a table, as in [{place}]",
+        "model_attributes_type": f"a table, as in [{place}]",
+    }.get(first["type"], said)
     raise ConfigError(f"{source}: {place}: {problem}")
 
 

@@ -3,7 +3,7 @@
 Of two lines of one iteration the later one counts, so a run that was cut anywhere goes on from
 its checkpoint and comes to what it would have come to without a break.
 
-    course = Course(folder, learner, note=metrics_line, say=print)
+    course = Course(folder, learner, run=identity, note=metrics_line, say=print)
     course.begin(Checkpoint.load(folder), stop)
     while not course.is_finished:
         course.step()
@@ -42,6 +42,7 @@ class Course:
     Args:
         folder: the run's directory, which is this process's own.
         learner: whose iterations these are.
+        run: which one it is; see `runs.directory.identity_of`.
         note: takes the line of an iteration.
         say: told what happens.
     """
@@ -51,10 +52,11 @@ class Course:
         folder: Path,
         learner: Learner,
         *,
+        run: str,
         note: Callable[[dict[str, Any]], None],
         say: Callable[[str], None],
     ) -> None:
-        self.folder, self.learner, self.note, self.say = folder, learner, note, say
+        self.folder, self.learner, self.run, self.note, self.say = folder, learner, run, note, say
         self.config = learner.config
         self.under_way = 0
         """The iteration that is being made, or was last."""
@@ -137,6 +139,7 @@ class Course:
         """Writes a checkpoint."""
         learner = self.learner
         Checkpoint(
+            run=self.run,
             iteration=self.iteration,
             policy=learner.policy.module.state_dict(),
             reference=learner.reference.module.state_dict(),

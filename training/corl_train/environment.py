@@ -289,7 +289,8 @@ def draw_errands(
         is_opened = may_open and rng.random() < opening_rate
         opening = rng.randint(1, longest_opening) if is_opened else 0
         first = first_sample + len(errands)
-        replies = first if share_replies else None
+        # Numbered as groups are, so that all that is recorded of an expert comes up in turn.
+        replies = 1 + (first_sample - 1) // samples + group if share_replies else None
         errands += [
             Errand(problem, budget, sample, group, opening=opening, replies=replies)
             for sample in range(first, first + min(samples, episodes - len(errands)))

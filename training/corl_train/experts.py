@@ -72,6 +72,11 @@ class Experts:
             return ()
         return tuple(e for e in pool.experts if e.provider not in _UNBILLED)
 
+    def bound_to_recordings(self, pool: Pool) -> tuple[ExpertSpec, ...]:
+        """The experts that answer from recordings or not at all."""
+        everybody = self.mode == "replay"
+        return tuple(e for e in pool.experts if everybody or e.provider == "recorded")
+
     def check(self, pool: Pool) -> None:
         """Refuses what could not work, before anything is asked.
 
@@ -86,9 +91,8 @@ class Experts:
         stored = self._stored()
         without = [
             expert.name
-            for expert in pool.experts
-            if (self.mode == "replay" or expert.provider == "recorded")
-            and not stored & {expert.name, expert.model}
+            for expert in self.bound_to_recordings(pool)
+            if not stored & {expert.name, expert.model}
         ]
         if without and self.recordings is None:
             raise ConfigError(

@@ -155,7 +155,7 @@ class Learner:
         whole = [rollout for rollout in earned if not rollout.opening]
         return {
             **asdict(moved),
-            "zero_groups": zero_groups(earned),
+            "zero_groups": zero_groups(whole),
             "tokens_per_s": int(batch.lengths.sum()) / (time.monotonic() - began_s),
             **gpu_figures(next(self.policy.module.parameters()).device),
             "train": [score.to_json() for score in self.scores(whole)],

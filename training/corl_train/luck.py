@@ -5,7 +5,7 @@ others have fared, and what answering at once would have earned in each state, t
 replies were and nothing of the choice that was made there; any such figure may be subtracted
 from an advantage without changing what the gradient is on average. It only becomes less noisy.
 
-    signs = signs_of_luck(batch, values, values_at_the_start)
+    signs = signs_of_luck(batch, values)
     advantages = without_luck(advantages, signs, batch.mask)
 
 Source: control variates after the leave-one-out baseline of W. Kool et al., "Buy 4 REINFORCE

@@ -60,7 +60,8 @@ def pointings_of(
         alike = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
         place = start + alike
         begun = next(iter(spelled.values()))[:alike]
-        if place < len(transcript.ids) and transcript.ids[start:place] == begun:
+        is_own = place < len(transcript.ids) and transcript.mask[place] == 1
+        if is_own and transcript.ids[start:place] == begun:
             found.append(
                 Pointing(
                     place=place,

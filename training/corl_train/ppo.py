@@ -28,6 +28,9 @@ from corl_train.pointing import Choices, choices_of, misplaced
 from corl_train.policies.base import Policy, Scores
 from corl_train.rollouts import Batch, split
 
+_ROUNDING = 1e-9
+"""Variance of returns below which they are alike, at a size of one."""
+
 
 class TrainingDivergedError(CorlError):
     """A loss or a gradient is not a number; the policy is as it was before the step."""
@@ -50,7 +53,8 @@ class Statistics:
     grad_norm: float
     """Mean over the steps, before clipping."""
     value_error: float | None
-    """1 − explained variance of the returns before the update; None where they do not vary."""
+    """1 − explained variance of the returns before the update; None where they do not vary,
+    and where there is no critic."""
     learning_rate: float
     kl_weight: float
 
@@ -229,7 +233,8 @@ def _prepare(
         )
         for rows, part, referred in zip(groups, parts, near, strict=True)
     ]
-    return micros, _unexplained(returns, values, batch.mask)
+    has_critic = how.estimator == "ppo"
+    return micros, _unexplained(returns, values, batch.mask) if has_critic else None
 
 
 def _shuffled(micros: list[_Micro], together: int, rng: Random) -> Iterator[list[_Micro]]:
@@ -270,4 +275,5 @@ def _unexplained(returns: Tensor, values: Tensor, mask: Tensor) -> float | None:
     mean = (returns * mask).sum() / count
     spread = float((((returns - mean) ** 2) * mask).sum() / count)
     error = float((((returns - values) ** 2) * mask).sum() / count)
-    return error / spread if spread > 0 else None
+    # Returns that are all alike still differ by what rounding leaves of them.
+    return error / spread if spread > _ROUNDING * float(mean**2 + 1) else None

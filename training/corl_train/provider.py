@@ -47,21 +47,32 @@ def make(spec: ExpertSpec, context: ProviderContext) -> Speaker:
         )
     if not spec.options.get("path"):
         raise ConfigError(f"{spec.name}: name the folder with the weights in options.path")
+    require("torch", extra="train", why="A controller in process")
+    from corl_train.policies.loading import computing, open_policy
+    from corl_train.speaker import Speaker
+
+    policy = open_policy(weights_of(spec), **computing(spec.options))
+    return Speaker(policy, seed=context.seed)
+
+
+def weights_of(spec: ExpertSpec) -> Path:
+    """The folder with a controller's weights, which are those that it describes.
+
+    Raises:
+        ConfigError: there is no such folder, or others are in it.
+    """
+    from corl_train.setup import digest_of
+
     folder = Path(str(spec.options["path"])).expanduser()
     if not folder.is_dir():
         raise ConfigError(
             f"{spec.name}: there is no folder {folder}: carry the weights along with the"
             " controller.toml, or mend options.path"
         )
-    require("torch", extra="train", why="A controller in process")
-    from corl_train.policies.loading import computing, open_policy
-    from corl_train.setup import digest_of
-    from corl_train.speaker import Speaker
-
     expected = spec.options.get("sha256")
     if expected is not None and digest_of(folder) != expected:
         raise ConfigError(
             f"{spec.name}: the weights in {folder} are not those of its controller.toml: fetch"
             f' both again, or write sha256 = "{digest_of(folder)}" if you have changed them'
         )
-    return Speaker(open_policy(folder, **computing(spec.options)), seed=context.seed)
+    return folder

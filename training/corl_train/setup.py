@@ -97,7 +97,7 @@ def budgets_of(config: Config, pool: Pool) -> tuple[Budget, ...]:
     Raises:
         ConfigError: neither the recipe nor the pool names one.
     """
-    budgets = parse_budgets(config.data.budgets, pool)
+    budgets = parse_budgets(config.data.budgets, pool, option="data.budgets")
     if not budgets:
         raise ConfigError(f"pool {pool.name!r} names no budgets: set data.budgets=low=0.0005,…")
     return tuple(budgets)

@@ -17,17 +17,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from corl_bench.errors import CapReachedError
+from corl_bench.errors import CapReachedError, ConfigError
 from corl_bench.files import LineFile, write_json
+from corl_bench.tasks import load_task
 from corl_train.config import Config
 from corl_train.course import Course
+from corl_train.coverage import require_covered
 from corl_train.environment import Environment
 from corl_train.experts import ANY_EXPERTS, Experts
 from corl_train.feasibility import require_feasible
 from corl_train.learner import Learner
 from corl_train.ppo import TrainingDivergedError
 from corl_train.runs.checkpoints import Checkpoint
-from corl_train.runs.directory import claim, price_date_of
+from corl_train.runs.directory import claim, identity_of, price_date_of
 from corl_train.runs.files import CONFIG_NAME, METRICS_NAME
 from corl_train.runs.interruption import StoppedEarlyError, stoppable
 from corl_train.runs.tracking import open_sinks
@@ -87,6 +89,8 @@ def train(
     setup = prepare(config, price_date=price_date_of(folder))
     experts = replace(experts, folder=folder)
     experts.check(setup.pool)
+    load_task(config.data.test)  # a name that is wrong shows now, not at the end
+    require_covered(setup.pool, (setup.train, setup.validation), experts, say=say)
     require_feasible(
         setup.pool,
         setup.budgets,
@@ -114,9 +118,10 @@ def train(
             )
         )
         metrics = opened.enter_context(LineFile.open(folder / METRICS_NAME))
-        # Nothing can be refused any more: the folder is this run's.
+        # Nothing but a warm start can be refused any more: the folder is this run's.
         write_json(folder / CONFIG_NAME, written)
-        checkpoint = Checkpoint.load(folder)
+        run = identity_of(written)
+        checkpoint = Checkpoint.load(folder, run=run)
         first = 0 if checkpoint is None else checkpoint.iteration + 1
         sinks = opened.enter_context(
             open_sinks(track, folder, written, first_iteration=first, say=say)
@@ -128,7 +133,7 @@ def train(
             sinks.log(line)
 
         learner = Learner(setup, policy, environment, seed=seed)
-        course = Course(folder, learner, note=note, say=say)
+        course = Course(folder, learner, run=run, note=note, say=say)
         try:
             course.begin(checkpoint, stop)
             while not course.is_finished and not stop.wanted:
@@ -138,6 +143,11 @@ def train(
             course.save()
         except StoppedEarlyError:
             return _result(course)
+        except ConfigError:
+            if checkpoint is None:
+                # Nothing was begun: the folder is free for what is mended.
+                (folder / CONFIG_NAME).unlink()
+            raise
         except (TrainingDivergedError, CapReachedError) as error:
             # A roll-out has changed nothing; an update that has diverged has.
             if isinstance(error, CapReachedError) and course.is_warm:

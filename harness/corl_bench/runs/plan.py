@@ -289,10 +289,15 @@ def _told_apart(tasks: Sequence[LoadedTask]) -> tuple[LoadedTask, ...]:
     )
 
 
-def parse_budgets(text: str | None, pool: Pool) -> tuple[Budget, ...]:
+def parse_budgets(text: str | None, pool: Pool, *, option: str = "--budget") -> tuple[Budget, ...]:
     """Budgets as written after `--budget`; None means those that the pool names.
 
     Examples: `low=0.0005,high=0.01`, `low,high` (named by the pool), `0.002`, `none`.
+
+    Args:
+        text: what was written.
+        pool: names some budgets, maybe.
+        option: where it was written.
 
     Raises:
         ConfigError: a name that the pool does not know, an amount that is none or zero, or
@@ -304,13 +309,13 @@ def parse_budgets(text: str | None, pool: Pool) -> tuple[Budget, ...]:
     if "none" in parts and "none" not in pool.budgets:
         if len(parts) > 1:
             raise ConfigError(
-                f"--budget {text!r}: none stands alone, for no budget at all; systems that are"
+                f"{option} {text!r}: none stands alone, for no budget at all; systems that are"
                 " blind to budgets run once and are scored at each"
             )
         return ()
     if re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d*)?", text.strip()):
         raise ConfigError(
-            f"--budget {text!r}: a comma separates budgets; write {text.strip().replace(',', '')}"
+            f"{option} {text!r}: a comma separates budgets; write {text.strip().replace(',', '')}"
             " for one amount, or give each a name: low=0.0005,high=0.01"
         )
     budgets: dict[str, Budget] = {}
@@ -325,13 +330,13 @@ def parse_budgets(text: str | None, pool: Pool) -> tuple[Budget, ...]:
         except ConfigError as error:
             known = ", ".join(pool.budgets) or "none"
             raise ConfigError(
-                f"--budget {part!r}: neither dollars nor a budget of pool"
+                f"{option} {part!r}: neither dollars nor a budget of pool"
                 f" {pool.name!r} (it names {known}); write low=0.0005,high=0.01"
             ) from error
         if usd == 0:
-            raise ConfigError(f"--budget {part!r}: a budget of $0 allows no call; name more")
+            raise ConfigError(f"{option} {part!r}: a budget of $0 allows no call; name more")
         if not name or name in budgets:
-            raise ConfigError(f"--budget {text!r}: each budget needs a name of its own")
+            raise ConfigError(f"{option} {text!r}: each budget needs a name of its own")
         budgets[name] = Budget(name, usd)
     return tuple(budgets.values())
 

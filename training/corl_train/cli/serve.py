@@ -40,8 +40,8 @@ def command(controller: Path, host: str, port: int, device: str) -> None:
     require("torch", extra="train", why="Serving a controller in process")
     require_controller(controller)
     from corl_train.policies.loading import computing
+    from corl_train.provider import weights_of
     from corl_train.server import describe_served, serve
-    from corl_train.setup import WEIGHTS_FOLDER
 
     model = str(config["name"])
     own = read_controller(str(controller), Pool("none", ())).own_model
@@ -52,7 +52,7 @@ def command(controller: Path, host: str, port: int, device: str) -> None:
         click.echo(f"{model} at {base_url}\n  corl-bench run --system controller:{described}")
 
     serve(
-        controller / WEIGHTS_FOLDER,
+        weights_of(own),
         model=model,
         host=host,
         port=port,

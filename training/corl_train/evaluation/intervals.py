@@ -15,22 +15,37 @@ CONFIDENCE = 0.95
 
 
 def mean_interval(
-    rewards: Mapping[str, Sequence[float]], strata: Mapping[str, object]
+    figures: Mapping[str, Sequence[float]], strata: Mapping[str, object]
 ) -> tuple[float, float]:
-    """Student's interval of the mean reward, from what varies between problems of one stratum.
+    """Student's interval of a mean, from what varies between problems of one stratum.
 
     Args:
-        rewards: of the samples of each problem.
+        figures: of the samples of each problem; rewards, or what counts for them.
         strata: where each problem belongs.
 
     Returns:
-        Within 0 and 1; all of that where no stratum has two problems.
+        Around the mean; all that a reward can be where no stratum has two problems.
     """
-    mean, error, degrees = stratified_mean(rewards, strata)
+    mean, error, degrees = stratified_mean(figures, strata)
     if degrees < 1:
-        return (0.0, 1.0)
+        return (min(0.0, mean), max(1.0, mean))
     half = t_quantile((1 + CONFIDENCE) / 2, degrees) * error
-    return (max(0.0, mean - half), min(1.0, mean + half))
+    return (mean - half, mean + half)
+
+
+def reward_interval(
+    rewards: Mapping[str, Sequence[float]], strata: Mapping[str, object]
+) -> tuple[float, float]:
+    """Of the mean of rewards that are 0 or 1: as `mean_interval`, within these.
+
+    Where all are alike nothing is seen to vary; what could still have been missed is told by how
+    many problems there are, α/2 = (1 − p)ⁿ (C. Clopper and E. Pearson, 1934).
+    """
+    low, high = mean_interval(rewards, strata)
+    if low == high and low in (0.0, 1.0):
+        missed = 1 - ((1 - CONFIDENCE) / 2) ** (1 / len(rewards))
+        return (0.0, missed) if low == 0.0 else (1 - missed, 1.0)
+    return (max(0.0, low), min(1.0, high))
 
 
 def stratified_mean(

@@ -24,15 +24,16 @@ from corl_bench.types import Budget
 from corl_train.config import parse_config
 from corl_train.environment import Environment, Errand
 from corl_train.evaluation.counting import count, is_declared, strata_of
-from corl_train.evaluation.intervals import mean_interval
+from corl_train.evaluation.intervals import reward_interval
 from corl_train.evaluation.judgement import Evaluation, Judged
 from corl_train.evaluation.scores import BudgetScore, rewarded, score_by_budget
 from corl_train.experts import ANY_EXPERTS, Experts
 from corl_train.policies.loading import computing, open_policy
+from corl_train.provider import weights_of
 from corl_train.rollouts import Rollout
-from corl_train.runs.directory import locked
+from corl_train.runs.directory import locked, price_date_of
 from corl_train.runs.files import CONFIG_NAME, read_config, recipe_of, require_controller
-from corl_train.setup import WEIGHTS_FOLDER, budgets_of
+from corl_train.setup import budgets_of
 
 EVALUATION_FOLDER = "evaluation"
 """Inside a run: what live experts were paid and replied while it was evaluated."""
@@ -65,8 +66,9 @@ def open_run(
     kept = read_config(folder)
     config = parse_config(recipe_of(kept), str(folder / CONFIG_NAME))
     require_controller(folder)
-    pool = load_pool(config.data.pool)
+    pool = load_pool(config.data.pool, price_date=price_date_of(folder))
     controller = read_controller(str(folder), pool)
+    own = controller.own_model
     loaded = load_task(task or config.data.test, limit=limit)
     experts = replace(experts, folder=folder / EVALUATION_FOLDER)
     experts.check(pool)
@@ -79,7 +81,7 @@ def open_run(
                 loaded,
                 loaded.problems,
                 controller,
-                open_policy(folder / WEIGHTS_FOLDER, **computing(controller.own_model.options)),
+                open_policy(weights_of(own), **computing(own.options)),
                 experts=experts,
                 seed=seed,
             )
@@ -135,7 +137,7 @@ def evaluate(
         found.append(
             Judged(
                 score=score,
-                played_interval=mean_interval(_rewards(rollouts), strata),
+                played_interval=reward_interval(_rewards(rollouts), strata),
                 strong_share=None if strong is None else _strong_share(score, strong, pool.own),
                 yardstick=yardsticks.get(budget.name),
             )

@@ -26,6 +26,8 @@ NAME = "checkpoint.pt"
 class Checkpoint:
     """The state of a run between two iterations."""
 
+    run: str
+    """Which run it is of; see `directory.identity_of`."""
     iteration: int
     policy: dict[str, Any]
     reference: dict[str, Any]
@@ -54,13 +56,17 @@ class Checkpoint:
             raise StorageError(f"cannot write {path}: {error}") from error
 
     @classmethod
-    def load(cls, folder: Path) -> Checkpoint | None:
+    def load(cls, folder: Path, *, run: str | None = None) -> Checkpoint | None:
         """The last checkpoint of a run; None where there is none yet.
 
         All tensors come to the CPU, whatever they were on: where they are wanted they are copied.
 
+        Args:
+            folder: of the run.
+            run: which one goes on; None: whichever it is of.
+
         Raises:
-            ConfigError: it is broken, or another version's.
+            ConfigError: it is broken, another run's, or another version's.
             StorageError: it cannot be read.
         """
         path = folder / NAME
@@ -71,7 +77,7 @@ class Checkpoint:
                 whole = is_zipfile(file)  # a torn archive lacks its end
             if not whole:
                 raise _broken(path, BadZipFile())
-            return cls(**torch.load(path, map_location="cpu", weights_only=True))
+            kept = cls(**torch.load(path, map_location="cpu", weights_only=True))
         except (pickle.UnpicklingError, EOFError, LookupError, ValueError, AttributeError) as error:
             # What is no pickle at all is unpickled to whatever error its bytes come to.
             raise _broken(path, error) from error
@@ -88,6 +94,11 @@ class Checkpoint:
             ) from error
         except OSError as error:
             raise StorageError(f"cannot read {path}: {error.strerror}") from error
+        if run is not None and kept.run != run:
+            raise ConfigError(
+                f"{path} is another run's: put back its own, or remove it to begin again"
+            )
+        return kept
 
 
 def _broken(path: Path, error: Exception) -> ConfigError:

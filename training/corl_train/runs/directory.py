@@ -11,8 +11,9 @@ that stand in `config.json` beside the recipe, and a run goes on only where they
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 import torch
 
 from corl_bench.errors import ConfigError, StorageError
+from corl_bench.results.manifest import MANIFEST_NAME
 from corl_bench.runs.directory import lock_directory
 from corl_train.experts import Experts
 from corl_train.runs.files import CONFIG_NAME, INPUTS, read_config
@@ -56,16 +58,33 @@ def claim(folder: Path, setup: Setup, experts: Experts, *, seed: int) -> Iterato
         What `config.json` says, or shall say.
 
     Raises:
-        ConfigError: another process works there, or it holds another run.
+        ConfigError: another process works there, or it holds another run or one of corl-bench.
         StorageError: it cannot be written.
     """
     with locked(folder):
+        is_new = not (folder / CONFIG_NAME).exists()
+        if is_new and (folder / MANIFEST_NAME).exists():
+            raise ConfigError(
+                f"{folder} holds a run of corl-bench, whose books are its own: name another"
+                " directory with --out"
+            )
         ours = {
             "seed": seed,
             **setup.config.model_dump(mode="json"),
             INPUTS: _inputs(setup, experts),
         }
-        yield _kept(folder, ours) if (folder / CONFIG_NAME).exists() else ours
+        yield ours if is_new else _kept(folder, ours)
+
+
+def identity_of(config: Mapping[str, Any]) -> str:
+    """sha256 of what decides the figures of a run: seed, settings and inputs.
+
+    Args:
+        config: what `config.json` says.
+    """
+    inputs = {name: value for name, value in config[INPUTS].items() if name != _THREADS}
+    decisive = json.dumps({**config, INPUTS: inputs}, sort_keys=True)
+    return hashlib.sha256(decisive.encode()).hexdigest()
 
 
 @contextmanager

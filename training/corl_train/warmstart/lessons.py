@@ -72,9 +72,9 @@ def warm_up(
     played = [rollout for rollout in played if len(rollout.transcript.ids) <= policy.context]
     if len(played) < 2:
         raise ConfigError(
-            f"{len(played)} demonstrations fit into a context of {policy.context} tokens, and it"
-            " takes one to learn from and one to be probed with: raise warm_start.episodes or"
-            " policy.context"
+            f"{len(played)} of {how.episodes} demonstrations fit into a context of"
+            f" {policy.context} tokens, and it takes one to learn from and one to be probed with:"
+            " raise warm_start.episodes or policy.context"
         )
     knowledge = Knowledge(played, setup, demonstrator)
     lessons = knowledge.demonstrated()
@@ -88,11 +88,18 @@ def warm_up(
         say(f"warm start {epoch + 1}: loss {loss:.3f}, {skills}")
         if skills.suffice(how):
             break
-    targets = school.targets(lessons, whole=True) if how.epochs else []
+    else:
+        if how.bare_epochs:
+            say(
+                f"warm start: after {how.bare_epochs} epochs the skills are not there"
+                f" ({how.follows_majority:.0%} and {how.speaks_validly:.0%} are wanted): more"
+                " warm_start.bare_epochs or warm_start.episodes usually help"
+            )
+    targets = school.targets(lessons[held_out:], whole=True) if how.epochs else []
     rounds = how.epochs + how.rehearsals
     for epoch in range(how.epochs):
         school.slow_down(epoch / rounds)
-        loss = school.teach(lessons, targets, whole=True)
+        loss = school.teach(lessons[held_out:], targets, whole=True)
         skills = probe(demonstrator, lessons[:held_out], setup.protocol.stops)
         say(f"warm start, whole episodes {epoch + 1}/{how.epochs}: loss {loss:.3f}, {skills}")
     for number in range(how.rehearsals):
