@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +69,17 @@ def test_a_reward_is_its_kind_with_its_own_settings(kind: str, keys: set[str]) -
     reward = load_recipe("quickstart", settings=[f"reward.kind={kind}"]).reward
     assert set(reward.model_dump()) == {"kind", *keys}
     assert reward.kind == kind
+
+
+def test_another_kind_takes_no_setting_of_the_recipes(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[reward]\nfine = 0.5\n")
+    assert load_recipe(str(path)).reward.model_dump() == {"kind": "gate", "fine": 0.5}
+    soft = load_recipe(str(path), settings=["reward.most=0.7", "reward.kind=soft"]).reward
+    assert soft.model_dump() == {"kind": "soft", "per_usd": 50.0, "most": 0.7}
+    path.write_text('[reward]\nkind = "soft"\nmost = 0.8\n')
+    same = load_recipe(str(path), settings=["reward.kind=soft"]).reward
+    assert same.model_dump() == {"kind": "soft", "per_usd": 50.0, "most": 0.8}
 
 
 @pytest.mark.parametrize("name", recipes())

@@ -410,6 +410,7 @@ def test_lessons_end_when_the_skills_are_there(tmp_path: Path) -> None:
         settings=[
             *("policy.width=32", "policy.depth=1", "policy.words=50"),
             *("warm_start.episodes=320", "warm_start.minibatch=16", "warm_start.epochs=0"),
+            "warm_start.rehearsals=0",
             *("warm_start.follows_majority=0.6", "warm_start.speaks_validly=0.83"),
             *("training.iterations=0", "schedule.validation_problems=2"),
         ],

@@ -12,6 +12,7 @@ TINY = (
     *("policy.width=16", "policy.depth=1", "policy.heads=2", "policy.words=50"),
     *("training.episodes=16", "training.iterations=3", "training.epochs=1"),
     *("warm_start.episodes=64", "warm_start.bare_epochs=1", "warm_start.epochs=1"),
+    "warm_start.rehearsals=0",
     *("schedule.validation_problems=4", "schedule.validate_every=2"),
     "schedule.checkpoint_every=1",
 )

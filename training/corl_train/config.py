@@ -333,7 +333,8 @@ def load_recipe(name_or_path: str, *, settings: Sequence[str] = ()) -> Config:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name_or_path}: no TOML: {error}") from None
-    for setting in settings:
+    # Another kind has settings of its own, so it comes before them and takes none of the recipe's.
+    for setting in sorted(settings, key=lambda text: ".kind=" not in text):
         _set(data, setting)
     return parse_config({"name": path.stem, **data}, name_or_path)
 
@@ -376,6 +377,8 @@ def _set(data: dict[str, Any], setting: str) -> None:
     table = data.setdefault(tables[0], {})
     if not isinstance(table, dict):
         raise ConfigError(f"--set {setting!r}: {tables[0]} is no table")
+    if key == "kind" and tables[0] in _BY_KIND and table.get(key) != value:
+        table.clear()
     table[key] = value
 
 
