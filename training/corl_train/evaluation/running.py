@@ -20,7 +20,7 @@ from corl_bench.experts.simulation.tables import read_simulation
 from corl_bench.results import EpisodeRecord
 from corl_bench.routers.controller_file import read_controller
 from corl_bench.tasks import load_task
-from corl_bench.types import Budget
+from corl_bench.types import Budget, Problem
 from corl_train.config import parse_config
 from corl_train.environment import Environment, Errand
 from corl_train.evaluation.counting import count, is_declared, strata_of
@@ -108,7 +108,52 @@ def evaluate(
         ConfigError: a simulated pool's tables are not usable.
         CapReachedError: the spending cap leaves no room.
     """
-    pool, problems = environment.pool, environment.task.problems
+    return judge(environment, play(environment, budgets, samples=samples, after=after), budgets)
+
+
+def play(
+    environment: Environment,
+    budgets: Sequence[Budget],
+    *,
+    samples: int,
+    after: Callable[[EpisodeRecord], None] = lambda record: None,
+) -> list[list[Rollout]]:
+    """Greedy episodes of every problem, a list for each budget, with the gate's rewards.
+
+    Args and errors are those of `evaluate`.
+    """
+    problems = environment.task.problems
+    played = []
+    for budget in budgets:
+        errands = [Errand(p, budget, sample) for p in problems for sample in range(samples)]
+        rollouts = environment.roll_out(errands, temperature=0.0, after=after)
+        played.append([rewarded(rollout) for rollout in rollouts])
+    return played
+
+
+def judge(
+    environment: Environment,
+    played: Sequence[Sequence[Rollout]],
+    budgets: Sequence[Budget],
+    *,
+    problems: Sequence[Problem] | None = None,
+) -> Evaluation:
+    """What episodes that were played come to, against the yardstick of their problems.
+
+    Args:
+        environment: that made them.
+        played: of each budget, as `play` gives them.
+        budgets: that they were played at.
+        problems: which to judge; None: all of the environment's task.
+
+    Raises:
+        ConfigError: a simulated pool's tables are not usable.
+    """
+    pool = environment.pool
+    if problems is None:
+        problems = environment.task.problems
+    ids = {problem.id for problem in problems}
+    played = [[r for r in rollouts if r.episode.problem_id in ids] for rollouts in played]
     yardsticks: dict[str, BudgetResult] = {}
     strong: set[str] | None = None
     if is_declared(pool):
@@ -123,15 +168,8 @@ def evaluate(
     names = [expert.name for expert in pool.experts]
     strata = strata_of(pool, problems)
     found = []
-    played = []
-    for budget in budgets:
-        errands = [Errand(p, budget, sample) for p in problems for sample in range(samples)]
-        rollouts = [
-            rewarded(rollout)
-            for rollout in environment.roll_out(errands, temperature=0.0, after=after)
-        ]
+    for budget, rollouts in zip(budgets, played, strict=True):
         (score,) = score_by_budget(rollouts, [budget], names)
-        played.append(rollouts)
         found.append(
             Judged(
                 score=score,
@@ -145,7 +183,7 @@ def evaluate(
         task=environment.task.label,
         pool=pool.name,
         seed=environment.seed,
-        samples=samples,
+        samples=len(played[0]) // len(problems),
         budgets=tuple(
             replace(judged, counted=count) for judged, count in zip(found, counts, strict=True)
         ),

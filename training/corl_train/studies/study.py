@@ -1,0 +1,137 @@
+"""What a study is: parts of rows, each a controller's episodes at one budget beside the optimum.
+
+Invariant: every row of a study comes from one kind of evaluation (`corl_train.evaluation`), greedy
+and with the gate's reward, so rows of all studies can be compared. Rows know neither how they are
+printed nor how they were made.
+
+    row = Row.of("Geometry", evaluation.budgets[0], problems=40)
+    Study("transfer", ..., parts=(Part("Not trained on", "", (row,)),)).to_json()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any
+
+from corl_train.evaluation.judgement import Judged
+from corl_train.experts import ANY_EXPERTS, Experts
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a study is made; what a study cannot use it leaves alone."""
+
+    tasks: tuple[str, ...] = ()
+    """Other problems than those that the study chooses by itself."""
+    samples: int = 4
+    """Episodes of each problem at each budget."""
+    limit: int | None = None
+    """Problems of each task at most, as a sample."""
+    seed: int = 0
+    """Of the experts' replies."""
+    experts: Experts = ANY_EXPERTS
+    say: Callable[[str], None] = lambda line: None
+    """Told what is under way, a line at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Some problems at one budget."""
+
+    name: str
+    """What is special about it: a subject, an amount, a change of the pool."""
+    budget: str
+    problems: int
+    episodes: int
+    reward: float
+    reward_interval: tuple[float, float]
+    optimum: float | None
+    """Reward of the best possible policy; None where nobody knows it."""
+    fraction: float | None
+    """Reward as a share of the optimum."""
+    interval: tuple[float, float] | None
+    """Of the fraction, 95 %."""
+    accuracy: float
+    mean_cost_usd: Decimal
+    violation_rate: float
+    calls: Mapping[str, float]
+    """By expert: calls an episode."""
+    note: str = ""
+
+    @classmethod
+    def of(cls, name: str, judged: Judged, *, problems: int, note: str = "") -> Row:
+        """The row of one budget of an evaluation."""
+        score, yardstick = judged.score, judged.yardstick
+        return cls(
+            name=name,
+            budget=score.budget,
+            problems=problems,
+            episodes=score.episodes,
+            reward=judged.reward,
+            reward_interval=judged.reward_interval,
+            optimum=None if yardstick is None else yardstick.optimum.reward,
+            fraction=judged.fraction,
+            interval=judged.interval,
+            accuracy=score.accuracy,
+            mean_cost_usd=score.mean_cost_usd,
+            violation_rate=score.violation_rate,
+            calls=score.calls,
+            note=note,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The row with its mean cost as a string."""
+        return {**asdict(self), "mean_cost_usd": format(self.mean_cost_usd, "f")}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows that belong together."""
+
+    title: str
+    about: str
+    """A sentence or two; may be empty."""
+    rows: tuple[Row, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "title": self.title,
+            "about": self.about,
+            "rows": [row.to_json() for row in self.rows],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What a study found."""
+
+    name: str
+    question: str
+    run: str
+    """Name of the training run."""
+    recipe: str
+    pool: str
+    simulated: bool
+    seed: int
+    """Of the experts' replies."""
+    samples: int
+    parts: tuple[Part, ...]
+    notes: tuple[str, ...] = ()
+    """What a reader has to know; whole sentences."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As `corl-train study NAME RUN --json` prints it."""
+        return {
+            "study": self.name,
+            "question": self.question,
+            "run": self.run,
+            "recipe": self.recipe,
+            "pool": self.pool,
+            "simulated": self.simulated,
+            "seed": self.seed,
+            "samples": self.samples,
+            "parts": [part.to_json() for part in self.parts],
+            "notes": list(self.notes),
+        }
