@@ -33,7 +33,8 @@ class LeftOut:
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in `config.json`."""
-        return {"task": self.task, "digest": self.digest, **self.counts}
+        counts = {str(kind): count for kind, count in self.counts.items()}
+        return {"name": self.task, "digest": self.digest, **counts}
 
 
 @dataclass(frozen=True, slots=True)
