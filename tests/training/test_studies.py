@@ -132,6 +132,8 @@ def test_whiskers_stay_in_their_cell() -> None:
 def test_an_unknown_study_is_refused(run: Path) -> None:
     with pytest.raises(ConfigError, match=f"there are {', '.join(STUDIES)}"):
         run_study("tansfer", run, Options())
+    with pytest.raises(ConfigError, match="the study transfer has no use for --only"):
+        run_study("transfer", run, Options(only=("x",)))
 
 
 def test_the_command_prints_json_and_leaves_a_page(run: Path, tmp_path: Path) -> None:

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     help="Problems to ask; repeatable.  [default: the study's own]",
 )
 @click.option(
+    "--budget", "-b", "budgets", metavar="B", help="Budgets to play.  [default: the study's own]"
+)
+@click.option("--only", multiple=True, metavar="NAME", help="What begins so alone; repeatable.")
+@click.option(
     "--samples",
     type=click.IntRange(1),
     default=4,
@@ -54,6 +58,8 @@ def command(
     name: str,
     controller: Path,
     tasks: tuple[str, ...],
+    budgets: str | None,
+    only: tuple[str, ...],
     samples: int,
     limit: int | None,
     seed: int,
@@ -84,7 +90,8 @@ def command(
     experts = chosen_experts(mode, recordings, max_cost)
     # Tables, or JSON, are all that stands on standard output.
     say = (lambda line: None) if quiet else (lambda line: click.echo(line, err=True))
-    study = run_study(name, controller, Options(tasks, samples, limit, seed, experts, say))
+    options = Options(tasks, budgets, only, samples, limit, seed, experts, say)
+    study = run_study(name, controller, options)
     page = write_page(study, config, out or controller / f"study-{name}.html")
     if as_json:
         click.echo(json.dumps(study.to_json(), indent=2))

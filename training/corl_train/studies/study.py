@@ -21,10 +21,14 @@ from corl_train.experts import ANY_EXPERTS, Experts
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a study is made; what a study cannot use it leaves alone."""
+    """How a study is made. The first three are for the studies whose `TAKES` names them."""
 
     tasks: tuple[str, ...] = ()
     """Other problems than those that the study chooses by itself."""
+    budgets: str | None = None
+    """Other budgets than those that it chooses, as after `--budget`."""
+    only: tuple[str, ...] = ()
+    """Rows whose names begin so; none: all."""
     samples: int = 4
     """Episodes of each problem at each budget."""
     limit: int | None = None

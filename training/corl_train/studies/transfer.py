@@ -22,6 +22,7 @@ from corl_train.rollouts import Rollout
 from corl_train.runs.files import CONFIG_NAME, read_config, recipe_of
 from corl_train.studies.study import Options, Part, Row, Study
 
+TAKES = frozenset({"tasks"})
 QUESTION = "What does it earn where it was not trained?"
 OTHER_KIND = "everyday"
 """Questions with five choices each, of our own; see `corl_bench.tasks.everyday`."""
