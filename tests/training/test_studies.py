@@ -18,9 +18,10 @@ pytest.importorskip("torch")
 from corl_bench.errors import ConfigError
 from corl_bench.report.plain import render_terminal
 from corl_bench.report.screen import Screen
-from corl_train.evaluation import evaluate, judge, open_run, play
+from corl_train.evaluation import evaluate, open_run
 from corl_train.runs.files import read_config
 from corl_train.studies import STUDIES, run_study
+from corl_train.studies.measuring import measure
 from corl_train.studies.page import whisker, write_page
 from corl_train.studies.study import Options, Part, Row, Study
 from corl_train.studies.table import describe
@@ -90,16 +91,21 @@ def test_a_part_is_the_sum_of_its_subjects(study: Study) -> None:
                     assert total / whole.problems == pytest.approx(getattr(whole, figure))
 
 
-def test_what_was_played_can_be_judged_in_parts(run: Path) -> None:
-    with open_run(run, limit=4) as (environment, budgets):
-        played = play(environment, budgets, samples=2)
-        whole = judge(environment, played, budgets)
-        half = judge(environment, played, budgets, problems=environment.task.problems[:2])
-    assert [judged.score.episodes for judged in whole.budgets] == [8] * 3
-    assert [judged.score.episodes for judged in half.budgets] == [4] * 3
-    assert half.samples == whole.samples == 2
-    with open_run(run, limit=4) as (environment, budgets):
-        assert evaluate(environment, budgets, samples=2) == whole
+def test_it_measures_what_evaluation_does(run: Path) -> None:
+    with open_run(run, limit=2) as (environment, budgets):
+        problems = environment.task.problems
+        rows = measure(environment, budgets, samples=2).rows("both", problems)
+    with open_run(run, limit=2) as (environment, budgets):
+        judged = evaluate(environment, budgets, samples=2).budgets
+    for row, one in zip(rows, judged, strict=True):
+        assert one.yardstick is not None
+        assert one.interval is not None
+        assert row.budget == one.score.budget
+        assert row.optimum == pytest.approx(one.yardstick.optimum.reward)
+        assert row.reward == pytest.approx(one.reward)
+        assert row.fraction == pytest.approx(one.fraction)
+        assert row.interval == pytest.approx(one.interval)
+        assert (row.accuracy, row.calls) == (one.score.accuracy, one.score.calls)
 
 
 def test_a_study_is_printed(study: Study) -> None:

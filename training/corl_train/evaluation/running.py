@@ -20,7 +20,7 @@ from corl_bench.experts.simulation.tables import read_simulation
 from corl_bench.results import EpisodeRecord
 from corl_bench.routers.controller_file import read_controller
 from corl_bench.tasks import load_task
-from corl_bench.types import Budget, Problem
+from corl_bench.types import Budget
 from corl_train.config import parse_config
 from corl_train.environment import Environment, Errand
 from corl_train.evaluation.counting import count, is_declared, strata_of
@@ -108,7 +108,42 @@ def evaluate(
         ConfigError: a simulated pool's tables are not usable.
         CapReachedError: the spending cap leaves no room.
     """
-    return judge(environment, play(environment, budgets, samples=samples, after=after), budgets)
+    pool, problems = environment.pool, environment.task.problems
+    yardsticks: dict[str, BudgetResult] = {}
+    strong: set[str] | None = None
+    if is_declared(pool):
+        report = optimum(
+            pool,
+            cells_of(pool, problems),
+            budgets,
+            max_calls=environment.controller.protocol.max_calls,
+        )
+        yardsticks = {result.budget.name: result for result in report.budgets if result.budget}
+        strong = {expert.name for expert in read_simulation(pool).experts if expert.strong}
+    names = [expert.name for expert in pool.experts]
+    strata = strata_of(pool, problems)
+    found = []
+    played = play(environment, budgets, samples=samples, after=after)
+    for budget, rollouts in zip(budgets, played, strict=True):
+        (score,) = score_by_budget(rollouts, [budget], names)
+        found.append(
+            Judged(
+                score=score,
+                played_interval=mean_interval(rewards_of(rollouts), strata),
+                strong_share=None if strong is None else _strong_share(score, strong, pool.own),
+                yardstick=yardsticks.get(budget.name),
+            )
+        )
+    counts = count(played, environment, problems, budgets)
+    return Evaluation(
+        task=environment.task.label,
+        pool=pool.name,
+        seed=environment.seed,
+        samples=samples,
+        budgets=tuple(
+            replace(judged, counted=count) for judged, count in zip(found, counts, strict=True)
+        ),
+    )
 
 
 def play(
@@ -131,66 +166,7 @@ def play(
     return played
 
 
-def judge(
-    environment: Environment,
-    played: Sequence[Sequence[Rollout]],
-    budgets: Sequence[Budget],
-    *,
-    problems: Sequence[Problem] | None = None,
-) -> Evaluation:
-    """What episodes that were played come to, against the yardstick of their problems.
-
-    Args:
-        environment: that made them.
-        played: of each budget, as `play` gives them.
-        budgets: that they were played at.
-        problems: which to judge; None: all of the environment's task.
-
-    Raises:
-        ConfigError: a simulated pool's tables are not usable.
-    """
-    pool = environment.pool
-    if problems is None:
-        problems = environment.task.problems
-    ids = {problem.id for problem in problems}
-    played = [[r for r in rollouts if r.episode.problem_id in ids] for rollouts in played]
-    yardsticks: dict[str, BudgetResult] = {}
-    strong: set[str] | None = None
-    if is_declared(pool):
-        report = optimum(
-            pool,
-            cells_of(pool, problems),
-            budgets,
-            max_calls=environment.controller.protocol.max_calls,
-        )
-        yardsticks = {result.budget.name: result for result in report.budgets if result.budget}
-        strong = {expert.name for expert in read_simulation(pool).experts if expert.strong}
-    names = [expert.name for expert in pool.experts]
-    strata = strata_of(pool, problems)
-    found = []
-    for budget, rollouts in zip(budgets, played, strict=True):
-        (score,) = score_by_budget(rollouts, [budget], names)
-        found.append(
-            Judged(
-                score=score,
-                played_interval=mean_interval(_rewards(rollouts), strata),
-                strong_share=None if strong is None else _strong_share(score, strong, pool.own),
-                yardstick=yardsticks.get(budget.name),
-            )
-        )
-    counts = count(played, environment, problems, budgets)
-    return Evaluation(
-        task=environment.task.label,
-        pool=pool.name,
-        seed=environment.seed,
-        samples=len(played[0]) // len(problems),
-        budgets=tuple(
-            replace(judged, counted=count) for judged, count in zip(found, counts, strict=True)
-        ),
-    )
-
-
-def _rewards(rollouts: Sequence[Rollout]) -> dict[str, list[float]]:
+def rewards_of(rollouts: Sequence[Rollout]) -> dict[str, list[float]]:
     """Of the samples of each problem."""
     rewards: dict[str, list[float]] = defaultdict(list)
     for rollout in rollouts:

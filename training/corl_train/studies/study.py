@@ -1,11 +1,11 @@
 """What a study is: parts of rows, each a controller's episodes at one budget beside the optimum.
 
-Invariant: every row of a study comes from one kind of evaluation (`corl_train.evaluation`), greedy
-and with the gate's reward, so rows of all studies can be compared. Rows know neither how they are
-printed nor how they were made.
+Invariant: every row of a study is measured alike (`measuring`), greedy and with the gate's reward,
+so rows of all studies can be compared. Rows know neither how they are printed nor how they were
+made.
 
-    row = Row.of("Geometry", evaluation.budgets[0], problems=40)
-    Study("transfer", ..., parts=(Part("Not trained on", "", (row,)),)).to_json()
+    rows = measure(environment, budgets, samples=4).rows("Geometry", problems)
+    Study("transfer", ..., parts=(Part("Not trained on", "", rows),)).to_json()
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
-from corl_train.evaluation.judgement import Judged
 from corl_train.experts import ANY_EXPERTS, Experts
 
 
@@ -63,27 +62,6 @@ class Row:
     calls: Mapping[str, float]
     """By expert: calls an episode."""
     note: str = ""
-
-    @classmethod
-    def of(cls, name: str, judged: Judged, *, problems: int, note: str = "") -> Row:
-        """The row of one budget of an evaluation."""
-        score, yardstick = judged.score, judged.yardstick
-        return cls(
-            name=name,
-            budget=score.budget,
-            problems=problems,
-            episodes=score.episodes,
-            reward=judged.reward,
-            reward_interval=judged.reward_interval,
-            optimum=None if yardstick is None else yardstick.optimum.reward,
-            fraction=judged.fraction,
-            interval=judged.interval,
-            accuracy=score.accuracy,
-            mean_cost_usd=score.mean_cost_usd,
-            violation_rate=score.violation_rate,
-            calls=score.calls,
-            note=note,
-        )
 
     def to_json(self) -> dict[str, Any]:
         """The row with its mean cost as a string."""

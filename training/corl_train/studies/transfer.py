@@ -14,13 +14,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from corl_bench.types import Budget, Problem
-from corl_train.config import Config, parse_config
-from corl_train.environment import Environment
-from corl_train.evaluation import judge, open_run, play
-from corl_train.rollouts import Rollout
+from corl_bench.types import Problem
+from corl_train.config import Config, DataTable, parse_config
+from corl_train.evaluation import open_run
 from corl_train.runs.files import CONFIG_NAME, read_config, recipe_of
-from corl_train.studies.study import Options, Part, Row, Study
+from corl_train.studies.measuring import Measured, measure
+from corl_train.studies.study import Options, Part, Study
 
 TAKES = frozenset({"tasks"})
 QUESTION = "What does it earn where it was not trained?"
@@ -52,12 +51,11 @@ def run(folder: Path, options: Options) -> Study:
             label = environment.task.label
             episodes = len(problems) * len(budgets) * options.samples
             options.say(f"{label}: {episodes:,} episodes")
-            played = play(environment, budgets, samples=options.samples)
+            measured = measure(environment, budgets, samples=options.samples)
             if name == config.data.test:
-                parts += _by_training(config, environment, played, budgets)
+                parts += _by_training(config.data, measured, label)
             else:
-                title = f"Another kind of question: {label}"
-                parts.append(_part(title, "", environment, played, budgets, problems))
+                parts.append(_part(f"Another kind of question: {label}", measured, problems))
             pool = environment.pool
     return Study(
         name="transfer",
@@ -73,45 +71,28 @@ def run(folder: Path, options: Options) -> Study:
     )
 
 
-def _by_training(
-    config: Config,
-    environment: Environment,
-    played: Sequence[Sequence[Rollout]],
-    budgets: Sequence[Budget],
-) -> list[Part]:
+def _by_training(data: DataTable, measured: Measured, label: str) -> list[Part]:
     """The problems of subjects that it was trained on, and those of the others."""
-    problems = environment.task.problems
-    known = [p for p in problems if config.data.has_subject(p.subject)]
-    unknown = [p for p in problems if not config.data.has_subject(p.subject)]
-    label = environment.task.label
+    problems = measured.environment.task.problems
+    known = [problem for problem in problems if data.has_subject(problem.subject)]
+    unknown = [problem for problem in problems if not data.has_subject(problem.subject)]
     return [
-        _part(f"{title}, {label}", about, environment, played, budgets, some)
-        for title, about, some in (
-            ("Subjects that it was trained on", "", known),
-            ("Subjects that it was not trained on", "", unknown),
+        _part(f"{title}, {label}", measured, some)
+        for title, some in (
+            ("Subjects that it was trained on", known),
+            ("Subjects that it was not trained on", unknown),
         )
         if some
     ]
 
 
-def _part(
-    title: str,
-    about: str,
-    environment: Environment,
-    played: Sequence[Sequence[Rollout]],
-    budgets: Sequence[Budget],
-    problems: Sequence[Problem],
-) -> Part:
+def _part(title: str, measured: Measured, problems: Sequence[Problem]) -> Part:
     """All the problems, then each subject, at every budget."""
-    groups: list[tuple[str, Sequence[Problem]]] = [(ALL, problems)]
+    rows = list(measured.rows(ALL, problems))
     subjects = dict.fromkeys(problem.subject for problem in problems if problem.subject)
-    if len(subjects) > 1:
-        groups += [(s, [p for p in problems if p.subject == s]) for s in subjects]
-    rows = []
-    for name, some in groups:
-        evaluation = judge(environment, played, budgets, problems=some)
-        rows += [Row.of(name, judged, problems=len(some)) for judged in evaluation.budgets]
-    return Part(title, about, tuple(rows))
+    for subject in subjects if len(subjects) > 1 else ():
+        rows += measured.rows(subject, [p for p in problems if p.subject == subject])
+    return Part(title, "", tuple(rows))
 
 
 def _notes(config: Config, parts: Collection[Part]) -> list[str]:
