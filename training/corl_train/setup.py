@@ -67,18 +67,10 @@ def prepare(config: Config, *, price_date: date | None = None) -> Setup:
         ConfigError: something that it names is not there or cannot be used.
     """
     pool = load_pool(config.data.pool, price_date=price_date)
-    if any(expert.name == OWN_NAME for expert in pool.experts):
-        raise ConfigError(
-            f"pool {pool.name!r} has an expert {OWN_NAME!r}, which is whom training calls itself:"
-            " give it another alias"
-        )
+    require_own_name(pool)
     protocol_text = read_protocol(config.data.protocol)
     protocol = parse_protocol(protocol_text, config.data.protocol)
-    if protocol.continues or protocol.naming != "attribute":
-        raise ConfigError(
-            f"protocol {protocol.name!r} is for running weights that others have trained: train"
-            " with one that takes turns and names experts in an attribute"
-        )
+    require_trainable(protocol)
     return Setup(
         config=config,
         pool=pool,
@@ -87,8 +79,38 @@ def prepare(config: Config, *, price_date: date | None = None) -> Setup:
         validation=load_task(config.data.validation),
         protocol=protocol,
         protocol_text=protocol_text,
-        controller=Controller(f"controller:{config.name}", own_model(config), protocol),
+        controller=Controller(
+            f"controller:{config.name}",
+            own_model(config.name, config.policy.usd_per_mtok),
+            protocol,
+        ),
     )
+
+
+def require_own_name(pool: Pool) -> None:
+    """Refuses a pool one of whose experts has the name of the model that is trained.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    if any(expert.name == OWN_NAME for expert in pool.experts):
+        raise ConfigError(
+            f"pool {pool.name!r} has an expert {OWN_NAME!r}, which is whom training calls itself:"
+            " give it another alias"
+        )
+
+
+def require_trainable(protocol: Protocol) -> None:
+    """Refuses a protocol that nobody can be trained with.
+
+    Raises:
+        ConfigError: its turns are one message, or it names experts in front of a colon.
+    """
+    if protocol.continues or protocol.naming != "attribute":
+        raise ConfigError(
+            f"protocol {protocol.name!r} is for running weights that others have trained: train"
+            " with one that takes turns and names experts in an attribute"
+        )
 
 
 def budgets_of(config: Config, pool: Pool) -> tuple[Budget, ...]:
@@ -103,14 +125,19 @@ def budgets_of(config: Config, pool: Pool) -> tuple[Budget, ...]:
     return tuple(budgets)
 
 
-def own_model(config: Config) -> ExpertSpec:
-    """The controller's own model as an expert, with its stated price."""
-    usd = parse_usd(config.policy.usd_per_mtok, what="policy.usd_per_mtok", decimals=PRICE_DECIMALS)
+def own_model(name: str, usd_per_mtok: str) -> ExpertSpec:
+    """The controller's own model as an expert, with its stated price.
+
+    Args:
+        name: of the recipe.
+        usd_per_mtok: of its tokens, read or said.
+    """
+    usd = parse_usd(usd_per_mtok, what="policy.usd_per_mtok", decimals=PRICE_DECIMALS)
     return ExpertSpec(
         name=OWN_NAME,
         provider=PROVIDER,
-        model=config.name,
-        price=Price(config.name, _PRICED, "stated by the recipe, policy.usd_per_mtok", usd, usd),
+        model=name,
+        price=Price(name, _PRICED, "stated by the recipe, policy.usd_per_mtok", usd, usd),
         role="self",
         sampling=Sampling(max_output_tokens=1),
         max_concurrency=1_000_000,
