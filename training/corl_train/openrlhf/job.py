@@ -7,7 +7,7 @@ which keys are.
 
     path = write_job(Job(name="corl-7b", pool="pool.toml", …), folder)
     os.environ[VARIABLE] = str(path)
-    job = job_of_environment(os.environ)
+    job, folder = job_of_environment(os.environ)
 """
 
 from __future__ import annotations
@@ -140,8 +140,8 @@ def read_job(path: Path) -> Job:
     return job.model_copy(update=here)
 
 
-def job_of_environment(environment: Mapping[str, str]) -> Job:
-    """The job that the environment names.
+def job_of_environment(environment: Mapping[str, str]) -> tuple[Job, Path]:
+    """The job that the environment names, and its directory.
 
     Raises:
         ConfigError: it names none, or it cannot be read.
@@ -152,7 +152,8 @@ def job_of_environment(environment: Mapping[str, str]) -> Job:
             f"{VARIABLE} names no job: start the training with `corl-train launch`, or set it to"
             f" the {FILE_NAME} of the job's directory on every node"
         )
-    return read_job(Path(path).expanduser())
+    file = Path(path).expanduser()
+    return read_job(file), file.parent
 
 
 def _refuse(usd: str, what: str, decimals: int) -> None:
