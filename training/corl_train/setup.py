@@ -1,7 +1,7 @@
 """From a configuration to what a training run works with: pool, problems, controller, policy.
 
 The controller that is trained is the one that is benchmarked: `write_controller` leaves a folder
-that `corl-bench run --system controller:DIR` takes.
+that `corl-bench run --system controller:DIR` takes. Only what makes a policy imports torch.
 
     setup = prepare(load_recipe("quickstart"))
     write_controller(setup, new_policy(setup, seed=0), Path("runs/untrained"))
@@ -15,6 +15,7 @@ import shutil
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from corl_bench.errors import ConfigError, StorageError
 from corl_bench.experts.base import ExpertSpec, Pool, Sampling
@@ -29,12 +30,11 @@ from corl_bench.runs.plan import parse_budgets
 from corl_bench.tasks import LoadedTask, load_task
 from corl_bench.types import Budget
 from corl_train.config import Config, RewardTable
-from corl_train.policies.base import Policy
-from corl_train.policies.tiny import TinyPolicy
-from corl_train.policies.transformer import Shape
-from corl_train.policies.vocabulary import vocabulary_of
 from corl_train.provider import NAME as PROVIDER
 from corl_train.rewards import Gate, Linear, Percentile, Reward, Soft
+
+if TYPE_CHECKING:
+    from corl_train.policies.base import Policy
 
 OWN_NAME = "controller"
 WEIGHTS_FOLDER = "weights"
@@ -165,6 +165,10 @@ def new_policy(setup: Setup, *, seed: int) -> Policy:
             gradient_checkpointing=table.gradient_checkpointing,
             seed=seed,
         )
+    from corl_train.policies.tiny import TinyPolicy
+    from corl_train.policies.transformer import Shape
+    from corl_train.policies.vocabulary import vocabulary_of
+
     texts = [problem.text for problem in setup.train.problems]
     tokens = vocabulary_of(setup.protocol, setup.pool, setup.budgets, texts, words=table.words)
     shape = Shape(len(tokens), table.width, table.depth, table.heads, table.context)
