@@ -28,7 +28,14 @@ from corl_bench.routers.controller import Controller
 from corl_bench.routers.protocol import parse_protocol, read_protocol
 from corl_bench.runs.plan import parse_budgets
 from corl_train.experts import Experts, Where
-from corl_train.openrlhf.command import AGENT, AGENT_NAME, DATA, ENTRY, RUNTIME_ENV_NAME, runtime_env
+from corl_train.openrlhf.command import (
+    AGENT,
+    AGENT_NAME,
+    DATA,
+    ENTRY,
+    RUNTIME_ENV_NAME,
+    runtime_env,
+)
 from corl_train.openrlhf.data import (
     REPORT_NAME,
     Prepared,
