@@ -141,6 +141,7 @@ class ExpertTable(StrictTable):
     stop: list[Text] = []
     base_url: Text | None = None
     key_env: Annotated[str, BeforeValidator(_variable)] | None = None
+    key_over_http: bool = False
     timeout_s: Number = Field(default=600.0, gt=0)
     max_attempts: int = Field(default=5, ge=1)
     max_concurrency: int = Field(default=64, ge=1)
@@ -152,7 +153,7 @@ class ExpertTable(StrictTable):
     @model_validator(mode="after")
     def _address(self) -> ExpertTable:
         if self.base_url is not None:
-            _check_address(self.base_url, self.key_env)
+            _check_address(self.base_url, None if self.key_over_http else self.key_env)
         return self
 
 
@@ -255,5 +256,5 @@ def _check_address(base_url: str, key_env: str | None) -> None:
     if parts.scheme == "http" and key_env and not is_loopback(host):
         raise ValueError(
             f"base_url is plain http to {host}, so the key of {key_env} would travel unencrypted; "
-            "use https, or leave key_env out"
+            "use https, leave key_env out, or set key_over_http = true in a network that you trust"
         )

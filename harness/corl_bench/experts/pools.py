@@ -153,6 +153,7 @@ def make_expert(
         ),
         base_url=table.base_url,
         key_env=key_env,
+        key_over_http=table.key_over_http,
         timeout_s=table.timeout_s,
         max_attempts=table.max_attempts,
         max_concurrency=table.max_concurrency,
