@@ -42,9 +42,7 @@ def wanted(**changes: Any) -> SamplingParams:
 
 def output(ids: Sequence[int], text: str, finish: str, *, log_probs: Sequence[float]) -> Any:
     """A `RequestOutput` of vLLM."""
-    tables = [
-        {token: SimpleNamespace(logprob=p)} for token, p in zip(ids, log_probs, strict=True)
-    ]
+    tables = [{token: SimpleNamespace(logprob=p)} for token, p in zip(ids, log_probs, strict=True)]
     said = SimpleNamespace(token_ids=list(ids), text=text, finish_reason=finish, logprobs=tables)
     return SimpleNamespace(outputs=[said])
 
