@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 OWN_NAME = "controller"
 WEIGHTS_FOLDER = "weights"
+PROTOCOL_NAME = "protocol.toml"
+SERVED_NAME = "served.toml"
+"""A `controller.toml` for the same weights behind an address."""
+DESCRIPTIONS = frozenset({FILE_NAME, PROTOCOL_NAME, SERVED_NAME})
 _PRICED = date(2025, 1, 1)
 
 
@@ -210,7 +214,7 @@ def write_controller(setup: Setup, policy: Policy, folder: Path, *, seed: int = 
         new.mkdir(parents=True)
         policy.save(new)
         described = _describe(setup, digest_of(new), name=f"{setup.config.name}-{seed}")
-        write_text(folder / "protocol.toml", setup.protocol_text)
+        write_text(folder / PROTOCOL_NAME, setup.protocol_text)
         if weights.exists():
             weights.rename(old)
         new.rename(weights)
@@ -221,7 +225,7 @@ def write_controller(setup: Setup, policy: Policy, folder: Path, *, seed: int = 
 
 
 def _describe(setup: Setup, digest: str, *, name: str) -> str:
-    """The text of `controller.toml`; JSON writes strings and numbers as TOML does."""
+    """The text of `controller.toml`."""
     options: dict[str, str | int] = {"path": WEIGHTS_FOLDER, "sha256": digest}
     table = setup.config.policy
     if table.kind == "huggingface":
@@ -229,29 +233,50 @@ def _describe(setup: Setup, digest: str, *, name: str) -> str:
         options["dtype"] = table.dtype
         if table.context is not None:
             options["context"] = table.context
-    price = setup.controller.own_model.price
-    usd = json.dumps(format(price.output_usd_per_mtok, "f"))
-    written = ", ".join(f"{key} = {json.dumps(value)}" for key, value in options.items())
+    own = replace(
+        setup.controller.own_model,
+        name=name,
+        sampling=Sampling(max_output_tokens=setup.protocol.max_turn_tokens),
+        options=options,
+    )
+    return describe_controller(own)
+
+
+def describe_controller(own: ExpertSpec) -> str:
+    """The `controller.toml` of weights in process, to stand beside a `protocol.toml`.
+
+    Args:
+        own: the controller's model: alias, model, limit of a turn, options and price.
+    """
+    # JSON writes strings and numbers as TOML does.
+    price = own.price
+    options = ", ".join(f"{key} = {json.dumps(value)}" for key, value in own.options.items())
     return (
-        f"name = {json.dumps(name)}\n"
+        f"name = {json.dumps(own.name)}\n"
         'protocol = "protocol.toml"\n\n'
         "[model]\n"
         f'provider = "{PROVIDER}"\n'
-        f"model = {json.dumps(setup.config.name)}\n"
-        f"max_output_tokens = {setup.protocol.max_turn_tokens}\n"
-        f"options = {{ {written} }}\n"
+        f"model = {json.dumps(own.model)}\n"
+        f"max_output_tokens = {own.sampling.max_output_tokens}\n"
+        f"options = {{ {options} }}\n"
         "price = { "
-        f"input_usd_per_mtok = {usd}, output_usd_per_mtok = {usd}, "
-        f"effective_from = {price.effective_from.isoformat()}, "
-        f"source = {json.dumps(price.source)} }}\n"
+        f'input_usd_per_mtok = "{price.input_usd_per_mtok:f}",'
+        f' output_usd_per_mtok = "{price.output_usd_per_mtok:f}",'
+        f" effective_from = {price.effective_from.isoformat()},"
+        f" source = {json.dumps(price.source)} }}\n"
     )
 
 
 def digest_of(folder: Path) -> str:
-    """sha256 of the files of a folder, of those in its folders too, and of their names."""
+    """sha256 of the files of a folder, of those in its folders too, and of their names.
+
+    What describes a controller beside its weights is no part of them: it states this digest.
+    """
     digest = hashlib.sha256()
     files = (path for path in folder.rglob("*") if path.is_file())
     for name, path in sorted((path.relative_to(folder).as_posix(), path) for path in files):
+        if name in DESCRIPTIONS:
+            continue
         digest.update(name.encode() + b"\0")
         with path.open("rb") as file:
             while block := file.read(1 << 20):

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import click
 
-SERVED_NAME = "served.toml"
-
 
 @click.command()
 @click.argument("controller", type=click.Path(path_type=Path), metavar="DIR")
@@ -41,7 +39,7 @@ def command(controller: Path, host: str, port: int, device: str) -> None:
     require_controller(controller)
     from corl_train.policies.loading import computing
     from corl_train.server import describe_served, serve
-    from corl_train.setup import WEIGHTS_FOLDER
+    from corl_train.setup import SERVED_NAME, WEIGHTS_FOLDER
 
     model = str(config["name"])
     own = read_controller(str(controller), Pool("none", ())).own_model

@@ -15,6 +15,7 @@
 4. *A batch is trained on whatever it is.* `SkippingMaker` refuses one that the spending cap has
    cut short, that has said nothing, or whose experts could not be reached: what it would teach is
    not to call experts. The weights stay as they were, and the job goes on from its checkpoint.
+5. *A LoRA never reaches the engines*: see `lora_weights`.
 
 What is wrong with `MultiTurnAgentExecutor` (shared `SamplingParams` without stops or a cap for a
 turn, text that is tokenised again, exceptions that end the training, a prompt that is cut from the
@@ -36,6 +37,7 @@ from typing import Any
 
 from corl_bench.errors import CapReachedError, CorlError
 from corl_train.openrlhf.logs import PREFIX
+from corl_train.openrlhf.lora_weights import merging_trainer
 
 VERSION = "0.11.2"
 """Of OpenRLHF: what is said here is true of this one."""
@@ -177,11 +179,16 @@ def _in_loss_utils(module: Any) -> None:
     module.get_loss_batch_info = counted(module.get_loss_batch_info)
 
 
+def _in_ppo_actor(module: Any) -> None:
+    module.ActorPPOTrainer = merging_trainer(module.ActorPPOTrainer)
+
+
 CORRECTIONS: Mapping[str, Callable[[Any], None]] = {
     "openrlhf.trainer.ppo_utils.experience_maker": _in_experience_maker,
     "openrlhf.trainer.ppo_utils.samples_generator": _in_samples_generator,
     "openrlhf.models.utils": _in_model_utils,
     "openrlhf.utils.loss_utils": _in_loss_utils,
+    "openrlhf.trainer.ray.ppo_actor": _in_ppo_actor,
 }
 """By module: what is done to it once it is there, before anybody has taken a name from it."""
 

@@ -191,6 +191,9 @@ def _placement(recipe: JobRecipe) -> list[str]:
         ]
     if model.lora_rank and not model.lora_parameters:
         return ["model.lora_rank without model.lora_parameters: say how many it trains"]
+    if model.lora_rank and placement.zero_stage == 3:
+        # A merged weight for the engines needs the whole of its matrices in one place.
+        return ["a LoRA's weights reach the engines with placement.zero_stage=2 alone: set it"]
     return []
 
 

@@ -1,4 +1,4 @@
-"""The first thing that every process of a job does: it fetches the key that it asks experts with.
+"""The first thing that every process of a job does: OpenRLHF is corrected, a key fetched.
 
 Ray shows a job's runtime environment to everyone and writes it into logs. So the key of the
 experts' server is no part of it: it lies beside the job's file, in one that its owner alone can
@@ -15,6 +15,7 @@ import os
 from pathlib import Path
 
 from corl_bench.errors import StorageError
+from corl_train.openrlhf.corrections import install
 from corl_train.openrlhf.job import VARIABLE
 
 KEY_VARIABLE = "CORL_EXPERTS_KEY"
@@ -22,10 +23,11 @@ FILE_NAME = "worker.env"
 
 
 def enter() -> None:
-    """Sets the key where the job has one; for the driver, and as Ray's setup hook.
+    """Installs `corrections`, and sets the key of the job; for the driver, and as Ray's setup hook.
 
     It raises nothing: a process without a key has refused calls, and says so there.
     """
+    install()
     job = os.environ.get(VARIABLE)
     if not job or KEY_VARIABLE in os.environ:
         return
