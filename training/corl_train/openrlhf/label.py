@@ -12,7 +12,8 @@ takes is in the label. Of it the controller is told the budget and nothing else.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -40,8 +41,9 @@ class Label:
     kind: AnswerKind = "math"
     budget: Budget | None = None
     subject: str | None = None
-    """With the level what simulated experts go by."""
+    """With level and metadata what simulated experts go by."""
     level: int | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
     first_draw: int = 0
     """Number of the first draw of experts' replies that its rollouts meet."""
     draws: int | None = None
@@ -58,6 +60,7 @@ class Label:
             kind=self.kind,
             subject=self.subject,
             level=self.level,
+            metadata=self.metadata,
         )
 
     def draw(self, rollout: int) -> int:
@@ -79,6 +82,7 @@ class Label:
             usd=None if self.budget is None else format_usd(self.budget.usd),
             subject=self.subject,
             level=self.level,
+            metadata=dict(self.metadata),
             first_draw=self.first_draw,
             draws=self.draws,
         )
@@ -108,6 +112,7 @@ class Label:
             budget=budget,
             subject=said.subject,
             level=said.level,
+            metadata=said.metadata,
             first_draw=said.first_draw,
             draws=said.draws,
         )
@@ -138,6 +143,7 @@ def label_of(
         budget=budget,
         subject=problem.subject,
         level=problem.level,
+        metadata=problem.metadata,
         first_draw=first_draw,
         draws=draws,
     )
@@ -156,6 +162,7 @@ class _Line(BaseModel):
     usd: str | None = None
     subject: str | None = None
     level: int | None = None
+    metadata: dict[str, str] = {}
     first_draw: int = Field(default=0, ge=0, lt=_DRAWS)
     draws: int | None = Field(default=None, ge=1, lt=_DRAWS)
 
