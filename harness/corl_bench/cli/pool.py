@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from corl_bench.cli.options import FiniteFloat, budget_option, data_dir_option, known_tasks_option
+from corl_bench.cli.pool_measure import measure
 from corl_bench.cli.pool_share import share
 
 if TYPE_CHECKING:
@@ -30,9 +31,10 @@ _date_option = click.option(
 
 @click.group()
 def command() -> None:
-    """Look at pools of experts, check them, share one, serve a simulated one."""
+    """Look at pools of experts, check and measure them, share one, serve a simulated one."""
 
 
+command.add_command(measure)
 command.add_command(share)
 
 
