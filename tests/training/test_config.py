@@ -58,7 +58,7 @@ def test_budgets_are_amounts_or_none() -> None:
 @pytest.mark.parametrize(
     ("kind", "keys"),
     [
-        ("gate", set()),
+        ("gate", {"fine"}),
         ("soft", {"per_usd", "most"}),
         ("linear", {"weight", "scale_usd"}),
         ("percentile", {"alpha"}),
