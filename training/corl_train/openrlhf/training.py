@@ -37,8 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         Exception: whatever has gone wrong otherwise, as OpenRLHF shows it.
     """
     try:
-        workers.enter()
-        corrections.install()
+        workers.enter()  # what Ray has done in all other processes
         _require_version()
         _connect()
         before, sys.argv = sys.argv, [_DRIVER, *arguments]
