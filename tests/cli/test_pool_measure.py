@@ -15,6 +15,8 @@ from serve.endpoints import pool_toml
 from servers.fault_server import FaultServer
 from servers.threads import in_thread
 
+PLAIN = '[experts.a]\nprovider = "openai"\nmodel = "m"\nbase_url = "http://127.0.0.1:9/v1"\n'
+
 
 def _measure(*arguments: str) -> int:
     with pytest.raises(SystemExit) as ended:
@@ -39,22 +41,16 @@ def test_what_was_measured_is_a_price(tmp_path: Path, capsys: pytest.CaptureFixt
     read, written = (int(n.replace(",", "")) for n in re.findall(r"([\d,]+) tokens of 12", told))
     assert read == sum(tokens for tokens, _ in counted[:12])
     assert written == sum(tokens for _, tokens in counted[12:])
-    table = tomllib.loads(told[told.index("[experts.a.price]") : told.index("\ndollars")])
-    price = table["experts"]["a"]["price"]
-    with path.open("a") as file:
-        file.write("\n")
-    known = path.read_text()
-    begin = known.index("price = {")
-    priced = "price = { " + ", ".join(
-        f"{name} = {value}" if not isinstance(value, str) else f'{name} = "{value}"'
-        for name, value in price.items()
-    )
-    path.write_text(known[:begin] + priced + " }" + known[known.index("\n", begin) :])
-    figures = load_pool(str(path))["a"].price.figures()
+    # What is printed for the pool file is what a pool file may say.
+    printed = told[told.index("[experts.a.price]") : told.index("\ndollars")]
+    measured = tmp_path / "measured.toml"
+    measured.write_text(PLAIN + printed)
+    price = load_pool(str(measured))["a"].price
+    written_per_s = tomllib.loads(printed)["experts"]["a"]["price"]["output_tokens_per_s"]
     per_mtok = re.search(r"dollars per million tokens: ([\d.]+) in, ([\d.]+) out", told)
     assert per_mtok is not None
-    assert list(figures.values()) == [per_mtok[1], per_mtok[2]]
-    exact = Decimal(4) / 3600 / Decimal(str(price["output_tokens_per_s"])) * 10**6
+    assert list(price.figures().values()) == [per_mtok[1], per_mtok[2]]
+    exact = Decimal(4) / 3600 / Decimal(str(written_per_s)) * 10**6
     assert 0 <= Decimal(per_mtok[2]) - exact < Decimal("1e-9")
 
 

@@ -171,13 +171,13 @@ def test_a_stop_string_stays_in_the_tokens_whatever_the_text_shows(served: Serve
     assert served.policy.chat.decode(kept["token_ids"]) == text
     assert cut["token_ids"] == kept["token_ids"]
     assert cut["message"]["content"] == text.removesuffix("</answer>")
-    # The next turn is read as our own code reads it: the turn has no other end than its tag.
+    # The next prompt is what our own code makes of the conversation, in which nothing but its tag
+    # ends the turn.
     following = "Are you sure?"
     _, prompt = served.ask(ASKED, text, following, max_tokens=1)
-    chat = served.policy.chat
-    ids = served.policy.read("user", ASKED) + chat.spell(text)
-    if chat.end not in ids[-2:]:
-        assert prompt == ids + served.policy.read("user", following, behind=ids)
+    policy = served.policy
+    ids = policy.read("user", ASKED) + policy.spell(text, STOPS)
+    assert prompt == ids + policy.read("user", following, behind=ids)
 
 
 @pytest.mark.parametrize(

@@ -346,7 +346,8 @@ def settle_unaccounted(
         ledger: with the journal of the earlier process.
         store: where its replies are.
         run_id: identifies this run's own recordings in the store.
-        price_of: `ExpertSpec.pricing` by alias of the expert.
+        price_of: `ExpertSpec.pricing` by alias of the expert. One that is no longer there leaves
+            its attempts at their worst case.
 
     Returns:
         The number of attempts that stay unsettled.
@@ -360,8 +361,8 @@ def settle_unaccounted(
             episode=intent.scope,
             run_id=run_id,
         )
-        if recorded is not None:
-            pricing = price_of[intent.expert]
+        pricing = price_of.get(intent.expert)
+        if recorded is not None and pricing is not None:
             last = recorded.attempts[-1]
             ledger.account([_line(intent, last, recorded.reply, pricing, intent.worst_usd)])
         else:
