@@ -208,7 +208,7 @@ def test_logs_have_the_same_names_whatever_happens(
     responses = worker.samples(tokenizer, engine, asked, many=1)
     assert all(list(r["extra_logs"]) == names(("low", "high")) for r in responses)
     bad = [r["extra_logs"]["corl/bad"] for r in responses]
-    assert bad == [0, 0, 0, 0, 1, 1]
+    assert bad == [0, 1, 0, 0, 1, 1]
     spoke = [bool(r["action_ranges"]) for r in responses]
     assert spoke == [True, False, True, False, False, False]
     experiences = [worker.experience(r) for r in responses]

@@ -288,10 +288,10 @@ def test_an_engine_that_fails_costs_an_episode(tokenizer: Any, how: str, tmp_pat
     logs = response["extra_logs"]
     assert response["reward"] == response["scores"] == 0
     assert logs["corl/errors"] == 1 and logs["corl/calls"] == 1 and logs["corl/high/share"] == 1
-    # What it had said is still its own, and the engine was not asked again.
-    assert said(tokenizer, response) == ['<call expert="nano"></call>']
+    # What the engine does wrong is not the controller's to learn from.
+    assert logs["corl/bad"] == 1 and logs["corl/turns"] == 1 and response["action_ranges"] == []
     (line,) = diary(tmp_path)
-    assert line["verdict"] == "error" and "engine" in line["detail"]
+    assert line["verdict"] == line["bad"] == "error" and "engine" in line["detail"]
 
 
 def test_what_is_no_episode_teaches_nothing(tokenizer: Any, tmp_path: Path) -> None:

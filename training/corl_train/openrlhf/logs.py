@@ -21,9 +21,9 @@ from corl_bench.routers.controller import INVALID_TURN
 from corl_bench.types import Budget
 from corl_train.openrlhf.label import Label
 
-Bad = Literal["", "label", "cap", "time", "failed"]
-"""Why a rollout is no episode, or empty: its label is none; the spending cap has cut it short; its
-time was up; something has gone wrong that should not."""
+Bad = Literal["", "label", "cap", "time", "error", "failed"]
+"""Why a rollout teaches nothing, or empty: its label is none; the spending cap has cut it short;
+its time was up; its verdict is `error`; something has gone wrong that should not."""
 
 PREFIX = "corl"
 _OF_ALL = ("bad", "cap", "errors", "too_long", "invalid_turns", "failed_calls", "turns", "tokens")

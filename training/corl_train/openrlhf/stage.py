@@ -155,6 +155,9 @@ class Stage:
                     ending.label, ending.label.problem(prompt), ending.talk
                 )
             self._check(ending.record, ending.talk)
+            if ending.record.verdict == "error":
+                # The engine's or a defect's: what experts do wrong the controller is told.
+                ending.spoil("error", ending.record.detail)
         except LabelError as error:
             ending.spoil("label", str(error))
         except CapReachedError as error:
