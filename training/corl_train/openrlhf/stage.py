@@ -12,6 +12,7 @@ is raised, for a single exception would end the training of all.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -287,9 +288,11 @@ def _tokens(
         turns = [] if ending.bad else list(talk.turns)
         return talk.transcript.ids[:end], talk.transcript.log_probs[:end], turns
     # OpenRLHF cannot do with nothing: what would have been read, or the bare prompt.
-    ids = [] if talk is None else talk.transcript.ids
-    ids = (ids or tokenizer(prompt, add_special_tokens=False)["input_ids"])[: max(most, 2)]
-    ids = [*ids, *[tokenizer.eos_token_id or 0] * (2 - len(ids))]
+    ids = list(talk.transcript.ids) if talk is not None else []
+    if not ids:
+        with contextlib.suppress(Exception):  # whatever a tokenizer makes of what is no text
+            ids = list(tokenizer(prompt, add_special_tokens=False)["input_ids"])
+    ids = [*ids[: max(most, 2)], *[0] * (2 - len(ids))]
     return ids, [0.0] * len(ids), []
 
 
