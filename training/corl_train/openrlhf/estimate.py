@@ -192,8 +192,17 @@ def _generating_s(recipe: JobRecipe, said: float, tokens: float) -> float:
     return passes * read_bytes / (BANDWIDTH * ENGINE_EFFICIENCY)
 
 
-def describe_estimate(estimated: JobEstimate, cap_usd: Decimal | None) -> list[str]:
-    """The estimate as lines for a terminal."""
+def describe_estimate(
+    estimated: JobEstimate, cap_usd: Decimal | None, *, is_billed: bool = True
+) -> list[str]:
+    """The estimate as lines for a terminal.
+
+    Args:
+        estimated: of `estimate_job`.
+        cap_usd: what may be spent.
+        is_billed: whether somebody sends a bill; else dollars are those of the price list.
+    """
+    cap = "none" if cap_usd is None else display_usd(cap_usd)
     width = max(len(expert.expert) for expert in estimated.experts)
     lines = [
         f"{estimated.steps} steps, {estimated.episodes} episodes of training and"
@@ -209,7 +218,7 @@ def describe_estimate(estimated: JobEstimate, cap_usd: Decimal | None) -> list[s
     lines.append(
         f"experts: {display_usd(estimated.usd_expected)} expected"
         f" ({display_usd(estimated.usd_per_step)} a step), {display_usd(estimated.usd_worst)} at"
-        f" the worst; cap {'none' if cap_usd is None else display_usd(cap_usd)}"
+        f" the worst; {f'cap {cap}' if is_billed else 'at list prices, which nobody bills'}"
     )
     lines.append(
         f"time: about {estimated.hours:.0f} h, a guess: of a step {estimated.generating_s:.0f} s"

@@ -50,7 +50,13 @@ from corl_train.openrlhf.jobs import JobServer
 from corl_train.openrlhf.placement import memory_of
 from corl_train.openrlhf.preflight import Setup, check_cluster, check_folder, check_recipe
 from corl_train.openrlhf.recipe import JobRecipe
-from corl_train.openrlhf.submission import Ending, SubmittedJob, open_job
+from corl_train.openrlhf.submission import (
+    Ending,
+    SubmittedJob,
+    is_locked,
+    open_job,
+    under_way,
+)
 from corl_train.openrlhf.survey import digest_of_file, read_survey
 from corl_train.setup import own_model, require_own_name, require_trainable
 
@@ -161,7 +167,7 @@ def describe(prepared: PreparedJob, options: Options) -> list[str]:
         f"each GPU's {gpu:.0f} GiB: {memory.training_gib:.0f} to learn, of which"
         f" {memory.states_gib:.0f} states and {memory.activations_gib:.0f} activations;"
         f" {memory.generation_gib:.0f} to generate, with keys of {memory.kept_tokens} tokens",
-        *describe_estimate(prepared.estimated, options.cap_usd),
+        *describe_estimate(prepared.estimated, options.cap_usd, is_billed=prepared.setup.is_billed),
     ]
 
 
@@ -208,24 +214,36 @@ def run_job(recipe: JobRecipe, options: Options, *, say: Callable[[str], None]) 
             _write(prepared, options)
         server.require()
         steps = _steps(recipe, options.folder)
+        running = job.settle(server)
         experts = _open_experts(recipe, options)
-        under_way = job.settle(server)
-        if under_way is None:
-            _survey(job, server, experts, steps)
-        ending = _follow(job, server, experts, steps, options, say, under_way)
-        if ending in ("finished", "stopped", "cap") and experts is not None:
-            experts.stop()
-        return ending
+        try:
+            if running is None:
+                _survey(job, server, experts, steps)
+            return _follow(job, server, experts, steps, options, say, running)
+        finally:
+            # Ctrl-C, or a head node that is gone, leaves the job where it is, and this with it.
+            if experts is not None and job.current is None:
+                experts.stop()
 
 
 def stop_job(recipe: JobRecipe, options: Options) -> None:
     """Ends a job that is under way, and its experts' server; the same command goes on with it.
 
+    Whoever follows the job is told, and then ends the experts' server himself.
+
     Raises:
-        ConfigError: Ray cannot be reached, or the directory holds another job.
+        ConfigError: there is no job, Ray cannot be reached, or it holds another job.
     """
+    server = JobServer(options.address)
+    name = under_way(options.folder)
+    if name is not None:
+        server.stop(name)
+        while not server.state(name).is_over:
+            time.sleep(_POLL_S)
+    if is_locked(options.folder):
+        return
     with open_job(recipe, options.folder, seed=options.seed) as job:
-        job.stop(JobServer(options.address))
+        job.settle(server)
         ExpertsServer(options.folder).stop()
 
 
@@ -236,20 +254,21 @@ def _follow(
     steps: int,
     options: Options,
     say: Callable[[str], None],
-    under_way: str | None,
+    running: str | None,
 ) -> Ending:
     left = options.retries
     while True:
-        if under_way is None:
+        is_new = running is None
+        if is_new:
             name = job.submit(server)
             say(f"{name} is submitted; `ray job logs {name}` shows all that it prints")
         else:
-            say(f"{under_way} is under way")
-        ending = job.follow(server, steps=steps, experts=experts, say=say)
+            say(f"{running} is under way")
+        ending = job.follow(server, steps=steps, experts=experts, say=say, is_new=is_new)
         if ending != "failed" or left == 0:
             return ending
         left -= 1
-        under_way = None
+        running = None
         say(f"attempt {len(job.attempts)} has failed: going on from its last checkpoint")
 
 

@@ -79,6 +79,8 @@ def merging_trainer(base: type[Any]) -> type[Any]:
     """
 
     class MergingTrainer(base):  # type: ignore[misc]
+        actor: Any
+
         def broadcast_to_vllm(self) -> None:
             actor = self.actor
             module = actor.model.module

@@ -26,6 +26,7 @@ from corl_bench.errors import ConfigError, StorageError
 from corl_bench.files import LineFile, read_lines, write_json, write_text
 from corl_bench.runs.directory import lock_directory
 from corl_train.openrlhf.command import (
+    CHECKPOINTS,
     ENTRY,
     RUNTIME_ENV_NAME,
     openrlhf_arguments,
@@ -36,6 +37,7 @@ from corl_train.openrlhf.experts_server import ExpertsServer
 from corl_train.openrlhf.jobs import JobServer
 from corl_train.openrlhf.progress import Step, describe_step, read_step
 from corl_train.openrlhf.recipe import JobRecipe
+from corl_train.openrlhf.recovery import mend_checkpoints
 
 STATE_NAME = "launch.json"
 LOGS = "logs"
@@ -98,6 +100,7 @@ class SubmittedJob:
             StorageError: the directory cannot be written.
         """
         write_text(self.folder / RUNTIME_ENV_NAME, runtime_env(self.folder))
+        mend_checkpoints(self.folder / CHECKPOINTS)
         command, name = self.command(server.address), self.next_name
         # Written first: if this process dies now, the next one asks Ray what became of it.
         self.attempts.append({"submission": name, "address": server.address, "command": command})
@@ -133,12 +136,15 @@ class SubmittedJob:
         steps: int,
         experts: ExpertsServer | None,
         say: Callable[[str], None],
+        is_new: bool = True,
     ) -> Ending:
         """Tells how it goes, until it ends; keeps what it prints in `logs/`.
 
         Args:
             server: where it runs.
             steps: of the whole job.
+            is_new: whether the attempt has just begun; its steps are then told even where an
+                attempt before it has made them, too.
             experts: whose cap ends the job; None where nobody bills.
             say: told a line a step.
 
@@ -151,7 +157,7 @@ class SubmittedJob:
         logs = self.folder / LOGS
         logs.mkdir(exist_ok=True)
         log = logs / f"attempt-{len(self.attempts)}.log"
-        told = self._last_step()
+        told = 0 if is_new else self._last_step()
         with LineFile.open(self.folder / STEPS_NAME) as lines:
             while True:
                 # A stream that breaks begins anew with the first line, and so does the file.
@@ -181,12 +187,6 @@ class SubmittedJob:
         if state.message:
             say(f"Ray: {state.message[-500:]}")
         return "stopped" if state.status == "STOPPED" else "failed"
-
-    def stop(self, server: JobServer) -> None:
-        """Ends the attempt that is under way; what its last checkpoint holds is kept."""
-        if (name := self.settle(server)) is not None:
-            server.stop(name)
-            self._wait(server, name)
 
     def _wait(self, server: JobServer, name: str) -> None:
         while not server.state(name).is_over:
@@ -241,6 +241,30 @@ def open_job(
         yield job
     finally:
         os.close(lock)
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process works in a job's directory: follows it, that is."""
+    try:
+        os.close(lock_directory(folder))
+    except ConfigError:
+        return True
+    return False
+
+
+def under_way(folder: Path) -> str | None:
+    """The submission that a job's directory says is under way; for whoever does not work there.
+
+    Raises:
+        ConfigError: it holds no job.
+    """
+    path = folder / STATE_NAME
+    try:
+        attempts = json.loads(path.read_bytes())["attempts"]
+        last = attempts[-1] if attempts else {"status": "NONE"}
+        return None if last.get("status") is not None else str(last["submission"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{folder} holds no job ({path.name}: {error})") from None
 
 
 def read_steps(path: Path) -> list[Step]:
