@@ -291,7 +291,11 @@ def test_report_and_recipes(run: Path, corl_train: CorlTrain) -> None:
     page = (corl_train.folder / "page.html").read_text()
     assert "<svg" in page
     assert "http://" not in page.replace("http://www.w3.org/", "")
-    assert corl_train("recipes").stdout.split() == ["quickstart", "smollm2"]
+    listed = dict(line.split("  corl-train ") for line in corl_train("recipes").stdout.splitlines())
+    verbs = {name.strip(): verb for name, verb in listed.items()}
+    assert (verbs["quickstart"], verbs["smollm2"]) == ("run", "run")
+    assert verbs["corl-paper"] == "launch"
+    assert 'backend = "openrlhf"' in corl_train("recipes", "corl-paper").stdout
     # What is written out in full is a recipe again, and the same one.
     full = corl_train("recipes", "small.toml").stdout
     (corl_train.folder / "full.toml").write_text(full)

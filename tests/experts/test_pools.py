@@ -12,7 +12,7 @@ import pytest
 
 from corl_bench.errors import ConfigError, CorlError, UnpricedModelError
 from corl_bench.experts.base import ExpertSpec
-from corl_bench.experts.pool_file import ExpertTable, PoolTable, PriceTable
+from corl_bench.experts.pool_file import ExpertTable, GpuPriceTable, PoolTable, PriceTable
 from corl_bench.experts.pools import builtin_pools, load_pool, pool_digest
 from corl_bench.experts.simulation.tables import read_simulation
 
@@ -167,7 +167,36 @@ def test_the_simulated_pool_is_built_in() -> None:
     assert len([expert for expert in pool.experts if expert.role == "expert"]) >= 4
 
 
+GPUS = (
+    'price = { usd_per_gpu_hour = "1.80", gpus = 2, input_tokens_per_s = 40000,'
+    ' output_tokens_per_s = "10000", effective_from = 2026-11-01, source = "s" }\n'
+)
+
+
+def test_a_price_by_the_gpu_hour_is_one_by_the_token(tmp_path: Path) -> None:
+    price = load_pool(write(tmp_path, O3 + GPUS))["o3"].price
+    assert price.figures() == {"input_usd_per_mtok": "0.025", "output_usd_per_mtok": "0.1"}
+    assert price.source == (
+        "s (2 × $1.8 a GPU hour at 40000 input and 10000 output tokens a second)"
+    )
+    assert price.row_id == "openai/o3@2026-11-01"
+    # Where tokens are so cheap that a price has no digit left, it is the smallest that there is.
+    cheap = GPUS.replace('"1.80"', '"0.0000000001"')
+    smallest = load_pool(write(tmp_path, O3 + cheap))["o3"].price
+    assert smallest.output_usd_per_mtok == Decimal("0.0000000001")
+
+
 MISTAKES = [
+    (
+        O3 + GPUS.replace(" input_tokens_per_s = 40000,", ""),
+        "pool.toml: experts.o3.price.input_tokens_per_s: missing: a price by the GPU hour needs"
+        " what was measured (corl-bench pool measure)",
+    ),
+    (O3 + GPUS.replace("40000", "0"), "price.input_tokens_per_s: input should be greater than 0"),
+    (O3 + GPUS.replace("= 2,", "= 0,"), "price.gpus: input should be greater than or equal to 1"),
+    (O3 + GPUS.replace("gpus = 2", "gpu = 2"), "price.gpu: unknown key (did you mean gpus?)"),
+    (O3 + GPUS.replace("gpus = 2", "output_usd_per_mtok = 2"), "output_usd_per_mtok: unknown key"),
+    (O3 + GPUS.replace(', source = "s"', ""), "pool.toml: experts.o3.price.source: missing"),
     ("", "pool.toml: experts: missing"),
     ("[experts]\n", "pool.toml: experts: a pool has at least one expert"),
     ("budget = 3\n" + O3, "pool.toml: budget: unknown key (did you mean budgets?)"),
@@ -326,7 +355,7 @@ def test_the_examples_of_the_documentation_load(tmp_path: Path) -> None:
 
 def test_the_documentation_names_every_key() -> None:
     text = (Path(__file__).parents[2] / "docs" / "pools.md").read_text(encoding="utf-8")
-    for schema in (PoolTable, ExpertTable, PriceTable):
+    for schema in (PoolTable, ExpertTable, GpuPriceTable, PriceTable):
         for key in schema.model_fields:
             assert re.search(rf"`\[?{key}\b", text), key
 

@@ -1,28 +1,18 @@
 """Losses, divergences, advantages and scores against OpenRLHF 0.11.2's own functions.
 
-OpenRLHF does not install where there is no nvcc, but its arithmetic runs anywhere: with stubs for
-flash_attn and vllm, which nothing here calls, its real modules can be imported. Two commands, in
-an environment of its own that corl-bench is installed in:
-
-    pip install --no-deps openrlhf==0.11.2
-    pip install deepspeed peft ray torchdata tqdm transformers pylatexenc
+OpenRLHF's arithmetic runs anywhere; `openrlhf/library.py` says how to install it.
 
     pytest -n 0 -rP tests/training/test_openrlhf_oracle.py    # -rP shows the largest differences
 
-Where it is not installed these tests are skipped. Known differences, each shown below: its GAE
+Known differences, each shown below: its GAE
 walks through what the environment says, so it equals ours only at γ = λ = 1 (`walk` is there to
 equal it elsewhere), and it cuts estimates of the divergence off at 10.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.metadata
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator
-from importlib.machinery import ModuleSpec
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,63 +22,27 @@ torch = pytest.importorskip("torch")
 from corl_train.advantages import gae, group_advantages, whiten  # noqa: E402
 from corl_train.losses import kl, masked_mean, policy_loss, value_loss  # noqa: E402
 from corl_train.policies.tiny import TinyPolicy  # noqa: E402
+from training.openrlhf.library import openrlhf  # noqa: E402
 
-VERSION = "0.11.2"
-INSTALL = f"pip install --no-deps openrlhf=={VERSION}; see the docstring of this module"
 CLOSE = 1e-5
 SEEDS = range(5)
 
 pytestmark = pytest.mark.openrlhf
 
-STUBS = {
-    "flash_attn": (),
-    "flash_attn.bert_padding": ("index_first_axis", "pad_input", "rearrange", "unpad_input"),
-    "flash_attn.utils": (),
-    "flash_attn.utils.distributed": ("all_gather",),
-    "vllm": ("SamplingParams",),
-    "vllm.inputs": ("TokensPrompt",),
-    "vllm.utils": ("random_uuid",),
-}
-
 
 @pytest.fixture(scope="module")
-def theirs() -> Iterator[SimpleNamespace]:
-    """OpenRLHF's modules; stubs and modules are gone again when the tests here are over."""
-    if importlib.util.find_spec("openrlhf") is None:
-        pytest.skip(f"OpenRLHF is not installed: {INSTALL}")
-    if (found := importlib.metadata.version("openrlhf")) != VERSION:
-        pytest.skip(f"OpenRLHF is {found}, and this compares with {VERSION}: {INSTALL}")
-    wanted = [
-        name
-        for name in STUBS
-        if name.partition(".")[0] not in sys.modules
-        and importlib.util.find_spec(name.partition(".")[0]) is None
-    ]
-    for name in wanted:
-        stub = ModuleType(name)
-        stub.__spec__ = ModuleSpec(name, None, is_package=True)
-        stub.__path__ = []
-        for function in STUBS[name]:
-            setattr(stub, function, object)
-        sys.modules[name] = stub
-    try:
-        modules = {
-            name.rpartition(".")[2]: importlib.import_module(f"openrlhf.{name}")
-            for name in (
-                "models.actor",
-                "models.loss",
-                "models.model",
-                "models.utils",
-                "trainer.ppo_utils.experience",
-                "trainer.ppo_utils.experience_maker",
-            )
-        }
-        yield SimpleNamespace(**modules)
-    except ImportError as error:
-        pytest.skip(f"OpenRLHF cannot be imported ({error}): {INSTALL}")
-    finally:
-        for name in [*wanted, *(n for n in sys.modules if n.partition(".")[0] == "openrlhf")]:
-            del sys.modules[name]
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    """OpenRLHF's modules."""
+    with openrlhf(
+        tmp_path_factory.mktemp("stubs"),
+        "models.actor",
+        "models.loss",
+        "models.model",
+        "models.utils",
+        "trainer.ppo_utils.experience",
+        "trainer.ppo_utils.experience_maker",
+    ) as modules:
+        yield modules
 
 
 def same(what: str, ours: torch.Tensor, other: torch.Tensor) -> None:

@@ -1,41 +1,25 @@
 """What a training run is: a recipe's TOML, checked, with every default written out.
 
-A recipe says what differs from the defaults; the run's directory keeps the whole of it as
-`config.json`, so that a run can be read without the version that made it. What the CoRL paper
-does not state (dollars of the budgets, prompts, learning rates) is our choice, and is marked
-in the recipes.
+These are the tables of the embedded trainer; those of recipes that OpenRLHF trains on a cluster
+stand in `corl_train.openrlhf.recipe`, and `recipe_file` reads both. A recipe says
+what differs from the defaults; the run's directory keeps the whole of it as `config.json`, so that
+a run can be read without the version that made it. What the CoRL paper does not state (dollars of
+the budgets, prompts, learning rates) is our choice, and is marked in the recipes.
 
     config = load_recipe("quickstart", settings=["training.iterations=10"])
 """
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Sequence
-from importlib import resources
-from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from corl_bench.errors import ConfigError
+from corl_train.recipe_file import Table, parse_recipe, read_recipe
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class DataTable(_Table):
+class DataTable(Table):
     """Problems, experts, and how the controller talks to them."""
 
     train: str = "synth:train"
@@ -68,7 +52,7 @@ class DataTable(_Table):
         return subject not in self.without_subjects
 
 
-class TinyTable(_Table):
+class TinyTable(Table):
     """The controller is a small transformer that begins with nothing."""
 
     kind: Literal["tiny"] = "tiny"
@@ -90,7 +74,7 @@ class TinyTable(_Table):
         return self
 
 
-class HuggingFaceTable(_Table):
+class HuggingFaceTable(Table):
     """The controller is a causal language model; see `corl_train.policies.huggingface`."""
 
     kind: Literal["huggingface"]
@@ -132,7 +116,7 @@ PolicyTable = Annotated[
 """The model inside the controller; a table that names no kind is a tiny one's."""
 
 
-class WarmStartTable(_Table):
+class WarmStartTable(Table):
     """Supervised learning of the protocol."""
 
     episodes: int = Field(default=3072, ge=0)
@@ -177,7 +161,7 @@ class WarmStartTable(_Table):
         return self
 
 
-class GateTable(_Table):
+class GateTable(Table):
     """CoRL's reward: a right answer within the budget; see `corl_train.rewards.Gate`."""
 
     kind: Literal["gate"] = "gate"
@@ -185,7 +169,7 @@ class GateTable(_Table):
     """Of breaking the budget, beyond the answer that counts for nothing then; CoRL has none."""
 
 
-class SoftTable(_Table):
+class SoftTable(Table):
     """xRouter's reward; see `corl_train.rewards.Soft`."""
 
     kind: Literal["soft"]
@@ -195,7 +179,7 @@ class SoftTable(_Table):
     """The most that cost can take away."""
 
 
-class LinearTable(_Table):
+class LinearTable(Table):
     """BaRP's reward; see `corl_train.rewards.Linear`."""
 
     kind: Literal["linear"]
@@ -205,7 +189,7 @@ class LinearTable(_Table):
     """Dollars from which on an episode costs no more than all."""
 
 
-class PercentileTable(_Table):
+class PercentileTable(Table):
     """Router-R1's reward; see `corl_train.rewards.Percentile`."""
 
     kind: Literal["percentile"]
@@ -223,7 +207,7 @@ RewardTable = Annotated[
 """What an episode is worth; a table that names no kind is the gate."""
 
 
-class TrainingTable(_Table):
+class TrainingTable(Table):
     """PPO, or GRPO, with its schedule from the first iteration to the last."""
 
     estimator: Literal["ppo", "grpo"] = "ppo"
@@ -295,7 +279,7 @@ class TrainingTable(_Table):
         return self
 
 
-class ScheduleTable(_Table):
+class ScheduleTable(Table):
     """What happens every so often."""
 
     validate_every: int = Field(default=5, ge=1)
@@ -303,7 +287,7 @@ class ScheduleTable(_Table):
     checkpoint_every: int = Field(default=5, ge=1)
 
 
-class Config(_Table):
+class Config(Table):
     """A whole training run but for its seed."""
 
     name: str
@@ -315,19 +299,8 @@ class Config(_Table):
     schedule: ScheduleTable = ScheduleTable()
 
 
-_BY_KIND = frozenset({"policy", "reward"})
-
-
-def recipes() -> list[str]:
-    """Names of the recipes that come with corl-train."""
-    folder = resources.files("corl_train") / "recipes"
-    return sorted(
-        e.name.removesuffix(".toml") for e in folder.iterdir() if e.name.endswith(".toml")
-    )
-
-
 def load_recipe(name_or_path: str, *, settings: Sequence[str] = ()) -> Config:
-    """A recipe, by name or as a file.
+    """A recipe of the embedded trainer, by name or as a file.
 
     Args:
         name_or_path: `quickstart`, or the path of a TOML file.
@@ -336,106 +309,14 @@ def load_recipe(name_or_path: str, *, settings: Sequence[str] = ()) -> Config:
     Raises:
         ConfigError: there is none, or it says what no recipe may say; one line.
     """
-    path = Path(name_or_path)
-    if path.suffix == ".toml":
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
-            raise ConfigError(f"cannot read recipe {path}: {reason}") from None
-    elif name_or_path in recipes():
-        text = (resources.files("corl_train") / "recipes" / f"{name_or_path}.toml").read_text()
-    else:
-        raise ConfigError(
-            f"no recipe {name_or_path!r}: there are {', '.join(recipes())}, or name a .toml file"
-        )
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{name_or_path}: no TOML: {error}") from None
-    # Another kind has settings of its own, so it comes before them and takes none of the recipe's.
-    for setting in sorted(settings, key=lambda text: ".kind=" not in text):
-        _set(data, setting)
-    return parse_config({"name": path.stem, **data}, name_or_path)
+    data = read_recipe(name_or_path, Config, backend="embedded", settings=settings)
+    return parse_config(data, name_or_path)
 
 
 def parse_config(data: dict[str, Any], source: str) -> Config:
-    """Checks a recipe's tables.
+    """Checks the tables of a recipe of the embedded trainer.
 
     Raises:
         ConfigError: the first mistake, with its place.
     """
-    try:
-        return Config.model_validate(data)
-    except ValidationError as invalid:
-        first = min(
-            invalid.errors(include_url=False), key=lambda error: error["type"] != "extra_forbidden"
-        )
-    table, *keys = map(str, first["loc"])
-    # Behind a table that has kinds stands which one it was taken for, which is no key.
-    place = ".".join((table, *(keys[1:] if table in _BY_KIND else keys)))
-    said = first["msg"].lower().removeprefix("value error, ")
-    problem = {
-        "extra_forbidden": "unknown key",
-        "model_type": f"a table, as in [{place}]",
-        "model_attributes_type": f"a table, as in [{place}]",
-    }.get(first["type"], said)
-    raise ConfigError(f"{source}: {place}: {problem}")
-
-
-def _set(data: dict[str, Any], setting: str) -> None:
-    place, equals, text = setting.partition("=")
-    *tables, key = place.strip().split(".")
-    if not equals or not key or len(tables) != 1:
-        raise ConfigError(f"--set {setting!r}: write TABLE.KEY=VALUE, as in training.iterations=10")
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = text.strip()
-    if not isinstance(value, str | None) and _is_text(tables[0], key):
-        value = text.strip()  # a price or a budget is taken as it was written, digit by digit
-    table = data.setdefault(tables[0], {})
-    if not isinstance(table, dict):
-        raise ConfigError(f"--set {setting!r}: {tables[0]} is no table")
-    if key == "kind" and tables[0] in _BY_KIND and table.get(key) != value:
-        table.clear()
-    table[key] = value
-
-
-def _is_text(table: str, key: str) -> bool:
-    """Whether a setting is a text, in whatever kind of its table it stands."""
-    field = Config.model_fields.get(table)
-    models = [] if field is None else _alternatives(field.annotation)
-    return any(
-        str in _alternatives(model.model_fields[key].annotation)
-        for model in models
-        if isinstance(model, type) and issubclass(model, _Table) and key in model.model_fields
-    )
-
-
-def _alternatives(annotation: object) -> list[object]:
-    """The types that a type allows."""
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _alternatives(get_args(annotation)[0])
-    if origin is Union or origin is UnionType:
-        return [one for choice in get_args(annotation) for one in _alternatives(choice)]
-    return [annotation]
-
-
-def to_toml(config: Config) -> str:
-    """A configuration as the recipe that says all of it."""
-    lines = [f"# {config.name}, every setting written out."]
-    for name, table in config.model_dump(mode="json").items():
-        if isinstance(table, dict):
-            lines += ["", f"[{name}]"]
-            # A setting that is None has no TOML and is the default anyway.
-            lines += [
-                f"{key} = {_toml(value)}" for key, value in table.items() if value is not None
-            ]
-    return "\n".join(lines) + "\n"
-
-
-def _toml(value: object) -> str:
-    """A string, a number, a truth value or a list of these; JSON writes them as TOML does."""
-    return json.dumps(value, ensure_ascii=False)
+    return parse_recipe(Config, data, source)

@@ -178,7 +178,7 @@ class Environment:
             transport.open()
         shared = {e.sample: e.replies for e in errands if e.replies is not None}
         apart = {own.name, *(expert.name for expert in self._billed)}
-        caller = _Shared(self.desk.answering(providers, own.name), shared, apart)
+        caller = SharedReplies(self.desk.answering(providers, own.name), shared, apart)
         infos = [ExpertInfo.of(expert) for expert in self.pool.experts]
 
         async def make(errand: Errand, job: Job) -> Rollout:
@@ -225,12 +225,12 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shared:
+class SharedReplies:
     """Lets episodes meet the replies of another sample."""
 
     caller: Answering
     samples: Mapping[int, int]
-    """Whose replies each sample meets."""
+    """Whose replies each sample meets; it may change while episodes are under way."""
     apart: Collection[str]
     """Who is asked anew for each."""
 

@@ -65,10 +65,13 @@ class Experts:
     """The run's directory. Needed where someone bills."""
     max_cost_usd: Decimal | None = None
     """Cap over everything that was ever billed in `folder`. Needed where someone bills."""
+    is_shared: bool = False
+    """Whether every expert is behind a server that keeps store, cap and books for all workers;
+    then nobody bills this one."""
 
     def billed(self, pool: Pool) -> tuple[ExpertSpec, ...]:
         """The experts that somebody may send a bill for."""
-        if self.mode == "replay":
+        if self.mode == "replay" or self.is_shared:
             return ()
         return tuple(e for e in pool.experts if e.provider not in _UNBILLED)
 

@@ -1,7 +1,7 @@
 """From a configuration to what a training run works with: pool, problems, controller, policy.
 
 The controller that is trained is the one that is benchmarked: `write_controller` leaves a folder
-that `corl-bench run --system controller:DIR` takes.
+that `corl-bench run --system controller:DIR` takes. Only what makes a policy imports torch.
 
     setup = prepare(load_recipe("quickstart"))
     write_controller(setup, new_policy(setup, seed=0), Path("runs/untrained"))
@@ -12,9 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from corl_bench.errors import ConfigError, StorageError
 from corl_bench.experts.base import ExpertSpec, Pool, Sampling
@@ -30,15 +31,18 @@ from corl_bench.tasks import LoadedTask
 from corl_bench.types import Budget
 from corl_train.config import Config, RewardTable
 from corl_train.material import LeftOut, gather
-from corl_train.policies.base import Policy
-from corl_train.policies.tiny import TinyPolicy
-from corl_train.policies.transformer import Shape
-from corl_train.policies.vocabulary import vocabulary_of
 from corl_train.provider import NAME as PROVIDER
 from corl_train.rewards import Gate, Linear, Percentile, Reward, Soft
 
+if TYPE_CHECKING:
+    from corl_train.policies.base import Policy
+
 OWN_NAME = "controller"
 WEIGHTS_FOLDER = "weights"
+PROTOCOL_NAME = "protocol.toml"
+SERVED_NAME = "served.toml"
+"""A `controller.toml` for the same weights behind an address."""
+DESCRIPTIONS = frozenset({FILE_NAME, PROTOCOL_NAME, SERVED_NAME})
 _PRICED = date(2025, 1, 1)
 
 
@@ -70,18 +74,10 @@ def prepare(config: Config, *, price_date: date | None = None) -> Setup:
         ConfigError: something that it names is not there or cannot be used.
     """
     pool = load_pool(config.data.pool, price_date=price_date)
-    if any(expert.name == OWN_NAME for expert in pool.experts):
-        raise ConfigError(
-            f"pool {pool.name!r} has an expert {OWN_NAME!r}, which is whom training calls itself:"
-            " give it another alias"
-        )
+    require_own_name(pool)
     protocol_text = read_protocol(config.data.protocol)
     protocol = parse_protocol(protocol_text, config.data.protocol)
-    if protocol.continues or protocol.naming != "attribute":
-        raise ConfigError(
-            f"protocol {protocol.name!r} is for running weights that others have trained: train"
-            " with one that takes turns and names experts in an attribute"
-        )
+    require_trainable(protocol)
     material = gather(config.data)
     return Setup(
         config=config,
@@ -92,8 +88,38 @@ def prepare(config: Config, *, price_date: date | None = None) -> Setup:
         left_out=material.left_out,
         protocol=protocol,
         protocol_text=protocol_text,
-        controller=Controller(f"controller:{config.name}", own_model(config), protocol),
+        controller=Controller(
+            f"controller:{config.name}",
+            own_model(config.name, config.policy.usd_per_mtok),
+            protocol,
+        ),
     )
+
+
+def require_own_name(pool: Pool) -> None:
+    """Refuses a pool one of whose experts has the name of the model that is trained.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    if any(expert.name == OWN_NAME for expert in pool.experts):
+        raise ConfigError(
+            f"pool {pool.name!r} has an expert {OWN_NAME!r}, which is whom training calls itself:"
+            " give it another alias"
+        )
+
+
+def require_trainable(protocol: Protocol) -> None:
+    """Refuses a protocol that nobody can be trained with.
+
+    Raises:
+        ConfigError: its turns are one message, or it names experts in front of a colon.
+    """
+    if protocol.continues or protocol.naming != "attribute":
+        raise ConfigError(
+            f"protocol {protocol.name!r} is for running weights that others have trained: train"
+            " with one that takes turns and names experts in an attribute"
+        )
 
 
 def budgets_of(config: Config, pool: Pool) -> tuple[Budget, ...]:
@@ -108,14 +134,19 @@ def budgets_of(config: Config, pool: Pool) -> tuple[Budget, ...]:
     return tuple(budgets)
 
 
-def own_model(config: Config) -> ExpertSpec:
-    """The controller's own model as an expert, with its stated price."""
-    usd = parse_usd(config.policy.usd_per_mtok, what="policy.usd_per_mtok", decimals=PRICE_DECIMALS)
+def own_model(name: str, usd_per_mtok: str) -> ExpertSpec:
+    """The controller's own model as an expert, with its stated price.
+
+    Args:
+        name: of the recipe.
+        usd_per_mtok: of its tokens, read or said.
+    """
+    usd = parse_usd(usd_per_mtok, what="policy.usd_per_mtok", decimals=PRICE_DECIMALS)
     return ExpertSpec(
         name=OWN_NAME,
         provider=PROVIDER,
-        model=config.name,
-        price=Price(config.name, _PRICED, "stated by the recipe, policy.usd_per_mtok", usd, usd),
+        model=name,
+        price=Price(name, _PRICED, "stated by the recipe, policy.usd_per_mtok", usd, usd),
         role="self",
         sampling=Sampling(max_output_tokens=1),
         max_concurrency=1_000_000,
@@ -143,6 +174,10 @@ def new_policy(setup: Setup, *, seed: int) -> Policy:
             gradient_checkpointing=table.gradient_checkpointing,
             seed=seed,
         )
+    from corl_train.policies.tiny import TinyPolicy
+    from corl_train.policies.transformer import Shape
+    from corl_train.policies.vocabulary import vocabulary_of
+
     texts = [problem.text for problem in setup.train.problems]
     tokens = vocabulary_of(setup.protocol, setup.pool, setup.budgets, texts, words=table.words)
     shape = Shape(len(tokens), table.width, table.depth, table.heads, table.context)
@@ -184,7 +219,7 @@ def write_controller(setup: Setup, policy: Policy, folder: Path, *, seed: int = 
         new.mkdir(parents=True)
         policy.save(new)
         described = _describe(setup, digest_of(new), name=f"{setup.config.name}-{seed}")
-        write_text(folder / "protocol.toml", setup.protocol_text)
+        write_text(folder / PROTOCOL_NAME, setup.protocol_text)
         if weights.exists():
             weights.rename(old)
         new.rename(weights)
@@ -195,7 +230,7 @@ def write_controller(setup: Setup, policy: Policy, folder: Path, *, seed: int = 
 
 
 def _describe(setup: Setup, digest: str, *, name: str) -> str:
-    """The text of `controller.toml`; JSON writes strings and numbers as TOML does."""
+    """The text of `controller.toml`."""
     options: dict[str, str | int] = {"path": WEIGHTS_FOLDER, "sha256": digest}
     table = setup.config.policy
     if table.kind == "huggingface":
@@ -203,29 +238,50 @@ def _describe(setup: Setup, digest: str, *, name: str) -> str:
         options["dtype"] = table.dtype
         if table.context is not None:
             options["context"] = table.context
-    price = setup.controller.own_model.price
-    usd = json.dumps(format(price.output_usd_per_mtok, "f"))
-    written = ", ".join(f"{key} = {json.dumps(value)}" for key, value in options.items())
+    own = replace(
+        setup.controller.own_model,
+        name=name,
+        sampling=Sampling(max_output_tokens=setup.protocol.max_turn_tokens),
+        options=options,
+    )
+    return describe_controller(own)
+
+
+def describe_controller(own: ExpertSpec) -> str:
+    """The `controller.toml` of weights in process, to stand beside a `protocol.toml`.
+
+    Args:
+        own: the controller's model: alias, model, limit of a turn, options and price.
+    """
+    # JSON writes strings and numbers as TOML does.
+    price = own.price
+    options = ", ".join(f"{key} = {json.dumps(value)}" for key, value in own.options.items())
     return (
-        f"name = {json.dumps(name)}\n"
+        f"name = {json.dumps(own.name)}\n"
         'protocol = "protocol.toml"\n\n'
         "[model]\n"
         f'provider = "{PROVIDER}"\n'
-        f"model = {json.dumps(setup.config.name)}\n"
-        f"max_output_tokens = {setup.protocol.max_turn_tokens}\n"
-        f"options = {{ {written} }}\n"
+        f"model = {json.dumps(own.model)}\n"
+        f"max_output_tokens = {own.sampling.max_output_tokens}\n"
+        f"options = {{ {options} }}\n"
         "price = { "
-        f"input_usd_per_mtok = {usd}, output_usd_per_mtok = {usd}, "
-        f"effective_from = {price.effective_from.isoformat()}, "
-        f"source = {json.dumps(price.source)} }}\n"
+        f'input_usd_per_mtok = "{price.input_usd_per_mtok:f}",'
+        f' output_usd_per_mtok = "{price.output_usd_per_mtok:f}",'
+        f" effective_from = {price.effective_from.isoformat()},"
+        f" source = {json.dumps(price.source)} }}\n"
     )
 
 
 def digest_of(folder: Path) -> str:
-    """sha256 of the files of a folder, of those in its folders too, and of their names."""
+    """sha256 of the files of a folder, of those in its folders too, and of their names.
+
+    What describes a controller beside its weights is no part of them: it states this digest.
+    """
     digest = hashlib.sha256()
     files = (path for path in folder.rglob("*") if path.is_file())
     for name, path in sorted((path.relative_to(folder).as_posix(), path) for path in files):
+        if name in DESCRIPTIONS:
+            continue
         digest.update(name.encode() + b"\0")
         with path.open("rb") as file:
             while block := file.read(1 << 20):

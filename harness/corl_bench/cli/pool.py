@@ -1,7 +1,8 @@
-"""`corl-bench pool`: look at pools, check them, serve the simulated one and compute its optimum.
+"""`corl-bench pool`: look at pools, check them, share one, serve the simulated one, its optimum.
 
 corl-bench pool show sim
 corl-bench pool check my-pool.toml
+corl-bench pool share my-pool.toml --max-cost 50
 corl-bench pool serve sim --task synth --port 8765
 corl-bench pool optimum sim --json
 """
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING
 import click
 
 from corl_bench.cli.options import FiniteFloat, budget_option, data_dir_option, known_tasks_option
+from corl_bench.cli.pool_measure import measure
+from corl_bench.cli.pool_share import share
 
 if TYPE_CHECKING:
     from corl_bench.experts.base import CheckResult, ExpertSpec, Pool
@@ -28,7 +31,11 @@ _date_option = click.option(
 
 @click.group()
 def command() -> None:
-    """Look at pools of experts, check them, serve a simulated one."""
+    """Look at pools of experts, check and measure them, share one, serve a simulated one."""
+
+
+command.add_command(measure)
+command.add_command(share)
 
 
 @command.command("list")

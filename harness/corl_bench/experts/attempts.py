@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
+from corl_bench.errors import CapReachedError
 from corl_bench.experts.base import ExpertSpec, Provider, ProviderError, Reply, Request
 from corl_bench.experts.costs import cost_of
 from corl_bench.experts.limits import Limiters, backoff_s
@@ -100,7 +101,8 @@ class Asker:
             call_id: the call's name in the ledger.
 
         Raises:
-            CapReachedError: the cap leaves no room; nothing was sent.
+            CapReachedError: the cap leaves no room, and nothing was sent; or the server that
+                was asked has such a cap, and says so.
             StoppedError: the run is being stopped; nothing was sent.
         """
         expert = request.expert
@@ -109,7 +111,7 @@ class Asker:
         attempts = [
             Attempt(status=line.status, usage=line.usage, settled=line.settled)
             for line in self._ledger.lines_of(call_id)
-            if line.status != "ok"
+            if line.status not in ("ok", "cap_reached")
         ]
         reply: Reply | None = None
         while reply is None:
@@ -135,6 +137,14 @@ class Asker:
                     attempt, reply, error = await self._attempt(request, intent)
                     # No await from here to the end of the block: a cancelled task must not
                     # lose a reply that has been paid for.
+                    if attempt.status == "cap_reached":
+                        # The server's cap is a cap of ours: it ends the run and no call, so the
+                        # call is asked again by a run that goes on.
+                        self._ledger.account(
+                            [_line(intent, attempt, None, expert.pricing, worst_usd)]
+                        )
+                        spent_usd = Decimal(0)
+                        raise CapReachedError(f"expert {expert.name}: {attempt.detail}")
                     attempts.append(attempt)
                     final = reply is not None or not _worth_another(
                         attempts, error, expert.max_attempts
@@ -336,7 +346,8 @@ def settle_unaccounted(
         ledger: with the journal of the earlier process.
         store: where its replies are.
         run_id: identifies this run's own recordings in the store.
-        price_of: `ExpertSpec.pricing` by alias of the expert.
+        price_of: `ExpertSpec.pricing` by alias of the expert. One that is no longer there leaves
+            its attempts at their worst case.
 
     Returns:
         The number of attempts that stay unsettled.
@@ -350,8 +361,8 @@ def settle_unaccounted(
             episode=intent.scope,
             run_id=run_id,
         )
-        if recorded is not None:
-            pricing = price_of[intent.expert]
+        pricing = price_of.get(intent.expert)
+        if recorded is not None and pricing is not None:
             last = recorded.attempts[-1]
             ledger.account([_line(intent, last, recorded.reply, pricing, intent.worst_usd)])
         else:

@@ -37,6 +37,7 @@ ErrorStatus = Literal[
     "missing_usage",  # an answer without token counts
     "wrong_model",  # an answer by another model than the one asked for
     "not_recorded",  # replay: there is no such recording
+    "cap_reached",  # the spending cap of a server of ours leaves no room: nothing was asked
 ]
 
 
@@ -74,6 +75,8 @@ class ExpertSpec:
     base_url: str | None = None
     key_env: str | None = None
     """Name of the environment variable that holds the key; None: no key is sent."""
+    key_over_http: bool = False
+    """Whether the key may travel unencrypted to another machine, in a network that is trusted."""
     timeout_s: float = 600.0
     max_attempts: int = 5
     max_concurrency: int = 64
@@ -130,6 +133,20 @@ class Pool:
         raise KeyError(name)
 
 
+_REPETITION = 1_000_000
+"""What makes the draw of a repeated request another number than any sample's."""
+
+
+def draw_of(seed: int) -> tuple[int, int]:
+    """The sample and the occurrence behind a `Request.draw_seed`.
+
+    A sample from a million on comes out as a repetition of a smaller one. It stands for the same
+    seed, so it is the same draw to whoever has only that.
+    """
+    occurrence, sample = divmod(seed, _REPETITION)
+    return sample, occurrence
+
+
 CANONICAL_PARTS = frozenset({"provider", "model", "messages", "sampling", "seed", "body"})
 """Keys that `Request.canonical` can hold; an imported request has no others."""
 
@@ -155,7 +172,7 @@ class Request:
     @property
     def draw_seed(self) -> int:
         """The sample index, made different for repeated requests of one episode."""
-        return self.sample + 1_000_000 * self.occurrence
+        return self.sample + _REPETITION * self.occurrence
 
     def canonical(self) -> str:
         """What decides the reply, as one line of JSON; no address, key or alias in it."""

@@ -22,6 +22,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from corl_bench.errors import ConfigError
 from corl_bench.experts.transport import is_loopback
 from corl_bench.money.amounts import PRICE_DECIMALS, format_usd, parse_usd
+from corl_bench.money.gpu_hours import GpuHours
+from corl_bench.money.prices import Price
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 """Names of experts and budgets: they stand in `mix:a,b@p` and `--budget low=0.01`."""
@@ -126,6 +128,50 @@ class PriceTable(StrictTable):
     source: Text
 
 
+class GpuPriceTable(StrictTable):
+    """`price = {…}`: a price that follows from what machines cost and were measured to do."""
+
+    usd_per_gpu_hour: Annotated[Amount, Field(gt=0)]
+    gpus: int = Field(default=1, ge=1)
+    input_tokens_per_s: Annotated[Amount, Field(gt=0)]
+    output_tokens_per_s: Annotated[Amount, Field(gt=0)]
+    effective_from: Day
+    source: Text
+
+
+_MEASURED = frozenset({"input_tokens_per_s", "output_tokens_per_s"})
+_OF_GPUS = frozenset({"usd_per_gpu_hour", "gpus"}) | _MEASURED
+
+
+def read_price_table(
+    data: Mapping[str, Any], model: str, *, file: str, where: tuple[str, ...]
+) -> Price:
+    """A price of the file's own, by the token or by the hour.
+
+    Args:
+        data: the table as TOML gave it.
+        model: what the price is of.
+        file: the name of its file, for the message.
+        where: keys that lead to the table.
+
+    Raises:
+        ConfigError: a figure is missing, or is none.
+    """
+    if not _OF_GPUS & set(data):
+        return Price(model=model, **validate(PriceTable, data, file=file, where=where).model_dump())
+    own = validate(GpuPriceTable, data, file=file, where=where)
+    hours = GpuHours(
+        own.usd_per_gpu_hour, own.gpus, own.input_tokens_per_s, own.output_tokens_per_s
+    )
+    return Price(
+        model=model,
+        effective_from=own.effective_from,
+        source=f"{own.source} ({hours.words()})",
+        input_usd_per_mtok=hours.input_usd_per_mtok,
+        output_usd_per_mtok=hours.output_usd_per_mtok,
+    )
+
+
 class ExpertTable(StrictTable):
     """`[experts.<name>]`."""
 
@@ -141,6 +187,7 @@ class ExpertTable(StrictTable):
     stop: list[Text] = []
     base_url: Text | None = None
     key_env: Annotated[str, BeforeValidator(_variable)] | None = None
+    key_over_http: bool = False
     timeout_s: Number = Field(default=600.0, gt=0)
     max_attempts: int = Field(default=5, ge=1)
     max_concurrency: int = Field(default=64, ge=1)
@@ -152,7 +199,7 @@ class ExpertTable(StrictTable):
     @model_validator(mode="after")
     def _address(self) -> ExpertTable:
         if self.base_url is not None:
-            _check_address(self.base_url, self.key_env)
+            _check_address(self.base_url, None if self.key_over_http else self.key_env)
         return self
 
 
@@ -220,6 +267,8 @@ def _message(kind: str, message: str, place: list[str], known: tuple[str, ...]) 
     key, where = place[-1] if place else "", ".".join(place)
     if kind in ("missing", "dict_type", "model_type") and key == "experts":
         return "missing: declare each expert as a table, [experts.NAME]"
+    if kind == "missing" and key in _MEASURED:
+        return "missing: a price by the GPU hour needs what was measured (corl-bench pool measure)"
     if kind == "missing":
         return "missing"
     if kind in ("dict_type", "model_type", "model_attributes_type"):
@@ -237,7 +286,7 @@ def _message(kind: str, message: str, place: list[str], known: tuple[str, ...]) 
 def _keys(place: list[str]) -> tuple[str, ...]:
     """The keys that are known where the last part of a place stands."""
     if "price" in place[1:3]:
-        return tuple(PriceTable.model_fields)
+        return (*PriceTable.model_fields, *GpuPriceTable.model_fields)
     expert = place[:1] in (["experts"], ["model"])
     return tuple((ExpertTable if expert else PoolTable).model_fields)
 
@@ -255,5 +304,5 @@ def _check_address(base_url: str, key_env: str | None) -> None:
     if parts.scheme == "http" and key_env and not is_loopback(host):
         raise ValueError(
             f"base_url is plain http to {host}, so the key of {key_env} would travel unencrypted; "
-            "use https, or leave key_env out"
+            "use https, leave key_env out, or set key_over_http = true in a network that you trust"
         )

@@ -22,7 +22,7 @@ from typing import Any, Protocol, TypeVar
 
 from corl_bench.errors import ConfigError, UnpricedModelError
 from corl_bench.experts.base import ExpertSpec, Pool, Sampling
-from corl_bench.experts.pool_file import ExpertTable, PriceTable, read_pool_file, validate
+from corl_bench.experts.pool_file import ExpertTable, read_pool_file, read_price_table
 from corl_bench.experts.providers import why_unknown
 from corl_bench.money.price_library import price_at
 from corl_bench.money.prices import Price
@@ -153,6 +153,7 @@ def make_expert(
         ),
         base_url=table.base_url,
         key_env=key_env,
+        key_over_http=table.key_over_http,
         timeout_s=table.timeout_s,
         max_attempts=table.max_attempts,
         max_concurrency=table.max_concurrency,
@@ -165,8 +166,7 @@ def make_expert(
 def _price(name: str, table: ExpertTable, *, on: date, file: str, where: tuple[str, ...]) -> Price:
     model_id = f"{table.provider}/{table.model or name}"
     if isinstance(table.price, dict):
-        own = validate(PriceTable, table.price, file=file, where=(*where, "price"))
-        return Price(model=model_id, **own.model_dump())
+        return read_price_table(table.price, model_id, file=file, where=(*where, "price"))
     try:
         return price_at(table.price or model_id, on)
     except UnpricedModelError as error:

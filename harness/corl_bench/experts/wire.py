@@ -34,6 +34,9 @@ _TOO_LONG_WORDS = re.compile(
     r"maximum (?:context|model) length|model's context length|prompt is too long", re.IGNORECASE
 )
 
+# How `corl-bench serve` and `corl-bench pool share` say that their cap is reached.
+_CAP_CODES = frozenset({"server_cap_reached", "key_cap_reached"})
+
 _DATE = re.compile(
     r"-(?:20\d\d-?)?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])"  # -2025-04-14, -20250414, -0613
 )
@@ -93,6 +96,8 @@ def status_error(
             else "the server wants a key: name its variable as key_env"
         )
         return ProviderError("auth", f"{detail}; {remedy}", billing=billing)
+    if status == 402 and _CAP_CODES & codes:
+        return ProviderError("cap_reached", clean_detail(words, key), billing=billing)
     if status == 429:
         # A spent quota answers 429 too, and no waiting mends it.
         mendable = "insufficient_quota" not in codes

@@ -11,16 +11,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-import traceback
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
-from corl_bench.experts.transport import is_loopback
 from corl_bench.serve.accounts import Account
 from corl_bench.serve.chat import read_chat
+from corl_bench.serve.doorway import (
+    READ_S,
+    errors_as_json,
+    no_known_key,
+    read_body,
+    require_loopback,
+)
 from corl_bench.serve.exchange import Exchange, status_of
 from corl_bench.serve.keys import LOCAL, KeyRing
 from corl_bench.serve.metrics import CONTENT_TYPE
@@ -31,13 +34,8 @@ from corl_bench.serve.service import Service
 KEEP_ALIVE_S = 5.0
 """Between two signs of life in a stream."""
 
-READ_S = 30.0
-"""How long a client may take to send its request, and to read its answer."""
-
 UNKNOWN_MODEL = "?"
 """In metrics, for whatever a client made up."""
-
-_HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
 
 
 class _Handlers:
@@ -106,50 +104,21 @@ class _Handlers:
         """
         accounts = self._service.bench.books.accounts
         if self._ring is None:
-            # A page of another site may have its name point here, but not change what it is.
-            if not is_loopback(_host(request)):
-                raise Refusal(403, "without keys only loopback is answered", code="forbidden_host")
+            require_loopback(request)
             return accounts[LOCAL]
         key = self._ring.find(request.headers.get("Authorization", ""))
         if key is None:
-            raise Refusal(
-                401,
-                "no known key: send one as `Authorization: Bearer KEY`",
-                code="invalid_api_key",
-            )
+            raise no_known_key()
         return accounts[key.name]
 
     async def _body(self, request: web.Request, account: Account) -> bytes:
         """The body, if it is JSON by its header and not too large.
 
         Raises:
-            Refusal: 408, 413 or 415.
+            Refusal: 400, 408, 413 or 415.
         """
-        if request.content_type != "application/json":
-            raise Refusal(
-                415, "send JSON with Content-Type: application/json", code="unsupported_media_type"
-            )
         own, most = account.key.max_body_bytes, self._service.limits.max_body_bytes
-        most = most if own is None else min(own, most)
-        too_large = Refusal(
-            413, f"the request is larger than {most} bytes", code="request_too_large"
-        )
-        if request.content_length is not None and request.content_length > most:
-            raise too_large
-        try:
-            async with asyncio.timeout(READ_S):
-                body = await request.read()
-        except TimeoutError:
-            raise Refusal(
-                408, f"the request did not arrive within {READ_S:g} s", code="request_timeout"
-            ) from None
-        except web.HTTPRequestEntityTooLarge:
-            raise too_large from None
-        except web.RequestPayloadError:
-            raise Refusal(400, "the body cannot be decoded", code="invalid_body") from None
-        if len(body) > most:
-            raise too_large
-        return body
+        return await read_body(request, most_bytes=most if own is None else min(own, most))
 
 
 async def _stream(request: web.Request, exchange: Exchange) -> web.StreamResponse:
@@ -189,43 +158,9 @@ async def _write(response: web.StreamResponse, data: bytes) -> None:
         raise ConnectionAbortedError("the client does not read") from None
 
 
-def _errors_as_json(service: Service) -> Middleware:
-    """Every error in OpenAI's form; a defect of the server says where it is, to its log alone."""
-
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except Refusal as refusal:
-            return _answer(refusal)
-        except web.HTTPException as error:
-            code = _HTTP_CODES.get(error.status, "bad_request")
-            return _answer(Refusal(error.status, error.reason, code=code))
-        except ConnectionError:
-            raise
-        except Exception as error:
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            service.say(f"defect: {type(error).__name__} at {place.filename}:{place.lineno}")
-            return _answer(Refusal(500, "an error of the server", code="internal_error"))
-
-    return middleware
-
-
-def _host(request: web.Request) -> str:
-    """The host that is asked, by the request's own word; empty where that is none."""
-    try:
-        return urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
-    except ValueError:
-        return ""
-
-
 def _stopwatch() -> Callable[[], float]:
     begun_s = time.monotonic()
     return lambda: time.monotonic() - begun_s
-
-
-def _answer(refusal: Refusal) -> web.Response:
-    return web.json_response(refusal.body(), status=refusal.status, headers=refusal.headers)
 
 
 def _model(name: str) -> dict[str, object]:
@@ -241,7 +176,7 @@ def build_app(service: Service, ring: KeyRing | None) -> web.Application:
     """
     handlers = _Handlers(service, ring)
     app = web.Application(
-        client_max_size=service.limits.max_body_bytes, middlewares=[_errors_as_json(service)]
+        client_max_size=service.limits.max_body_bytes, middlewares=[errors_as_json(service.say)]
     )
     app.router.add_get("/health", handlers.health)
     app.router.add_get("/metrics", handlers.metrics)

@@ -30,9 +30,11 @@ from corl_bench.experts.attempts import Asker, settle_unaccounted
 from corl_bench.experts.base import Provider
 from corl_bench.experts.limits import Limiters
 from corl_bench.experts.recording import Recordings, Unkept
+from corl_bench.experts.tariff import Tariff
 from corl_bench.files import Closing, LineFile, write_json
 from corl_bench.money.cap import SpendingCap
 from corl_bench.money.ledger import Ledger, read_ledger
+from corl_bench.money.prices import Price
 from corl_bench.results.documents import read_document
 from corl_bench.results.manifest import MANIFEST_NAME
 from corl_bench.runs.directory import lock_directory
@@ -56,10 +58,10 @@ class Books(Closing):
     ledger: Ledger
     unsettled: int
     """Attempts that an earlier process left in flight."""
+    store: Recordings
+    """Closed by whoever opened it."""
     _requests: LineFile
     _lock: int
-    store: Recordings = field(default_factory=Unkept)
-    """Keeps no text: what a client asks and is told is nobody else's."""
     _limiters: Limiters = field(default_factory=Limiters)
 
     @classmethod
@@ -70,6 +72,8 @@ class Books(Closing):
         keys: Iterable[Key],
         cap_usd: Decimal | None,
         described: Mapping[str, Any],
+        store: Recordings | None = None,
+        pricing: Mapping[str, Price | Tariff] | None = None,
     ) -> Self:
         """Makes or reopens the directory and locks it.
 
@@ -78,6 +82,10 @@ class Books(Closing):
             keys: who may ask.
             cap_usd: what the server may spend over all of its time in this directory.
             described: what is served, for `served.json`.
+            store: where replies are kept; None keeps no text: what a client asks and is told is
+                nobody else's.
+            pricing: `ExpertSpec.pricing` by alias, for replies that reached the store in a
+                process that was killed before it had booked them.
 
         Raises:
             ConfigError: another process works here, or it holds something else.
@@ -92,8 +100,8 @@ class Books(Closing):
         try:
             instance = _claim(path, described)
             ledger = Ledger.open(path)
-            # Nobody waits for these any more, so their replies are in no store.
-            unsettled = settle_unaccounted(ledger, Unkept(), instance, {})
+            kept = store or Unkept()
+            unsettled = settle_unaccounted(ledger, kept, instance, pricing or {})
             spent_usd = _spent_by_account(path, ledger)
             return cls(
                 path=path,
@@ -102,6 +110,7 @@ class Books(Closing):
                 cap=SpendingCap(cap_usd, ledger.totals.committed_usd, final=False),
                 ledger=ledger,
                 unsettled=unsettled,
+                store=kept,
                 _requests=LineFile.open(path / REQUESTS_NAME),
                 _lock=lock,
             )

@@ -12,7 +12,7 @@ matter and are passed over.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Literal, NoReturn
@@ -60,7 +60,7 @@ class _Part(BaseModel):
     text: str
 
 
-class _Said(BaseModel):
+class Said(BaseModel):
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[_Part] | None = None
 
@@ -85,7 +85,7 @@ class _Body(BaseModel):
     model_config = ConfigDict(strict=True)
 
     model: str
-    messages: Annotated[list[_Said], Field(min_length=1)]
+    messages: Annotated[list[Said], Field(min_length=1)]
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     budget_usd: Decimal | int | str | None = None
@@ -130,22 +130,13 @@ def read_chat(body: bytes) -> Chat:
     Raises:
         Refusal: 400, with the first thing that is wrong.
     """
-    try:
-        data = json.loads(body.decode(), parse_float=Decimal, parse_constant=_no_number)
-    except (ValueError, RecursionError):
-        raise Refusal(400, "the body is not JSON", code="invalid_json") from None
-    if not isinstance(data, dict):
-        raise Refusal(400, "the body is not a JSON object", code="invalid_json")
+    data = read_object(body, parse_float=Decimal)
     _require_supported(data)
     try:
         asked = _Body.model_validate(data)
     except ValidationError as invalid:
-        raise _refusal(invalid) from None
-    messages = tuple(said.message() for said in asked.messages)
-    if not any(message.role == "user" for message in messages):
-        raise Refusal(
-            400, "messages: there is none of the user", code="invalid_value", param="messages"
-        )
+        raise refusal_of(invalid) from None
+    messages = said_in(asked.messages)
     stops = [asked.stop] if isinstance(asked.stop, str) else asked.stop or []
     if len(stops) > MAX_STOPS:
         raise Refusal(400, f"stop: at most {MAX_STOPS}", code="invalid_value", param="stop")
@@ -160,6 +151,35 @@ def read_chat(body: bytes) -> Chat:
         stops=tuple(stop for stop in stops if stop),
         seed=asked.seed,
     )
+
+
+def read_object(body: bytes, *, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
+    """The JSON object of a body.
+
+    Raises:
+        Refusal: 400, it is none.
+    """
+    try:
+        data = json.loads(body.decode(), parse_float=parse_float, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        raise Refusal(400, "the body is not JSON", code="invalid_json") from None
+    if not isinstance(data, dict):
+        raise Refusal(400, "the body is not a JSON object", code="invalid_json")
+    return data
+
+
+def said_in(messages: Sequence[Said]) -> tuple[Message, ...]:
+    """The conversation.
+
+    Raises:
+        Refusal: 400, the user says nothing in it.
+    """
+    said = tuple(message.message() for message in messages)
+    if not any(message.role == "user" for message in said):
+        raise Refusal(
+            400, "messages: there is none of the user", code="invalid_value", param="messages"
+        )
+    return said
 
 
 def _require_supported(data: Mapping[str, Any]) -> None:
@@ -207,7 +227,8 @@ def _budget(written: Decimal | int | str | None) -> Decimal | None:
     return usd
 
 
-def _refusal(invalid: ValidationError) -> Refusal:
+def refusal_of(invalid: ValidationError) -> Refusal:
+    """What is wrong with a body: its first mistake, with its place."""
     first = invalid.errors(include_url=False, include_input=False, include_context=False)[0]
     place = [str(part) for part in first["loc"]]
     message = first["msg"]

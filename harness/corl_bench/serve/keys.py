@@ -161,6 +161,20 @@ def read_keys(path: Path, pool: Pool, environment: Mapping[str, str]) -> KeyRing
     return KeyRing(ring)
 
 
+def single_key(variable: str, environment: Mapping[str, str], where: str) -> KeyRing:
+    """The one key in a variable, with no limit but the server's.
+
+    Args:
+        variable: its name.
+        environment: where it is.
+        where: what names the variable, for messages.
+
+    Raises:
+        ConfigError: it is not set, or holds what could be guessed.
+    """
+    return KeyRing({_digest_in(variable, environment, where): Key(LOCAL, all_metrics=True)})
+
+
 def read_budget(text: str, pool: Pool, where: str) -> Budget:
     """A budget of the pool by its name, or dollars.
 

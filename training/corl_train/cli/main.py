@@ -9,8 +9,10 @@ from corl_bench.cli.main import Verbs, leave_with
 
 VERBS: dict[str, str] = {
     "run": "Train a controller from a recipe.",
+    "launch": "Train with OpenRLHF on a cluster of GPUs.",
     "evaluate": "Measure a trained controller against the exact optimum.",
     "study": "Study a trained controller where it was not trained.",
+    "export": "Write trained weights as a directory that vLLM serves.",
     "serve": "Serve a trained controller to OpenAI-compatible clients.",
     "report": "Write a training run as one HTML page.",
     "recipes": "List the recipes, or write one out in full.",

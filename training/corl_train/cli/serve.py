@@ -10,8 +10,6 @@ from pathlib import Path
 
 import click
 
-SERVED_NAME = "served.toml"
-
 
 @click.command()
 @click.argument("controller", type=click.Path(path_type=Path), metavar="DIR")
@@ -42,6 +40,7 @@ def command(controller: Path, host: str, port: int, device: str) -> None:
     from corl_train.policies.loading import computing
     from corl_train.provider import weights_of
     from corl_train.server import describe_served, serve
+    from corl_train.setup import SERVED_NAME
 
     model = str(config["name"])
     own = read_controller(str(controller), Pool("none", ())).own_model

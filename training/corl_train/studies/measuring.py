@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from corl_bench.types import Budget, Problem
 from corl_train.environment import Environment
 from corl_train.evaluation.counting import account, strata_of
-from corl_train.evaluation.intervals import mean_interval
+from corl_train.evaluation.intervals import reward_interval
 from corl_train.evaluation.judgement import counted
 from corl_train.evaluation.regret import Account
 from corl_train.evaluation.running import play, rewards_of
@@ -64,7 +64,7 @@ class Measured:
         rollouts = [rollout for rollout in played if rollout.episode.problem_id in ids]
         (score,) = score_by_budget(rollouts, [budget], [expert.name for expert in pool.experts])
         strata = strata_of(pool, problems)
-        reward, interval = score.reward, mean_interval(rewards_of(rollouts), strata)
+        reward, interval = score.reward, reward_interval(rewards_of(rollouts), strata)
         optimum = None
         if accounts is not None:
             count = counted([one for one in accounts if one.problem in ids], strata)

@@ -1,0 +1,169 @@
+"""Eight actors of a real Ray cluster, one shared pool, and an expert that counts what it is asked.
+
+The actors are the agent's own stage with an engine that plays a script. Skipped where Ray is not
+installed: `tox -e ray`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ray = pytest.importorskip("ray", reason="needs Ray: tox -e ray")
+pytest.importorskip("transformers")
+
+from corl_bench.money.ledger import read_ledger  # noqa: E402
+from serve.endpoints import pool_toml  # noqa: E402
+from serve.processes import process  # noqa: E402
+from servers.fault_server import FaultServer  # noqa: E402
+from servers.threads import in_thread  # noqa: E402
+from training.openrlhf.jobs import HIGH, a_job, label, problems  # noqa: E402
+from training.openrlhf.ray_actor import Worker  # noqa: E402
+
+ACTORS = 8
+CALLS = 2
+"""Of each episode."""
+PLACES = tuple(Path(__file__).resolve().parents[3] / part for part in ("harness", "training"))
+TESTS = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.timeout(1200)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    path = os.pathsep.join(map(str, (*PLACES, TESTS)))
+    ray.init(
+        num_cpus=ACTORS,
+        include_dashboard=False,
+        configure_logging=False,
+        log_to_driver=False,
+        object_store_memory=100_000_000,
+        runtime_env={"env_vars": {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}},
+    )
+    yield
+    ray.shutdown()
+
+
+class Scene:
+    """A counting expert, the server that shares it, and the actors that ask."""
+
+    def __init__(self, upstream: FaultServer, folder: Path) -> None:
+        self.upstream = upstream
+        self.folder = folder
+        (folder / "pool.toml").write_text(pool_toml(upstream.base_url, send_seed="true"))
+        job = a_job(pool=str(folder / "worker.toml"), experts="gateway")
+        self._job = job.model_dump(mode="json", exclude_none=True)
+        self.actors: list[Any] = []
+
+    def share(self, cap_usd: str) -> Any:
+        worker = self.folder / "worker.toml"
+        return process(
+            self.folder,
+            *("pool", "share", "pool.toml", "--max-cost", cap_usd, "--pool-out", worker),
+        )
+
+    def hire(self, count: int) -> None:
+        kind = ray.remote(Worker)
+        self.actors += [
+            kind.options(num_cpus=1, max_concurrency=64).remote(self._job) for _ in range(count)
+        ]
+
+    def dismiss(self) -> None:
+        for actor in self.actors:
+            ray.kill(actor)
+        self.actors.clear()
+
+    def asked_twice(self) -> list[str]:
+        return [r["digest"] for r in self.upstream.requests if r["repeat"]]
+
+    def billed_usd(self) -> Decimal:
+        lines = read_ledger(self.folder / "shared")
+        return sum((line.billed_cost_usd for line in lines), Decimal(0))
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    with in_thread(lambda: FaultServer(latency_s=0.3)) as upstream:
+        made = Scene(upstream, tmp_path)
+        yield made
+        made.dismiss()
+
+
+def _stats(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{url}/stats", timeout=60) as answer:
+        stats: dict[str, Any] = json.loads(answer.read())
+        return stats
+
+
+def _until(condition: Callable[[], object]) -> None:
+    deadline_s = time.monotonic() + 300
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_no_reply_is_asked_for_twice_and_none_is_lost_with_its_actor(scene: Scene) -> None:
+    """Each actor makes the same twelve episodes: six problems, two draws of each."""
+    episodes = [(p.text, label(p, HIGH, draws=2)) for p in problems(6) for _ in range(2)]
+    draws = CALLS * len(episodes)
+    with scene.share("5") as (_, url):
+        scene.hire(1)
+        (victim,) = scene.actors
+        doomed = victim.roll_out.remote(episodes)
+        _until(lambda: len(scene.upstream.requests) > len(episodes) // 2)
+        ray.kill(victim)
+        scene.actors.clear()
+        with pytest.raises(ray.exceptions.RayActorError):
+            ray.get(doomed)
+        # What was on the wire for it comes back, is stored and is settled.
+        _until(lambda: not _stats(url)["in_flight"])
+        at_death = len(scene.upstream.requests)
+        assert 0 < at_death <= len(episodes)
+        assert Decimal(_stats(url)["billed_usd"]) == scene.upstream.bill_usd
+        scene.hire(ACTORS)
+        logs = ray.get([actor.roll_out.remote(episodes) for actor in scene.actors], timeout=600)
+        stats = _stats(url)
+    assert [len(made) for made in logs] == [len(episodes)] * ACTORS
+    assert {log["corl/bad"] for made in logs for log in made} == {0}
+    assert {log["corl/calls"] for made in logs for log in made} == {CALLS}
+    assert scene.asked_twice() == []
+    assert len(scene.upstream.requests) == draws
+    assert stats["unsettled_attempts"] == 0
+    answered = stats["answered_by_asking"] + stats["answered_from_store"]
+    assert answered == ACTORS * draws + at_death
+    assert scene.billed_usd() == scene.upstream.bill_usd
+    # All paid for what they were told, in their rewards; the bill came once.
+    assert Decimal(stats["list_cost_usd"]) > ACTORS * scene.upstream.bill_usd
+
+
+@pytest.mark.usefixtures("cluster")
+def test_one_cap_holds_for_all_actors(scene: Scene) -> None:
+    """Each actor makes episodes of its own, more than the cap has room for."""
+    cap_usd = Decimal("0.006")
+    with scene.share(str(cap_usd)) as (_, url):
+        scene.hire(ACTORS)
+        logs = ray.get(
+            [
+                actor.roll_out.remote(
+                    [(p.text, label(p, HIGH, first_draw=100 * number)) for p in problems(6)]
+                )
+                for number, actor in enumerate(scene.actors)
+            ],
+            timeout=600,
+        )
+        stats = _stats(url)
+    flat = [log for made in logs for log in made]
+    ended = sum(log["corl/bad"] for log in flat)
+    assert 0 < ended < len(flat)
+    assert stats["refused_by_cap"] >= ended
+    assert scene.upstream.bill_usd == scene.billed_usd() == Decimal(stats["spent_usd"]) <= cap_usd
+    assert scene.asked_twice() == []

@@ -1,0 +1,338 @@
+"""What would go wrong hours later, found before anything is paid for.
+
+Each check returns lines, one for each mistake, which say what to do; none where all is well.
+`check_recipe` needs nothing but the recipe and what it names, `check_cluster` a survey of the
+nodes. What OpenRLHF 0.11.2 itself asserts is checked here in the words of the recipe, and so is
+what it does not assert and hangs or wastes GPUs on; its sources are named at each check.
+
+    mistakes = [*check_recipe(recipe, setup, estimated, cap_usd), *check_cluster(recipe, nodes, 3)]
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from corl_bench.episode import ExpertInfo
+from corl_bench.errors import ConfigError
+from corl_bench.experts.base import Pool
+from corl_bench.experts.providers import require_keys
+from corl_bench.money.amounts import display_usd
+from corl_bench.routers.controller import Controller
+from corl_bench.runs.estimate import BYTES_PER_TOKEN, RESULT_TOKENS
+from corl_bench.runs.plan import require_output_limit
+from corl_bench.tasks import LoadedTask
+from corl_bench.types import Budget
+from corl_train.feasibility import InfeasibleError, require_feasible
+from corl_train.openrlhf.command import OPENRLHF_VERSION
+from corl_train.openrlhf.estimate import JobEstimate
+from corl_train.openrlhf.placement import disk_gib, memory_of
+from corl_train.openrlhf.recipe import JobRecipe
+from corl_train.openrlhf.survey import Node
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_USABLE = 0.95
+"""Of the memory that a GPU is said to have, what its driver shows at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a recipe names, loaded."""
+
+    pool: Pool
+    budgets: tuple[Budget, ...]
+    controller: Controller
+    task: LoadedTask
+    """With the problems that are trained on."""
+    recordings: Path | None = None
+    """Where all replies come from, or what costs are taken from."""
+    is_billed: bool = True
+    """Whether somebody sends a bill for the experts."""
+
+
+def check_recipe(
+    recipe: JobRecipe, setup: Setup, estimated: JobEstimate, cap_usd: Decimal | None
+) -> list[str]:
+    """Mistakes that need no cluster to be seen.
+
+    Args:
+        recipe: what is trained.
+        setup: what it names.
+        estimated: what the whole of it takes.
+        cap_usd: of the spending; None: none was named.
+    """
+    return [
+        *_batches(recipe),
+        *_placement(recipe),
+        *_memory(recipe),
+        *_context(recipe, setup),
+        *_model(recipe),
+        *_schedule(recipe, estimated),
+        *_budgets(setup),
+        *_experts(setup),
+        *_cap(setup, estimated, cap_usd),
+    ]
+
+
+def check_folder(folder: Path) -> list[str]:
+    """A job's directory that OpenRLHF could not name its data in.
+
+    `blending_datasets` (datasets/utils.py) takes what follows a comma for another file, and what
+    follows an @ for a folder.
+    """
+    if found := sorted(set(str(folder)) & set(",@ ")):
+        names = " and ".join(repr(character) for character in found)
+        return [f"{folder}: OpenRLHF cannot read data below {names}: name another --out"]
+    return []
+
+
+def check_cluster(recipe: JobRecipe, nodes: Sequence[Node], steps: int) -> list[str]:
+    """Mistakes that the nodes show.
+
+    Args:
+        recipe: what is trained.
+        nodes: of the survey.
+        steps: of the whole job, for what lies on disk in the end.
+    """
+    placement, memory = recipe.placement, memory_of(recipe)
+    able = [node for node in nodes if node.gpus >= placement.gpus_per_node]
+    if len(able) < placement.nodes:
+        have = ", ".join(f"{node.name} {node.gpus}" for node in nodes) or "no node"
+        return [
+            f"the recipe wants {placement.nodes} × {placement.gpus_per_node} GPUs, and the cluster"
+            f" has {have}: add nodes with `ray start`, or set --nodes or placement.gpus_per_node"
+        ]
+    mistakes = []
+    needed = disk_gib(recipe, steps)
+    for node in able[: placement.nodes]:
+        said = f"node {node.name}:"
+        if node.gpu_memory_gib is None:
+            mistakes.append(f"{said} nvidia-smi tells no memory: put it on PATH")
+        elif node.gpu_memory_gib < placement.gpu_memory_gib * _USABLE:
+            mistakes.append(
+                f"{said} its GPUs have {node.gpu_memory_gib:.0f} GiB: set"
+                f" placement.gpu_memory_gib={node.gpu_memory_gib:.0f} and let the memory be"
+                " checked against it"
+            )
+        if node.cpus < placement.gpus_per_node:
+            mistakes.append(
+                f"{said} Ray gives {node.cpus} CPUs, and OpenRLHF reserves one for each of"
+                f" {placement.gpus_per_node} GPUs: start it with --num-cpus"
+            )
+        if node.memory_gib < memory.host_gib:
+            mistakes.append(
+                f"{said} {node.memory_gib:.0f} GiB of memory, and {memory.host_gib:.0f} GiB sleep"
+                " there: take larger nodes, more nodes, or a LoRA"
+            )
+        if node.free_disk_gib < needed:
+            mistakes.append(
+                f"{said} {node.free_disk_gib:.0f} GiB are free where the job's directory is, and"
+                f" checkpoints take {needed:.0f}: make room, or lower schedule.keep"
+            )
+        if not node.sees_job:
+            mistakes.append(
+                f"{said} does not see the job's directory: put --out on a file system that all"
+                " nodes share"
+            )
+        mistakes += [f"{said} {mistake}" for mistake in _packages(node)]
+        if node.experts:
+            mistakes.append(
+                f"{said} does not reach the experts' server ({node.experts}): name an address"
+                " of this machine that nodes reach with --host"
+            )
+    return mistakes
+
+
+def _batches(recipe: JobRecipe) -> list[str]:
+    training, gpus = recipe.training, recipe.placement.gpus
+    mistakes = []
+    # DeepSpeed: train batch = micro batch × accumulation × world, or it ends at the start.
+    step = training.micro_batch * gpus
+    if training.minibatch % step:
+        mistakes.append(
+            f"training.minibatch {training.minibatch} is no multiple of micro_batch × GPUs"
+            f" ({training.micro_batch} × {gpus}): set it to {_nearest(training.minibatch, step)}"
+        )
+    # `max_steps` of the schedule floors; a part of a minibatch would wait for the next step.
+    if training.episodes % training.minibatch:
+        mistakes.append(
+            f"a step's {training.episodes} episodes (prompts × samples) are no multiple of"
+            f" training.minibatch {training.minibatch}: set prompts or minibatch so that they are"
+        )
+    # `async_run_method_batch` (trainer/ray/launcher.py): GPUs with fewer batches than the others
+    # leave these waiting for ever in a collective.
+    if training.episodes % (training.scoring_batch * gpus):
+        mistakes.append(
+            f"a step's {training.episodes} episodes do not divide evenly over scoring_batch × GPUs"
+            f" ({training.scoring_batch} × {gpus}): set training.scoring_batch to 1, or prompts to"
+            f" a multiple of {gpus}"
+        )
+    return mistakes
+
+
+def _placement(recipe: JobRecipe) -> list[str]:
+    placement, model = recipe.placement, recipe.model
+    parallel = placement.tensor_parallel
+    # train_ppo_ray.py: with everything on the same GPUs, engines must cover them exactly.
+    if placement.gpus_per_node % parallel:
+        return [
+            f"placement.tensor_parallel {parallel} does not divide the {placement.gpus_per_node}"
+            " GPUs of a node: set it to 1, 2, 4 or 8"
+        ]
+    if model.kv_heads % parallel:
+        return [
+            f"placement.tensor_parallel {parallel} does not divide the model's {model.kv_heads} KV"
+            " heads: lower it"
+        ]
+    if model.lora_rank and not model.lora_parameters:
+        return ["model.lora_rank without model.lora_parameters: say how many it trains"]
+    if model.lora_rank and placement.zero_stage == 3:
+        # A merged weight for the engines needs the whole of its matrices in one place.
+        return ["a LoRA's weights reach the engines with placement.zero_stage=2 alone: set it"]
+    return []
+
+
+def _memory(recipe: JobRecipe) -> list[str]:
+    placement, memory = recipe.placement, memory_of(recipe)
+    available = placement.gpu_memory_gib
+    mistakes = []
+    if not memory.fits(available) and memory.training_gib >= memory.generation_gib:
+        mistakes.append(
+            f"an update takes {memory.training_gib:.0f} GiB of a GPU's {available:.0f}"
+            f" ({memory.states_gib:.0f} of states, {memory.activations_gib:.0f} of activations):"
+            " lower training.context or micro_batch, set placement.zero_stage=3, or take more GPUs"
+        )
+    elif not memory.fits(available):
+        mistakes.append(
+            f"generating takes {memory.generation_gib:.0f} GiB of a GPU's {available:.0f}: lower"
+            " placement.engine_memory"
+        )
+    if memory.kept_tokens < recipe.training.context:
+        mistakes.append(
+            f"an engine of {memory.engine_gib:.0f} GiB holds {memory.engine_weights_gib:.0f} GiB of"
+            f" weights and then keys of {memory.kept_tokens} tokens, not of one episode of"
+            f" {recipe.training.context}: raise placement.engine_memory or tensor_parallel"
+        )
+    return mistakes
+
+
+def _context(recipe: JobRecipe, setup: Setup) -> list[str]:
+    """Whether an episode of short replies fits; the agent ends those that outgrow it."""
+    controller = setup.controller
+    infos = [ExpertInfo.of(expert) for expert in setup.pool.experts]
+    budget = next(iter(setup.budgets), None)
+    longest = max(setup.task.problems, key=lambda problem: len(problem.text.encode()))
+    opening = len(controller.opening(longest.text, budget, infos).encode()) // BYTES_PER_TOKEN
+    protocol = controller.protocol
+    turns = (protocol.max_calls + 1) * protocol.max_turn_tokens
+    needed = opening + turns + protocol.max_calls * RESULT_TOKENS
+    if recipe.training.context >= needed:
+        return []
+    return [
+        f"training.context {recipe.training.context} holds not even the controller's own turns"
+        f" beside the longest problem ({needed} tokens with protocol {protocol.name!r}): raise it"
+    ]
+
+
+def _model(recipe: JobRecipe) -> list[str]:
+    """What a directory shows; a hub's model is looked at by nobody before the job."""
+    path = Path(recipe.model.path).expanduser()
+    if not path.is_dir():
+        if _HUB_ID.fullmatch(recipe.model.path) and not path.is_absolute():
+            return []
+        return [f"model.path: there is no directory {path}, and it is no id of the hub: mend it"]
+    try:
+        config: dict[str, Any] = json.loads((path / "config.json").read_bytes())
+    except (OSError, ValueError):
+        return [f"model.path: {path} has no config.json: name the directory of a whole model"]
+    if not (path / "tokenizer_config.json").is_file():
+        return [f"model.path: {path} has no tokenizer: save the model's own beside its weights"]
+    heads = config.get("num_attention_heads", 0)
+    told = {
+        "layers": config.get("num_hidden_layers"),
+        "hidden": config.get("hidden_size"),
+        "kv_heads": config.get("num_key_value_heads", heads),
+        "vocabulary": config.get("vocab_size"),
+    }
+    return [
+        f"model.{name} is {getattr(recipe.model, name)}, and {path / 'config.json'} says {value}:"
+        " set the model's figures to those of the directory"
+        for name, value in told.items()
+        if value is not None and value != getattr(recipe.model, name)
+    ][:1]
+
+
+def _schedule(recipe: JobRecipe, estimated: JobEstimate) -> list[str]:
+    every = recipe.schedule.checkpoint_every
+    if every > estimated.steps:
+        return [
+            f"schedule.checkpoint_every {every} is beyond the last of {estimated.steps} steps, so"
+            " that nothing could be gone on with: lower it, or train on more"
+        ]
+    return []
+
+
+def _budgets(setup: Setup) -> list[str]:
+    try:
+        require_feasible(
+            setup.pool,
+            setup.budgets,
+            task=setup.task,
+            controller=setup.controller,
+            recordings=setup.recordings,
+        )
+    except InfeasibleError as infeasible:
+        return [str(infeasible)]
+    return []
+
+
+def _experts(setup: Setup) -> list[str]:
+    """Keys and limits; whether they answer is asked of their server."""
+    if not setup.is_billed:
+        return []
+    try:
+        for expert in setup.pool.experts:
+            require_output_limit(expert)
+        require_keys(setup.pool.experts)
+    except ConfigError as error:
+        return [str(error)]
+    return []
+
+
+def _cap(setup: Setup, estimated: JobEstimate, cap_usd: Decimal | None) -> list[str]:
+    if not setup.is_billed:
+        return []
+    expected = display_usd(estimated.usd_expected)
+    if cap_usd is None:
+        return [
+            f"pool {setup.pool.name!r} asks live experts, for about {expected}: set a spending cap"
+            " with --max-cost, or take --mode replay"
+        ]
+    if cap_usd < estimated.usd_expected:
+        share = cap_usd / estimated.usd_expected
+        return [
+            f"the cap of {display_usd(cap_usd)} would end the job after about"
+            f" {int(share * estimated.steps)} of {estimated.steps} steps, which take about"
+            f" {expected}: raise --max-cost, or lower data.limit or training.samples"
+        ]
+    return []
+
+
+def _packages(node: Node) -> list[str]:
+    found = node.packages.get("openrlhf")
+    if found != OPENRLHF_VERSION:
+        has = f"has OpenRLHF {found}" if found else "has no OpenRLHF"
+        return [f"{has}: pip install 'openrlhf=={OPENRLHF_VERSION}' in the environment of Ray"]
+    if "vllm" not in node.packages:
+        return ["has no vLLM: pip install vllm in the environment of Ray"]
+    return []
+
+
+def _nearest(number: int, step: int) -> int:
+    """The multiple of `step` that is nearest, and not 0."""
+    return max(1, round(number / step)) * step
