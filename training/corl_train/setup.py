@@ -18,6 +18,8 @@ from pathlib import Path
 
 from corl_bench.errors import ConfigError, StorageError
 from corl_bench.experts.base import ExpertSpec, Pool, Sampling
+from corl_bench.experts.card_file import FILE_NAME as CARDS_NAME
+from corl_bench.experts.card_file import encode_cards
 from corl_bench.experts.pools import load_pool
 from corl_bench.files import write_text
 from corl_bench.money.amounts import PRICE_DECIMALS, parse_usd
@@ -32,9 +34,10 @@ from corl_train.config import Config, RewardTable
 from corl_train.policies.base import Policy
 from corl_train.policies.tiny import TinyPolicy
 from corl_train.policies.transformer import Shape
-from corl_train.policies.vocabulary import vocabulary_of
+from corl_train.policies.vocabulary import open_vocabulary_of, vocabulary_of
 from corl_train.provider import NAME as PROVIDER
 from corl_train.rewards import Gate, Linear, Percentile, Reward, Soft
+from corl_train.variety.world import World, open_world
 
 OWN_NAME = "controller"
 WEIGHTS_FOLDER = "weights"
@@ -54,6 +57,8 @@ class Setup:
     protocol_text: str
     """Its file, as it was when it was read: what the controller is handed on with."""
     controller: Controller
+    world: World | None = None
+    """What pools and budgets are drawn from, where they vary."""
 
 
 def prepare(config: Config, *, price_date: date | None = None) -> Setup:
@@ -74,20 +79,31 @@ def prepare(config: Config, *, price_date: date | None = None) -> Setup:
         )
     protocol_text = read_protocol(config.data.protocol)
     protocol = parse_protocol(protocol_text, config.data.protocol)
-    if protocol.continues or protocol.naming != "attribute":
+    if protocol.continues or protocol.naming == "prefix":
         raise ConfigError(
             f"protocol {protocol.name!r} is for running weights that others have trained: train"
-            " with one that takes turns and names experts in an attribute"
+            " with one that takes turns and names experts in an attribute, or by letters"
         )
+    train = load_task(config.data.train)
+    world = None
+    if config.variety is not None:
+        if protocol.naming != "letter":
+            raise ConfigError(
+                f"protocol {protocol.name!r} knows experts by their names: where pools vary, take"
+                " one that has letters for them, as `cards` has"
+            )
+        world = open_world(pool, train, config.variety)
+        pool = world.base
     return Setup(
         config=config,
         pool=pool,
         budgets=budgets_of(config, pool),
-        train=load_task(config.data.train),
+        train=train,
         validation=load_task(config.data.validation),
         protocol=protocol,
         protocol_text=protocol_text,
         controller=Controller(f"controller:{config.name}", own_model(config), protocol),
+        world=world,
     )
 
 
@@ -139,7 +155,11 @@ def new_policy(setup: Setup, *, seed: int) -> Policy:
             seed=seed,
         )
     texts = [problem.text for problem in setup.train.problems]
-    tokens = vocabulary_of(setup.protocol, setup.pool, setup.budgets, texts, words=table.words)
+    if setup.protocol.naming == "letter":
+        subjects = sorted({p.subject for p in setup.train.problems if p.subject})
+        tokens = open_vocabulary_of(setup.protocol, subjects, texts, words=table.words)
+    else:
+        tokens = vocabulary_of(setup.protocol, setup.pool, setup.budgets, texts, words=table.words)
     shape = Shape(len(tokens), table.width, table.depth, table.heads, table.context)
     return TinyPolicy.new(tokens, shape, seed=seed)
 
@@ -180,6 +200,9 @@ def write_controller(setup: Setup, policy: Policy, folder: Path, *, seed: int = 
         policy.save(new)
         described = _describe(setup, digest_of(new), name=f"{setup.config.name}-{seed}")
         write_text(folder / "protocol.toml", setup.protocol_text)
+        cards = {e.model: e.card for e in setup.pool.experts if e.card is not None}
+        if setup.protocol.lists_cards and cards:
+            write_text(folder / CARDS_NAME, encode_cards(cards))
         if weights.exists():
             weights.rename(old)
         new.rename(weights)
