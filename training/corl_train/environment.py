@@ -172,9 +172,7 @@ class Environment:
             transport.open()
         shared = {e.sample: e.replies for e in errands if e.replies is not None}
         pools = {id(pool): pool for pool in (e.pool or self.pool for e in errands)}
-        offers = {
-            key: self._offer(pool, speaker, transport, shared) for key, pool in pools.items()
-        }
+        offers = {key: self._offer(pool, speaker, transport, shared) for key, pool in pools.items()}
 
         async def make(errand: Errand, job: Job) -> Rollout:
             nonlocal active

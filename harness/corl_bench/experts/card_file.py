@@ -98,9 +98,7 @@ def rounded(card: Card) -> Card:
     )
 
 
-def with_cards(
-    experts: Iterable[ExpertSpec], cards: Mapping[str, Card]
-) -> tuple[ExpertSpec, ...]:
+def with_cards(experts: Iterable[ExpertSpec], cards: Mapping[str, Card]) -> tuple[ExpertSpec, ...]:
     """Experts with the cards of their models; whoever has one keeps it.
 
     Args:

@@ -15,6 +15,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from corl_bench.errors import ConfigError
@@ -38,7 +39,7 @@ FITS = tuple(f"{tenths}/10" for tenths in range(11))
 """All that is ever written of how many calls would fit."""
 GRADES = tuple(f"{percent}%" for percent in range(0, 101, 5))
 """All grades that a card is ever printed with."""
-_BETWEEN = tuple(math.sqrt(a * b) for a, b in zip(_PERCENTS, _PERCENTS[1:], strict=False))
+_BETWEEN = tuple(math.sqrt(a * b) for a, b in pairwise(_PERCENTS))
 
 
 def share_text(costs_usd: Sequence[float], left_usd: Decimal | None) -> str:
@@ -77,7 +78,7 @@ def card_of(expert: ExpertInfo) -> Card:
     if expert.card is None:
         raise ConfigError(
             f"expert {expert.name!r} has no card, which this protocol lists: measure one with"
-            " `corl-bench pool cards`, and name its file in the pool (cards = \"FILE\")"
+            ' `corl-bench pool cards`, and name its file in the pool (cards = "FILE")'
         )
     return expert.card
 

@@ -25,7 +25,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from corl_bench.errors import ConfigError
 from corl_bench.money.amounts import format_usd, parse_usd
-from corl_bench.routers.outlook import card_of, card_text, costs_of, fits_text, left_text, share_text
+from corl_bench.routers.outlook import (
+    card_of,
+    card_text,
+    costs_of,
+    fits_text,
+    left_text,
+    share_text,
+)
 from corl_bench.routers.tags import defuse
 from corl_bench.types import Budget
 

@@ -122,9 +122,7 @@ def open_frames_of(protocol: Protocol) -> Frames:
     what a statement says further on is a statement.
     """
     texts = protocol.texts
-    lines = [
-        _inside(texts[name]) for name in ("budget_named", "budget_dollars", "budget_none")
-    ]
+    lines = [_inside(texts[name]) for name in ("budget_named", "budget_dollars", "budget_none")]
     line = _inside(texts["listing"])
     places = {
         "budget": f"(?:{'|'.join(lines)})",

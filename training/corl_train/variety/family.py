@@ -140,5 +140,3 @@ def _quanta(tokens: float) -> int:
 
 def _on_steps(usd: Decimal, step: Decimal) -> Decimal:
     return max(1, round(usd / step)) * step
-
-

@@ -72,10 +72,7 @@ class Foresight:
         self.beliefs = _Beliefs(right, manners)
         self._plan = Plan(
             self.beliefs.weights,
-            [
-                _costs(costs_usd[name], card.silent, self._tick_usd)
-                for name, card in cards.items()
-            ],
+            [_costs(costs_usd[name], card.silent, self._tick_usd) for name, card in cards.items()],
             len(subjects),
             horizon=TICKS,
             max_calls=max_calls,

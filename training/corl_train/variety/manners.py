@@ -1,6 +1,6 @@
 """How experts err, measured over all of them: what a plan on cards takes for granted.
 
-    manners = manners_of(booth, ["nano", "large"], problems)
+manners = manners_of(booth, ["nano", "large"], problems)
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ from random import Random
 from corl_bench.episode import ExpertInfo
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import Pool
-from corl_bench.money.amounts import format_usd
 from corl_bench.experts.trials import Booth
+from corl_bench.money.amounts import format_usd
 from corl_bench.routers.outlook import card_of, costs_of, lettered
 from corl_bench.routers.protocol import CallReport, Protocol, Voice
 from corl_bench.types import Budget, Problem
@@ -106,7 +106,9 @@ class Stage:
                     break
             budget = Budget(format_usd(usd), usd)
             made.append(
-                self._rehearse(experts, costs_usd, foresight, rng.choice(self.problems), budget, rng)
+                self._rehearse(
+                    experts, costs_usd, foresight, rng.choice(self.problems), budget, rng
+                )
             )
         return made
 

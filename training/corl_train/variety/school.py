@@ -107,9 +107,7 @@ class School:
                 tuple(advice.worth.get(choice, math.nan) for choice in _CHOICES)
                 for advice in rehearsal.advice
             ),
-            trust=tuple(
-                rehearsal.trust.get(name, math.nan) for name in LETTERS[:MOST_EXPERTS]
-            ),
+            trust=tuple(rehearsal.trust.get(name, math.nan) for name in LETTERS[:MOST_EXPERTS]),
             subject=self.subjects[rehearsal.subject],
         )
 
@@ -165,11 +163,7 @@ class School:
         subjects = torch.tensor([drill.subject for drill in owners])
         guessed = self._head(scores.states, "subject")(scores.states)
         read = read + F.cross_entropy(guessed, subjects)
-        loss = (
-            told
-            + self.reading_weight * read
-            + self.value_weight * ((values - best) ** 2).mean()
-        )
+        loss = told + self.reading_weight * read + self.value_weight * ((values - best) ** 2).mean()
         with torch.no_grad():
             chosen = self._chosen(scores.distributions, worth)
             regret = (best - chosen).mean()
