@@ -77,10 +77,10 @@ def test_letters_go_by_cost_and_neither_by_name_nor_by_order() -> None:
 def test_the_opening_states_dollars_and_figures() -> None:
     budget = Budget("0.0018", Decimal("0.0018"))
     listed = [replace(info, name=letter) for letter, info in lettered(INFOS).items()]
-    first, *lines, before, problem, _ = CARDS.opening("How many?", budget, listed).split("\n")
-    assert first == "budget $0.0018"
-    assert lines[0] == "A 1.3% 10/10 Algebra 40% Geometry 85%"
-    assert (len(lines), before, problem) == (5, "problem:", "How many?")
+    first, problem, before, *lines, _ = CARDS.opening("How many?", budget, listed).split("\n")
+    assert (first, problem, before) == ("budget $0.0018", "How many?", "experts:")
+    assert lines[0] == "A Algebra 40% Geometry 85% 1.3% 10/10"
+    assert len(lines) == 5
 
 
 def test_a_result_says_what_is_left_to_be_called() -> None:

@@ -100,6 +100,7 @@ class Learner:
                 setup.protocol,
                 setup.train.problems,
                 setup.world,
+                setup.controller.own_model.price,
                 how,
                 rng=self.rng("rehearsals"),
                 say=say,

@@ -118,8 +118,9 @@ def frames_of(
 def open_frames_of(protocol: Protocol) -> Frames:
     """The messages of a protocol that names experts by letters, with any pool at any budget.
 
-    The listing ends at the first line that the template has behind it, which no listing holds:
-    what a statement says further on is a statement.
+    Where the statement comes first it reaches as far as it can: a listing inside of it is part of
+    it, for the bench's own is the last thing that is said. Where the listing comes first it ends
+    as soon as it can.
     """
     texts = protocol.texts
     lines = [_inside(texts[name]) for name in ("budget_named", "budget_dollars", "budget_none")]

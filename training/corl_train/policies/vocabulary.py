@@ -97,7 +97,9 @@ def open_vocabulary_of(
     phrases += [f"{number}%" for number in range(101)]
     phrases += [f" {figure}" for figure in (*SHARES, *FITS)]
     phrases += [f" {subject} {grade}" for subject in ("all", *subjects) for grade in GRADES]
-    phrases = [p for p in dict.fromkeys(phrases) if len(p) > 1 or p in names]
+    # Alone, a mark for nothing would be read together with the sign behind it.
+    single = {*names, "-"}
+    phrases = [p for p in dict.fromkeys([*phrases, "-"]) if len(p) > 1 or p in single]
     return learn_tokens(problems, phrases=phrases, words=words, frames=open_frames_of(protocol))
 
 

@@ -74,6 +74,9 @@ class Stage:
     """Share of the turns that are drawn from all that is allowed."""
     held_out_usd: Collection[Decimal] = ()
     """Budgets that are not rehearsed."""
+    turn_usd: Decimal = Decimal(0)
+    """About what the controller's own tokens cost, a turn: next to nothing, but it makes a call
+    that would just have fitted one that does not."""
 
     def rehearse(
         self, pool: Pool, largest_usd: Decimal, episodes: int, rng: Random
@@ -129,6 +132,7 @@ class Stage:
         spent_usd, sample = Decimal(0), rng.randrange(1_000_000)
         wildness = rng.choice((0.0, self.wildness, 2 * self.wildness))
         while True:
+            spent_usd += self.turn_usd
             worth = foresight.worth(subject, seen, float(budget.usd - spent_usd))
             believed = foresight.believed(subject, seen)
             advice.append(Advice(worth, believed))

@@ -2,8 +2,9 @@
 
 Each turn teaches its whole distribution: the better a choice, the more probable it is to be, e to
 the power of its worth in `heat`s. Heads that are thrown away afterwards teach to read: what each
-choice is worth, whom the listing calls good at this very subject, which subject it is. So a state
-holds figures that a decision needs before any decision is right.
+choice is worth, which subject the problem is of, and, behind each line of the listing, how good
+this one expert is at it. So a state holds the figures that a decision needs before any decision
+is right.
 
     school = School(policy, protocol, subjects, rng, how, heat=0.015)
     school.teach([school.drill(rehearsal) for rehearsal in rehearsals], rate=1e-3)
@@ -12,7 +13,7 @@ holds figures that a decision needs before any decision is right.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -38,12 +39,14 @@ class Drill:
     ids: tuple[int, ...]
     own: tuple[int, ...]
     """Places of the first tokens of its turns."""
-    targets: tuple[Mapping[int, float], ...]
+    targets: tuple[dict[int, float], ...]
     """For each turn: what its first token could be, with its probability."""
     worth: tuple[tuple[float, ...], ...]
     """For each turn, of each choice; NaN where there is none."""
     trust: tuple[float, ...]
     """By letter; NaN where there is none."""
+    lines: tuple[int, ...]
+    """Places of the tokens behind the lines of the listing, in the order of the letters."""
     subject: int
 
 
@@ -84,6 +87,11 @@ class School:
             name: self._first(f'<{protocol.answer_tag} from="{name}"/>')
             for name in LETTERS[:MOST_EXPERTS]
         }
+        self._letters = {
+            ids[0]
+            for name in LETTERS[1:MOST_EXPERTS]
+            if len(ids := policy.spell(f"\n{name}", protocol.stops)[:-1]) == 1
+        }
         self.heads: nn.ModuleDict | None = None
         self.optimiser = torch.optim.AdamW(
             policy.module.parameters(), lr=how.learning_rate, betas=(0.9, 0.98), weight_decay=0.0
@@ -108,8 +116,17 @@ class School:
                 for advice in rehearsal.advice
             ),
             trust=tuple(rehearsal.trust.get(name, math.nan) for name in LETTERS[:MOST_EXPERTS]),
+            lines=self._lines(ids[: own[0]], len(rehearsal.trust)),
             subject=self.subjects[rehearsal.subject],
         )
+
+    def _lines(self, opening: Sequence[int], experts: int) -> tuple[int, ...]:
+        """Where the lines of the listing end; none for a policy that spells letters otherwise."""
+        begins = [place for place, token in enumerate(opening) if token in self._letters]
+        if len(begins) < experts - 1:
+            return ()
+        # The first line begins with the heading, and the last one ends with the mark of the turn.
+        return (*begins[len(begins) - experts + 1 :], len(opening) - 1)
 
     def teach(self, drills: Sequence[Drill], *, rate: float) -> Marks:
         """One epoch; returns what was known before each step of it."""
@@ -146,26 +163,33 @@ class School:
         for row, drill in enumerate(drills):
             ids[row, : len(drill.ids)] = torch.tensor(drill.ids)
             mask[row, list(drill.own)] = 1.0
-        scores = self.policy.score(ids, mask)
+        wanted = mask.clone()
+        for row, drill in enumerate(drills):
+            wanted[row, list(drill.lines)] = 1.0
+        scores = self.policy.score(ids, wanted)
         if scores.distributions is None:
             raise ValueError("rehearsals teach whole distributions, which this policy keeps not")
+        is_own = mask[wanted > 0] > 0
+        distributions, states = scores.distributions[is_own], scores.states[is_own]
         targets = [target for drill in drills for target in drill.targets]
         places, shares = pad_targets(targets)
-        told = -(shares * scores.distributions.gather(1, places)).sum(dim=1).mean()
-        owners = [drill for drill in drills for _ in drill.own]
+        told = -(shares * distributions.gather(1, places)).sum(dim=1).mean()
         worth = torch.tensor([turn for drill in drills for turn in drill.worth])
         best = worth.nan_to_num(-1.0).max(dim=1).values
         values = scores.values[mask > 0]
-        read = self._misjudged(scores.states, "worth", worth)
-        read = read + self._misjudged(
-            scores.states, "trust", torch.tensor([drill.trust for drill in owners])
+        read = self._misjudged(states, "worth", worth)
+        subjects = torch.tensor(
+            [drill.subject for drill in drills for _ in (*drill.own, *drill.lines)]
         )
-        subjects = torch.tensor([drill.subject for drill in owners])
         guessed = self._head(scores.states, "subject")(scores.states)
         read = read + F.cross_entropy(guessed, subjects)
+        trust = [share for drill in drills for share in drill.trust[: len(drill.lines)]]
+        if trust:
+            listed = scores.states[~is_own]
+            read = read + self._misjudged(listed, "trust", torch.tensor(trust)[:, None])
         loss = told + self.reading_weight * read + self.value_weight * ((values - best) ** 2).mean()
         with torch.no_grad():
-            chosen = self._chosen(scores.distributions, worth)
+            chosen = self._chosen(distributions, worth)
             regret = (best - chosen).mean()
             right = (guessed.argmax(dim=1) == subjects).float().mean()
         return loss, Marks(told.item(), regret.item(), right.item())
@@ -177,7 +201,7 @@ class School:
         choice = torch.cat([calls, answers], dim=1).argmax(dim=1, keepdim=True)
         return worth.gather(1, choice)[:, 0].nan_to_num(0.0)
 
-    def _targets(self, advice: Advice) -> Mapping[int, float]:
+    def _targets(self, advice: Advice) -> dict[int, float]:
         best = max(advice.worth.values())
         odds: dict[int, float] = {}
         for name, worth in advice.worth.items():
@@ -203,7 +227,7 @@ class School:
         if self.heads is None:
             sizes = {
                 "worth": len(_CHOICES),
-                "trust": MOST_EXPERTS,
+                "trust": 1,
                 "subject": max(1, len(self.subjects)),
             }
             self.heads = nn.ModuleDict(

@@ -3,7 +3,7 @@
 Every round rehearses with new pools and teaches what was rehearsed a few times, then forgets it:
 what is learned is to read listings and not to know pools. The learning rate falls like a cosine.
 
-    rehearse(policy, protocol, problems, world, how, rng=Random(0), say=print, stop=Stop())
+    rehearse(policy, protocol, problems, world, own_price, how, rng=rng, say=print, stop=stop)
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import math
 from collections.abc import Callable, Sequence
 from random import Random
 
+from corl_bench.money.prices import Price
 from corl_bench.routers.protocol import Protocol
-from corl_bench.types import Problem
+from corl_bench.types import Problem, Usage
 from corl_train.config import WarmStartTable
 from corl_train.policies.base import Policy
 from corl_train.runs.interruption import Stop
@@ -35,6 +36,7 @@ def rehearse(
     protocol: Protocol,
     problems: Sequence[Problem],
     world: World,
+    own_price: Price,
     how: WarmStartTable,
     *,
     rng: Random,
@@ -48,6 +50,7 @@ def rehearse(
         protocol: that it speaks.
         problems: of the training split.
         world: what pools and budgets are drawn from, and how many rehearsals there are.
+        own_price: of the policy's tokens.
         how: learning rate, minibatch and weights.
         rng: draws and shuffles.
         say: told of the rounds.
@@ -64,6 +67,7 @@ def rehearse(
         manners=world.manners,
         wildness=table.wildness,
         held_out_usd=world.held_out_usd,
+        turn_usd=own_price.cost_usd(Usage(policy.context // 2, 1)),
     )
     subjects = sorted({problem.subject or "" for problem in problems})
     school = School(policy, protocol, subjects, rng, how, heat=table.heat)
