@@ -285,10 +285,7 @@ def test_a_run_that_is_resumed_comes_to_the_same(tmp_path: Path, run: Path) -> N
 
 def test_the_sweep_plays_what_was_held_out(run: Path) -> None:
     found = sweep(run, samples=1, limit=2)
-    assert [fraction.usd for fraction in found] == sorted(
-        recipe().variety.held_out_usd,
-        key=Decimal,  # type: ignore[union-attr]
-    )
+    assert [fraction.usd for fraction in found] == sorted(HELD_OUT, key=Decimal)
     for fraction in found:
         assert fraction.optimum > 0.3
         assert fraction.reward + sum(fraction.losses.values()) == pytest.approx(fraction.optimum)

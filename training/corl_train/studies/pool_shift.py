@@ -1,19 +1,20 @@
-"""The study `pool-shift`: the pool changes and the controller does not.
+"""Pool shift: the pool changes and the controller does not.
 
 Experts are added, removed, renamed and put in another order, re-priced; each time the new pool's
 own exact optimum is the measure. Newcomers are simulated experts that no training has met; what
 the controller is told of them is their card, measured on the training split as anybody would.
 
-    corl-train study pool-shift runs/general-0
+    study = run(Path("runs/general-0"), Options(only=("added",)))
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+from corl_bench.errors import ConfigError
 from corl_bench.experts.base import Pool
 from corl_bench.experts.card_file import FILE_NAME as CARDS_NAME
 from corl_bench.experts.card_file import read_cards, with_cards
@@ -23,12 +24,17 @@ from corl_bench.runs.plan import parse_budgets
 from corl_bench.tasks import load_task
 from corl_train.config import parse_config
 from corl_train.environment import Environment
-from corl_train.evaluation.running import open_run
+from corl_train.evaluation import open_run
 from corl_train.runs.files import CONFIG_NAME, read_config, recipe_of
-from corl_train.studies.fractions import Fraction, measure_fractions
+from corl_train.setup import budgets_of
+from corl_train.studies.budget_sweep import in_short
+from corl_train.studies.measuring import measure
+from corl_train.studies.study import Options, Part, Row, Study
 from corl_train.variety.family import draw_family, pool_of, repriced
 from corl_train.variety.world import carded_pool
 
+TAKES = frozenset({"budgets", "only"})
+QUESTION = "What does it earn when the pool changes and it does not?"
 TRIALS = 100
 """Problems of each subject on which a newcomer's card is measured."""
 
@@ -68,44 +74,61 @@ def shifts_of(base: Pool, *, seed: int) -> Iterator[Pool]:
     )
 
 
-def shift(
-    run: Path,
-    *,
-    budgets: str | None = None,
-    samples: int = 1,
-    limit: int | None = None,
-    seed: int = 0,
-    only: Sequence[str] = (),
-) -> Iterator[list[Fraction]]:
-    """Plays a run's controller with changed pools, one after the other.
+def run(folder: Path, options: Options) -> Study:
+    """Plays the recipe's test split with changed pools, one after the other.
 
     Args:
-        run: directory of a training run with a simulated pool.
-        budgets: as after `--budget`; None: those that the recipe names.
-        samples: episodes of each problem at each of them.
-        limit: the first so many problems alone.
-        seed: of the newcomers and of the replies.
-        only: pools whose names begin so; none: all.
+        folder: of a training run with a simulated pool.
+        options: `budgets` are others than the recipe's; `only` chooses changes by how they begin.
 
     Raises:
-        ConfigError: there is no controller, or its pool is not simulated.
+        ConfigError: the folder holds no finished controller, its pool is not simulated, or no
+            change begins like that.
+        CapReachedError: the spending cap leaves no room.
+        StorageError: a book of what is billed cannot be written.
     """
-    config = parse_config(recipe_of(read_config(run)), str(run / CONFIG_NAME))
+    config = parse_config(recipe_of(read_config(folder)), str(folder / CONFIG_NAME))
     pool, train = load_pool(config.data.pool), load_task(config.data.train)
-    known = read_cards(run / CARDS_NAME) if (run / CARDS_NAME).is_file() else {}
-    chosen = parse_budgets(budgets if budgets is not None else config.data.budgets, pool)
-    with open_run(run, limit=limit, seed=seed) as (environment, _):
-        for changed in shifts_of(pool, seed=seed):
-            if only and not changed.name.startswith(tuple(only)):
-                continue
+    known = read_cards(folder / CARDS_NAME) if (folder / CARDS_NAME).is_file() else {}
+    budgets = budgets_of(config, pool)
+    if options.budgets is not None:
+        budgets = parse_budgets(options.budgets, pool)
+    rows: list[Row] = []
+    with open_run(folder, limit=options.limit, seed=options.seed) as (opened, _):
+        for changed in _chosen(pool, options):
+            options.say(changed.name)
             carded = pool_of(changed.name, with_cards(changed.experts, known), changed)
             carded = carded_pool(carded, SimulatedBooth(carded), train.problems, TRIALS)
             with Environment(
                 carded,
-                environment.task,
-                environment.task.problems,
-                environment.controller,
-                environment.policy,
-                seed=seed,
-            ) as changed_environment:
-                yield measure_fractions(changed_environment, chosen, samples=samples)
+                opened.task,
+                opened.task.problems,
+                opened.controller,
+                opened.policy,
+                seed=options.seed,
+            ) as environment:
+                measured = measure(environment, budgets, samples=options.samples)
+            rows += measured.rows(changed.name, opened.task.problems)
+    return Study(
+        name="pool-shift",
+        question=QUESTION,
+        run=folder.resolve().name,
+        recipe=config.name,
+        pool=pool.name,
+        simulated=pool.simulated,
+        seed=options.seed,
+        samples=options.samples,
+        parts=(Part("Changed pools, each beside its own optimum", "", tuple(rows)),),
+        notes=in_short(rows),
+    )
+
+
+def _chosen(pool: Pool, options: Options) -> list[Pool]:
+    shifts = list(shifts_of(pool, seed=options.seed))
+    chosen = [s for s in shifts if not options.only or s.name.startswith(options.only)]
+    if not chosen:
+        raise ConfigError(
+            f"no change begins with {', '.join(options.only)}: there are"
+            f" {'; '.join(shift.name for shift in shifts)}"
+        )
+    return chosen
