@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -24,13 +26,11 @@ from corl_bench.tasks import load_task
 from corl_bench.types import Budget, Problem
 from corl_train.config import Config, load_recipe
 from corl_train.environment import Environment, Errand, draw_errands
-from corl_train.evaluation import open_run
 from corl_train.evaluation.scores import rewarded
 from corl_train.rollouts import Rollout
 from corl_train.setup import Setup, new_policy, prepare
-from corl_train.studies.budget_sweep import sweep, write_report
-from corl_train.studies.fractions import measure_fractions
-from corl_train.studies.pool_shift import shift, shifts_of
+from corl_train.studies import budget_sweep, pool_shift
+from corl_train.studies.study import Options
 from corl_train.trainer import train
 from corl_train.variety.errands import under_nearest, varied
 from corl_train.variety.family import draw_family, pool_of, repriced
@@ -284,26 +284,34 @@ def test_a_run_that_is_resumed_comes_to_the_same(tmp_path: Path, run: Path) -> N
 
 
 def test_the_sweep_plays_what_was_held_out(run: Path) -> None:
-    found = sweep(run, samples=1, limit=2)
-    assert [fraction.usd for fraction in found] == sorted(HELD_OUT, key=Decimal)
-    for fraction in found:
-        assert fraction.optimum > 0.3
-        assert fraction.reward + sum(fraction.losses.values()) == pytest.approx(fraction.optimum)
-    page = write_report(run, "budget-sweep", "Budgets", found).read_text()
-    assert page.count("\n| sim |") == len(found)
+    study = budget_sweep.run(run, Options(samples=1, limit=2))
+    rows = study.parts[0].rows
+    assert [row.budget for row in rows] == sorted(HELD_OUT, key=Decimal)
+    assert all(row.optimum and row.optimum > 0.2 for row in rows)
+    shares = [row.fraction or 0.0 for row in rows]
+    assert f"{sum(shares) / len(shares):.1%}" in study.notes[0]
+    other = budget_sweep.run(run, Options(samples=1, limit=1, budgets="0.003"))
+    assert [row.budget for row in other.parts[0].rows] == ["0.003"]
+
+
+def test_a_sweep_needs_amounts(run: Path, tmp_path: Path) -> None:
+    config = json.loads((run / "config.json").read_text())
+    shutil.copytree(run, tmp_path / "other")
+    del config["variety"]["held_out_usd"]
+    (tmp_path / "other" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match="holds out no budgets"):
+        budget_sweep.run(tmp_path / "other", Options(limit=1))
 
 
 def test_shifts_change_the_pool_and_are_measured_against_the_new_one(run: Path) -> None:
-    kinds = [pool.name for pool in shifts_of(SIM, seed=0)]
+    kinds = [pool.name for pool in pool_shift.shifts_of(SIM, seed=0)]
     assert len(kinds) == len(set(kinds)) == 11
-    found = [
-        fraction
-        for several in shift(run, budgets="0.002", limit=2, only=["renamed", "without nano"])
-        for fraction in several
-    ]
-    (without, renamed) = found
-    with open_run(run, limit=2) as (environment, _):
-        (plain,) = measure_fractions(environment, [Budget("0.002", Decimal("0.002"))], samples=1)
+    only = ("renamed", "without nano")
+    study = pool_shift.run(run, Options(samples=1, limit=2, budgets="0.002", only=only))
+    without, renamed = study.parts[0].rows
+    same = budget_sweep.run(run, Options(samples=1, limit=2, budgets="0.002"))
     # Whoever goes by another name is the same to the controller, and so is the best that it can.
-    assert renamed.optimum == pytest.approx(plain.optimum)
-    assert renamed.optimum > without.optimum
+    assert renamed.optimum == pytest.approx(same.parts[0].rows[0].optimum)
+    assert (renamed.optimum or 0) > (without.optimum or 0)
+    with pytest.raises(ConfigError, match="no change begins with nothing"):
+        pool_shift.run(run, Options(only=("nothing",)))

@@ -46,6 +46,26 @@ class DataTable(_Table):
     budgets: str | None = None
     """As after `--budget`; None takes those that the pool names."""
     protocol: str = "digest"
+    subjects: tuple[str, ...] = ()
+    """Subjects that are trained and validated on; empty: all."""
+    without_subjects: tuple[str, ...] = ()
+    """Subjects that are neither trained nor validated on; `corl-train study transfer` shows what
+    the controller does there."""
+    decontaminate: tuple[str, ...] = ()
+    """Sets besides `test` whose problems are left out of the training ones, in whatever words they
+    stand there; see `corl_bench.tasks.overlap`."""
+
+    @model_validator(mode="after")
+    def _check_subjects(self) -> Self:
+        if self.subjects and self.without_subjects:
+            raise ValueError("set subjects or without_subjects, not both")
+        return self
+
+    def has_subject(self, subject: str | None) -> bool:
+        """Whether problems of a subject (or of none) are trained on."""
+        if self.subjects:
+            return subject in self.subjects
+        return subject not in self.without_subjects
 
 
 class TinyTable(_Table):

@@ -28,9 +28,10 @@ from corl_bench.routers.controller import Controller
 from corl_bench.routers.controller_file import FILE_NAME
 from corl_bench.routers.protocol import Protocol, parse_protocol, read_protocol
 from corl_bench.runs.plan import parse_budgets
-from corl_bench.tasks import LoadedTask, load_task
+from corl_bench.tasks import LoadedTask
 from corl_bench.types import Budget
 from corl_train.config import Config, RewardTable
+from corl_train.material import LeftOut, gather
 from corl_train.policies.base import Policy
 from corl_train.policies.tiny import TinyPolicy
 from corl_train.policies.transformer import Shape
@@ -53,6 +54,8 @@ class Setup:
     budgets: tuple[Budget, ...]
     train: LoadedTask
     validation: LoadedTask
+    left_out: tuple[LeftOut, ...]
+    """Of the training problems, those that stand in what is tested on."""
     protocol: Protocol
     protocol_text: str
     """Its file, as it was when it was read: what the controller is handed on with."""
@@ -84,7 +87,7 @@ def prepare(config: Config, *, price_date: date | None = None) -> Setup:
             f"protocol {protocol.name!r} is for running weights that others have trained: train"
             " with one that takes turns and names experts in an attribute, or by letters"
         )
-    train = load_task(config.data.train)
+    material = gather(config.data)
     world = None
     if config.variety is not None:
         if protocol.naming != "letter":
@@ -92,14 +95,15 @@ def prepare(config: Config, *, price_date: date | None = None) -> Setup:
                 f"protocol {protocol.name!r} knows experts by their names: where pools vary, take"
                 " one that has letters for them, as `cards` has"
             )
-        world = open_world(pool, train, config.variety)
+        world = open_world(pool, material.train, config.variety)
         pool = world.base
     return Setup(
         config=config,
         pool=pool,
         budgets=budgets_of(config, pool),
-        train=train,
-        validation=load_task(config.data.validation),
+        train=material.train,
+        validation=material.validation,
+        left_out=material.left_out,
         protocol=protocol,
         protocol_text=protocol_text,
         controller=Controller(f"controller:{config.name}", own_model(config), protocol),

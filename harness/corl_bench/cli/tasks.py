@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from corl_bench.cli.options import data_dir_option
+from corl_bench.cli.overlap import overlap_command
 
 if TYPE_CHECKING:
     from corl_bench.tasks import TaskSpec
@@ -21,7 +22,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON i
 
 @click.group("tasks")
 def command() -> None:
-    """List, show and validate tasks."""
+    """List, show, validate and compare tasks."""
+
+
+command.add_command(overlap_command)
 
 
 @command.command("list", short_help="List every built-in task and split.")

@@ -199,9 +199,7 @@ def _load_split(
     split = spec.splits[split_name]
     digest, count = split.digest, split.count
     if split.generated:
-        from corl_bench.tasks.synth import generate
-
-        problems, origin = tuple(generate(split_name)), "generated"
+        problems, origin = _generate(spec.name, split_name), "generated"
     else:
         rows, where, origin = _rows(spec, split_name, data_dir)
         problems = _problems(rows, where, spec, skip_unanswered=split.skip_unanswered)
@@ -220,6 +218,18 @@ def _load_split(
         )
     status: DigestStatus = "mismatch-allowed" if wrong else "pinned" if digest else "unpinned"
     return LoadedTask(spec, split_name, problems, found, status, origin, len(problems))
+
+
+def _generate(task: str, split: str) -> tuple[Problem, ...]:
+    if task == "synth":
+        from corl_bench.tasks import synth
+
+        return tuple(synth.generate(split))
+    if task == "everyday":
+        from corl_bench.tasks import everyday
+
+        return tuple(everyday.generate(split))
+    raise ConfigError(f"task {task} has no generator: only synth and everyday are generated")
 
 
 def _rows(

@@ -90,6 +90,14 @@ def problem_of_row(row: Mapping[str, Any], *, default_id: str, kind: AnswerKind)
     )
 
 
+def row_of_problem(problem: Problem) -> dict[str, Any]:
+    """The row that `problem_of_row` reads as this problem; what the problem lacks is left out."""
+    row: dict[str, Any] = {"id": problem.id, "problem": problem.text, "answer": problem.answer}
+    row |= {"kind": problem.kind, "subject": problem.subject, "level": problem.level}
+    row |= {name: problem.metadata.get(name) for name in METADATA_FIELDS}
+    return {name: value for name, value in row.items() if value is not None}
+
+
 def clean_text(text: str) -> str:
     """A statement without white space around it and with plain line ends.
 

@@ -10,6 +10,7 @@ from corl_bench.cli.main import Verbs, leave_with
 VERBS: dict[str, str] = {
     "run": "Train a controller from a recipe.",
     "evaluate": "Measure a trained controller against the exact optimum.",
+    "study": "Study a trained controller where it was not trained.",
     "serve": "Serve a trained controller to OpenAI-compatible clients.",
     "report": "Write a training run as one HTML page.",
     "recipes": "List the recipes, or write one out in full.",

@@ -11,7 +11,16 @@ error; the interval speaks of the draws alone.
 """
 
 from corl_train.evaluation.judgement import Contrast, Evaluation, Judged
-from corl_train.evaluation.running import evaluate, open_run
+from corl_train.evaluation.running import evaluate, open_run, play
 from corl_train.evaluation.scores import BudgetScore
 
-__all__ = ["BudgetScore", "Contrast", "Evaluation", "Judged", "evaluate", "open_run"]
+__all__ = [
+    "BudgetScore",
+    "Contrast",
+    "Evaluation",
+    "Judged",
+    "evaluate",
+    "judge",
+    "open_run",
+    "play",
+]

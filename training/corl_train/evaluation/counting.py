@@ -13,7 +13,7 @@ from corl_bench.experts.simulation.tables import read_simulation
 from corl_bench.types import Budget, Problem
 from corl_train.environment import Environment
 from corl_train.evaluation.judgement import Counted, counted
-from corl_train.evaluation.regret import Trail, accounts_of, trail_of
+from corl_train.evaluation.regret import Account, Trail, accounts_of, trail_of
 from corl_train.rollouts import Rollout
 
 
@@ -35,6 +35,23 @@ def count(
         None where the plan does not know what they met: experts that are not simulated in
         process or do not draw anew, or a call that ended as no table declares.
     """
+    strata = strata_of(environment.pool, problems)
+    return [
+        None if episodes is None else counted(episodes, strata)
+        for episodes in account(played, environment, problems, budgets)
+    ]
+
+
+def account(
+    played: Sequence[Sequence[Rollout]],
+    environment: Environment,
+    problems: Sequence[Problem],
+    budgets: Sequence[Budget],
+) -> list[list[Account] | None]:
+    """What the decisions of each rollout lose, in the order of the rollouts of each budget.
+
+    Args and what is None are as of `count`.
+    """
     trails = [_trails(rollouts, environment, problems) for rollouts in played]
     known = [trail for episodes in trails if episodes is not None for trail in episodes]
     accounts = iter(
@@ -47,10 +64,8 @@ def count(
         if known
         else ()
     )
-    strata = strata_of(environment.pool, problems)
     return [
-        None if episodes is None else counted(list(islice(accounts, len(episodes))), strata)
-        for episodes in trails
+        None if episodes is None else list(islice(accounts, len(episodes))) for episodes in trails
     ]
 
 

@@ -50,6 +50,11 @@ class Counted:
     """Standard error of that, were it luck."""
 
     @property
+    def optimum(self) -> float:
+        """What the best possible policy earns on the very same problems."""
+        return self.reward + math.fsum(self.losses.values())
+
+    @property
     def holds(self) -> bool:
         """Whether luck can be all that sets the played mean apart.
 

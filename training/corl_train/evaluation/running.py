@@ -123,19 +123,13 @@ def evaluate(
     names = [expert.name for expert in pool.experts]
     strata = strata_of(pool, problems)
     found = []
-    played = []
-    for budget in budgets:
-        errands = [Errand(p, budget, sample) for p in problems for sample in range(samples)]
-        rollouts = [
-            rewarded(rollout)
-            for rollout in environment.roll_out(errands, temperature=0.0, after=after)
-        ]
+    played = play(environment, budgets, samples=samples, after=after)
+    for budget, rollouts in zip(budgets, played, strict=True):
         (score,) = score_by_budget(rollouts, [budget], names)
-        played.append(rollouts)
         found.append(
             Judged(
                 score=score,
-                played_interval=mean_interval(_rewards(rollouts), strata),
+                played_interval=mean_interval(rewards_of(rollouts), strata),
                 strong_share=None if strong is None else _strong_share(score, strong, pool.own),
                 yardstick=yardsticks.get(budget.name),
             )
@@ -152,7 +146,27 @@ def evaluate(
     )
 
 
-def _rewards(rollouts: Sequence[Rollout]) -> dict[str, list[float]]:
+def play(
+    environment: Environment,
+    budgets: Sequence[Budget],
+    *,
+    samples: int,
+    after: Callable[[EpisodeRecord], None] = lambda record: None,
+) -> list[list[Rollout]]:
+    """Greedy episodes of every problem, a list for each budget, with the gate's rewards.
+
+    Args and errors are those of `evaluate`.
+    """
+    problems = environment.task.problems
+    played = []
+    for budget in budgets:
+        errands = [Errand(p, budget, sample) for p in problems for sample in range(samples)]
+        rollouts = environment.roll_out(errands, temperature=0.0, after=after)
+        played.append([rewarded(rollout) for rollout in rollouts])
+    return played
+
+
+def rewards_of(rollouts: Sequence[Rollout]) -> dict[str, list[float]]:
     """Of the samples of each problem."""
     rewards: dict[str, list[float]] = defaultdict(list)
     for rollout in rollouts:

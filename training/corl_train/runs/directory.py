@@ -95,6 +95,7 @@ def _inputs(setup: Setup, experts: Experts) -> dict[str, Any]:
         "price_date": None if setup.pool.price_date is None else setup.pool.price_date.isoformat(),
         "train": setup.train.digest,
         "validation": setup.validation.digest,
+        "left_out": [one.to_json() for one in setup.left_out],
         "protocol": hashlib.sha256(setup.protocol_text.encode()).hexdigest(),
         "model": None if model is None else digest_of(Path(model).expanduser()),
         "mode": experts.mode,

@@ -21,10 +21,10 @@ from corl_bench.experts.card_file import read_cards, with_cards
 from corl_bench.experts.pools import load_pool
 from corl_bench.experts.trials import SimulatedBooth
 from corl_bench.runs.plan import parse_budgets
-from corl_bench.tasks import load_task
 from corl_train.config import parse_config
 from corl_train.environment import Environment
 from corl_train.evaluation import open_run
+from corl_train.material import gather
 from corl_train.runs.files import CONFIG_NAME, read_config, recipe_of
 from corl_train.setup import budgets_of
 from corl_train.studies.budget_sweep import in_short
@@ -88,7 +88,7 @@ def run(folder: Path, options: Options) -> Study:
         StorageError: a book of what is billed cannot be written.
     """
     config = parse_config(recipe_of(read_config(folder)), str(folder / CONFIG_NAME))
-    pool, train = load_pool(config.data.pool), load_task(config.data.train)
+    pool, train = load_pool(config.data.pool), gather(config.data).train
     known = read_cards(folder / CARDS_NAME) if (folder / CARDS_NAME).is_file() else {}
     budgets = budgets_of(config, pool)
     if options.budgets is not None:

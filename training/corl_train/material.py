@@ -1,0 +1,106 @@
+"""The problems that a run is trained and validated on: of some subjects, and in no set of a test.
+
+Problems that stand in the recipe's own test set, or in those that `data.decontaminate` names, are
+left out of the training ones, in whatever words they stand there. How many were, and of which
+set, is part of what a run is: it stands in its `config.json`. A validation set chooses, and is not
+what results are reported on, so a recipe may take training problems for it.
+
+    material = gather(config.data)
+    material.train.problems, material.left_out       # (LeftOut("math500", "sha256:…", {…}),)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from corl_bench.errors import ConfigError
+from corl_bench.tasks import LoadedTask, load_task
+from corl_bench.tasks.overlap import Kind, count_kinds, find_overlap, without
+from corl_train.config import DataTable
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Training problems that stand in one set."""
+
+    task: str
+    digest: str
+    """Of the set."""
+    counts: Mapping[Kind, int]
+    """Of the problems that were left out for it; only the kinds that occur."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in `config.json`."""
+        counts = {str(kind): count for kind, count in self.counts.items()}
+        return {"name": self.task, "digest": self.digest, **counts}
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What is trained and validated on. Digests are those of the whole splits."""
+
+    train: LoadedTask
+    validation: LoadedTask
+    left_out: tuple[LeftOut, ...]
+
+
+def gather(data: DataTable) -> Material:
+    """Loads the training and validation problems of a recipe.
+
+    Raises:
+        ConfigError: a set is not there, no problem of it has a subject that the recipe names, or
+            nothing is left.
+        DigestMismatchError: rows are not those that a task pins.
+        MissingExtraError: the `datasets` library is needed and not installed.
+    """
+    train = _of_subjects(load_task(data.train), data)
+    validation = _of_subjects(load_task(data.validation), data)
+    left_out = []
+    for name in dict.fromkeys((data.test, *data.decontaminate)):
+        other = load_task(name)
+        if _is_apart(train, other):
+            continue
+        found = find_overlap(train.problems, other.problems)
+        kept = without(train.problems, found)
+        counts = {kind: count for kind, count in count_kinds(found).items() if count}
+        left_out.append(LeftOut(other.label, other.digest, counts))
+        if not kept:
+            raise ConfigError(
+                f"data.train {train.label}: every problem of it stands in {other.label}, which it"
+                " is tested on: name other problems"
+            )
+        train = replace(train, problems=kept)
+    return Material(train, validation, tuple(left_out))
+
+
+def _of_subjects(task: LoadedTask, data: DataTable) -> LoadedTask:
+    if not (data.subjects or data.without_subjects):
+        return task
+    there = {problem.subject for problem in task.problems}
+    if unknown := [s for s in (*data.subjects, *data.without_subjects) if s not in there]:
+        listed = ", ".join(sorted(subject for subject in there if subject)) or "none at all"
+        raise ConfigError(
+            f"{task.label} has no subject {unknown[0]!r}, which data.subjects or"
+            f" data.without_subjects names: it has {listed}"
+        )
+    problems = tuple(p for p in task.problems if data.has_subject(p.subject))
+    if not problems:
+        raise ConfigError(
+            f"{task.label}: data.without_subjects leaves no problem: name fewer subjects"
+        )
+    return replace(task, problems=problems)
+
+
+def _is_apart(one: LoadedTask, other: LoadedTask) -> bool:
+    """Whether two splits are of one generator, which gives no problem to two of them.
+
+    Its templates are alike by intention, down to the numbers now and then.
+    """
+    splits = (one.spec.splits.get(one.split), other.spec.splits.get(other.split))
+    return (
+        one.spec.name == other.spec.name
+        and one.split != other.split
+        and all(split is not None and split.generated for split in splits)
+    )
