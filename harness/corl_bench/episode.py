@@ -27,6 +27,7 @@ from corl_bench.errors import CapReachedError, ConfigError, StorageError
 from corl_bench.experts.attempts import StoppedError, worst_case_usd
 from corl_bench.experts.base import ExpertSpec, Request
 from corl_bench.experts.caller import Answering, CallOutcome
+from corl_bench.experts.cards import Card
 from corl_bench.experts.sampling import override
 from corl_bench.money.amounts import format_usd, parse_usd
 from corl_bench.money.basis import CostBasis, read_basis
@@ -56,11 +57,15 @@ class ExpertInfo:
     description: str
     price: Price
     role: str
+    card: Card | None = None
+    """What has been measured of it, if anything has."""
 
     @classmethod
     def of(cls, expert: ExpertSpec) -> ExpertInfo:
         """What of an expert is no secret."""
-        return cls(expert.name, expert.model, expert.description, expert.price, expert.role)
+        return cls(
+            expert.name, expert.model, expert.description, expert.price, expert.role, expert.card
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -287,6 +287,41 @@ class ScheduleTable(Table):
     checkpoint_every: int = Field(default=5, ge=1)
 
 
+class VarietyTable(Table):
+    """Pools and budgets that are others in every episode; see `corl_train.variety`."""
+
+    least_usd: str = "0.0006"
+    largest_usd: str = "0.02"
+    held_out_usd: tuple[str, ...] = ()
+    """Amounts that no episode of the training has; `corl-train study budget-sweep` plays them."""
+    family: int = Field(default=100, ge=0)
+    """Simulated experts drawn around those of the pool."""
+    base_rate: float = Field(default=0.4, ge=0, le=1)
+    """Share of a drawn pool's experts that are the pool's own; the rest is of the family."""
+    fewest: int = Field(default=2, ge=1)
+    most: int = Field(default=6, ge=1, le=8)
+    """Experts of a drawn pool."""
+    price_factor: float = Field(default=3.0, ge=1)
+    """By how much prices vary, up and down."""
+    trials: int = Field(default=100, ge=1)
+    """Problems of each subject that a card is measured on."""
+    rehearsals: int = Field(default=48_000, ge=0)
+    """Conversations of the warm start, see `corl_train.variety.rehearsals`."""
+    rehearsals_a_pool: int = Field(default=12, ge=1)
+    heat: float = Field(default=0.015, gt=0)
+    """Worth by which a turn is to be e times as probable, in what rehearsals teach."""
+    wildness: float = Field(default=0.3, ge=0, le=0.5)
+    """Share of the turns of rehearsals that are drawn from all that is allowed."""
+    pools: int = Field(default=32, ge=1)
+    """Pools of one iteration of training."""
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Self:
+        if self.fewest > self.most:
+            raise ValueError(f"fewest is {self.fewest}, and most {self.most}: a pool has no size")
+        return self
+
+
 class Config(Table):
     """A whole training run but for its seed."""
 
@@ -297,6 +332,8 @@ class Config(Table):
     reward: RewardTable = GateTable()
     training: TrainingTable = TrainingTable()
     schedule: ScheduleTable = ScheduleTable()
+    variety: VarietyTable | None = None
+    """None: one pool at the budgets that are named."""
 
 
 def load_recipe(name_or_path: str, *, settings: Sequence[str] = ()) -> Config:

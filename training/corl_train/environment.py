@@ -57,6 +57,8 @@ class Errand:
     replies: int | None = None
     """The sample whose replies it meets; None: its own. Experts that are asked live are asked
     for each sample."""
+    pool: Pool | None = None
+    """Whom it may call; None: the environment's."""
 
 
 class Environment:
@@ -143,7 +145,6 @@ class Environment:
         temperature: float,
         after: Callable[[EpisodeRecord], None],
     ) -> list[Rollout]:
-        plan = self._plan()
         jobs = [
             Job(e.task or self.task, e.problem, self.controller, e.budget, e.sample)
             for e in errands
@@ -167,30 +168,23 @@ class Environment:
             remembered=len(jobs),
         )
         transport = Transport()
-        context = ProviderContext(
-            pool=self.pool, transport=transport, seed=self.seed, book=self._book
-        )
-        providers: dict[str, Provider] = {
-            expert.name: make_provider(expert, context) for expert in self.pool.experts
-        }
-        providers[own.name] = speaker
         if self._billed:
             transport.open()
         shared = {e.sample: e.replies for e in errands if e.replies is not None}
-        apart = {own.name, *(expert.name for expert in self._billed)}
-        caller = SharedReplies(self.desk.answering(providers, own.name), shared, apart)
-        infos = [ExpertInfo.of(expert) for expert in self.pool.experts]
+        pools = {id(pool): pool for pool in (e.pool or self.pool for e in errands)}
+        offers = {key: self._offer(pool, speaker, transport, shared) for key, pool in pools.items()}
 
         async def make(errand: Errand, job: Job) -> Rollout:
             nonlocal active
+            offer = offers[id(errand.pool or self.pool)]
             try:
-                record, call_ids = await make_episode(job, plan, caller, self._threads)
+                record, call_ids = await make_episode(job, offer.plan, offer.caller, self._threads)
             finally:
                 active -= 1
                 speaker.consider()
             self.desk.forget(call_ids)
             after(record)
-            opening = self.controller.opening(errand.problem.text, errand.budget, infos)
+            opening = self.controller.opening(errand.problem.text, errand.budget, offer.infos)
             turns = [c.text for c in record.calls if c.expert == own.name and c.text is not None]
             return Rollout(
                 episode=record,
@@ -204,24 +198,49 @@ class Environment:
             # All of them to their end: a call in flight when the cap is reached is paid for.
             made = await asyncio.gather(*map(make, errands, jobs), return_exceptions=True)
         finally:
-            for provider in providers.values():
-                await provider.aclose()
+            for offer in offers.values():
+                for provider in offer.providers.values():
+                    await provider.aclose()
             await transport.aclose()
         if speaker.failure is not None:
             raise speaker.failure
         return _whole(made)
 
-    def _plan(self) -> Plan:
-        return Plan(
-            tasks=(self.task,),
-            pool=self.pool,
-            systems=(self.controller,),
-            budgets=(),
-            samples=1,
-            seed=self.seed,
-            limit=None,
-            mode="live",
+    def _offer(
+        self, pool: Pool, speaker: Speaker, transport: Transport, shared: Mapping[int, int]
+    ) -> _Offer:
+        own = self.controller.own_model.name
+        context = ProviderContext(pool=pool, transport=transport, seed=self.seed, book=self._book)
+        providers: dict[str, Provider] = {
+            expert.name: make_provider(expert, context) for expert in pool.experts
+        }
+        providers[own] = speaker
+        apart = {own, *(expert.name for expert in self._billed)}
+        return _Offer(
+            plan=Plan(
+                tasks=(self.task,),
+                pool=pool,
+                systems=(self.controller,),
+                budgets=(),
+                samples=1,
+                seed=self.seed,
+                limit=None,
+                mode="live",
+            ),
+            providers=providers,
+            caller=SharedReplies(self.desk.answering(providers, own), shared, apart),
+            infos=[ExpertInfo.of(expert) for expert in pool.experts],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """One of the pools that episodes are made with."""
+
+    plan: Plan
+    providers: Mapping[str, Provider]
+    caller: Answering
+    infos: Sequence[ExpertInfo]
 
 
 @dataclass(frozen=True, slots=True)

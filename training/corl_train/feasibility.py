@@ -119,7 +119,7 @@ def own_turn_usd(controller: Controller, pool: Pool, task: LoadedTask, budget: B
     protocol = controller.protocol
     infos = [ExpertInfo.of(expert) for expert in pool.experts]
     shortest = min((problem.text for problem in task.problems), key=len)
-    opening = protocol.opening(shortest, budget, infos)
+    opening = controller.opening(shortest, budget, infos)
     said = f'<{protocol.call_tag} expert=""></{protocol.call_tag}>'
     usage = Usage(
         input_tokens=len(opening.encode()) // BYTES_PER_TOKEN,

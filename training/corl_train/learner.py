@@ -34,6 +34,8 @@ from corl_train.runs.hardware import gpu_figures
 from corl_train.runs.interruption import Stop
 from corl_train.runs.lines import zero_groups
 from corl_train.setup import Setup, make_reward
+from corl_train.variety.errands import under_nearest, varied
+from corl_train.variety.warming import rehearse
 from corl_train.warmstart import Demonstrator, verdicts_by_turn, warm_up
 
 
@@ -92,6 +94,20 @@ class Learner:
             StoppedEarlyError: it was wanted.
         """
         how, setup = self.config.warm_start, self.setup
+        if setup.world is not None:
+            rehearse(
+                self.policy,
+                setup.protocol,
+                setup.train.problems,
+                setup.world,
+                setup.controller.own_model.price,
+                how,
+                rng=self.rng("rehearsals"),
+                say=say,
+                stop=stop,
+            )
+            self.reference.module.load_state_dict(self.policy.module.state_dict())
+            return
         if not how.episodes:
             return
         experts = tuple(expert.name for expert in cheapest_first(setup.pool.experts))
@@ -158,7 +174,7 @@ class Learner:
             "zero_groups": zero_groups(whole),
             "tokens_per_s": int(batch.lengths.sum()) / (time.monotonic() - began_s),
             **gpu_figures(next(self.policy.module.parameters()).device),
-            "train": [score.to_json() for score in self.scores(whole)],
+            "train": [score.to_json() for score in self.scores(self._binned(whole))],
         }
 
     def play_validation(self) -> list[Rollout]:
@@ -192,6 +208,12 @@ class Learner:
             for score, counted in zip(self.scores(rollouts), counts, strict=True)
         ]
 
+    def _binned(self, rollouts: Sequence[Rollout]) -> Sequence[Rollout]:
+        """Where budgets vary, each rollout under the name of the nearest budget that has one."""
+        if self.setup.world is None:
+            return rollouts
+        return [under_nearest(rollout, self.setup.budgets) for rollout in rollouts]
+
     def rng(self, what: str) -> Random:
         """The dice of this iteration, others for each use."""
         digest = hashlib.sha256(f"{self.seed}|{self.iteration}|{what}".encode()).digest()
@@ -203,7 +225,7 @@ class Learner:
         The warm start has the first iteration's numbers, with problems of its own.
         """
         how = self.config.training
-        return draw_errands(
+        errands = draw_errands(
             self.setup.train.problems,
             self.setup.budgets,
             how.episodes,
@@ -215,6 +237,9 @@ class Learner:
             opening_rate=how.opening_rate,
             longest_opening=self.setup.protocol.max_calls - 1,
         )
+        if self.setup.world is None:
+            return errands
+        return varied(errands, self.setup.world, self.rng("pools"))
 
     def _rewarded(self, rollout: Rollout) -> Rollout:
         value = self.reward(

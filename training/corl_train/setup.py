@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 from corl_bench.errors import ConfigError, StorageError
 from corl_bench.experts.base import ExpertSpec, Pool, Sampling
+from corl_bench.experts.card_file import FILE_NAME as CARDS_NAME
+from corl_bench.experts.card_file import encode_cards
 from corl_bench.experts.pools import load_pool
 from corl_bench.files import write_text
 from corl_bench.money.amounts import PRICE_DECIMALS, parse_usd
@@ -33,6 +35,7 @@ from corl_train.config import Config, RewardTable
 from corl_train.material import LeftOut, gather
 from corl_train.provider import NAME as PROVIDER
 from corl_train.rewards import Gate, Linear, Percentile, Reward, Soft
+from corl_train.variety.world import World, open_world
 
 if TYPE_CHECKING:
     from corl_train.policies.base import Policy
@@ -61,6 +64,8 @@ class Setup:
     protocol_text: str
     """Its file, as it was when it was read: what the controller is handed on with."""
     controller: Controller
+    world: World | None = None
+    """What pools and budgets are drawn from, where they vary."""
 
 
 def prepare(config: Config, *, price_date: date | None = None) -> Setup:
@@ -79,6 +84,15 @@ def prepare(config: Config, *, price_date: date | None = None) -> Setup:
     protocol = parse_protocol(protocol_text, config.data.protocol)
     require_trainable(protocol)
     material = gather(config.data)
+    world = None
+    if config.variety is not None:
+        if protocol.naming != "letter":
+            raise ConfigError(
+                f"protocol {protocol.name!r} knows experts by their names: where pools vary, take"
+                " one that has letters for them, as `cards` has"
+            )
+        world = open_world(pool, material.train, config.variety)
+        pool = world.base
     return Setup(
         config=config,
         pool=pool,
@@ -93,6 +107,7 @@ def prepare(config: Config, *, price_date: date | None = None) -> Setup:
             own_model(config.name, config.policy.usd_per_mtok),
             protocol,
         ),
+        world=world,
     )
 
 
@@ -115,10 +130,10 @@ def require_trainable(protocol: Protocol) -> None:
     Raises:
         ConfigError: its turns are one message, or it names experts in front of a colon.
     """
-    if protocol.continues or protocol.naming != "attribute":
+    if protocol.continues or protocol.naming == "prefix":
         raise ConfigError(
             f"protocol {protocol.name!r} is for running weights that others have trained: train"
-            " with one that takes turns and names experts in an attribute"
+            " with one that takes turns and names experts in an attribute, or by letters"
         )
 
 
@@ -176,10 +191,14 @@ def new_policy(setup: Setup, *, seed: int) -> Policy:
         )
     from corl_train.policies.tiny import TinyPolicy
     from corl_train.policies.transformer import Shape
-    from corl_train.policies.vocabulary import vocabulary_of
+    from corl_train.policies.vocabulary import open_vocabulary_of, vocabulary_of
 
     texts = [problem.text for problem in setup.train.problems]
-    tokens = vocabulary_of(setup.protocol, setup.pool, setup.budgets, texts, words=table.words)
+    if setup.protocol.naming == "letter":
+        subjects = sorted({p.subject for p in setup.train.problems if p.subject})
+        tokens = open_vocabulary_of(setup.protocol, subjects, texts, words=table.words)
+    else:
+        tokens = vocabulary_of(setup.protocol, setup.pool, setup.budgets, texts, words=table.words)
     shape = Shape(len(tokens), table.width, table.depth, table.heads, table.context)
     return TinyPolicy.new(tokens, shape, seed=seed)
 
@@ -220,6 +239,9 @@ def write_controller(setup: Setup, policy: Policy, folder: Path, *, seed: int = 
         policy.save(new)
         described = _describe(setup, digest_of(new), name=f"{setup.config.name}-{seed}")
         write_text(folder / PROTOCOL_NAME, setup.protocol_text)
+        cards = {e.model: e.card for e in setup.pool.experts if e.card is not None}
+        if setup.protocol.lists_cards and cards:
+            write_text(folder / CARDS_NAME, encode_cards(cards))
         if weights.exists():
             weights.rename(old)
         new.rename(weights)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from corl_bench.experts.cards import Card
 from corl_bench.experts.tariff import RoutedCall, Tariff
 from corl_bench.money.prices import Price
 from corl_bench.types import Message, Usage
@@ -89,6 +90,8 @@ class ExpertSpec:
     tariff: Tariff | None = None
     """Of a server that chooses its model itself: what its calls cost. `price` is then the dearest
     that is known, a bound for a call whose worst case nobody states."""
+    card: Card | None = None
+    """What has been measured of it; routers read it."""
 
     @property
     def pricing(self) -> Price | Tariff:

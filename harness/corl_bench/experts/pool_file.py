@@ -210,6 +210,8 @@ class PoolTable(StrictTable):
     price_date: Day | None = None
     budgets: dict[Name, Annotated[str, BeforeValidator(_budget)]] = {}
     simulation: Table | None = None
+    cards: Text | None = None
+    """File of cards beside this one, see `card_file`."""
     experts: Annotated[dict[Name, ExpertTable], Field(min_length=1)]
 
 

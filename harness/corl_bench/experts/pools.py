@@ -15,13 +15,14 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from corl_bench.errors import ConfigError, UnpricedModelError
 from corl_bench.experts.base import ExpertSpec, Pool, Sampling
+from corl_bench.experts.card_file import read_cards, with_cards
 from corl_bench.experts.pool_file import ExpertTable, read_pool_file, read_price_table
 from corl_bench.experts.providers import why_unknown
 from corl_bench.money.price_library import price_at
@@ -70,6 +71,8 @@ def load_pool(name_or_file: str, *, price_date: date | None = None) -> Pool:
     experts = tuple(
         make_expert(name, expert, on=on, file=path.name) for name, expert in table.experts.items()
     )
+    if table.cards is not None:
+        experts = with_cards(experts, read_cards(path.parent / table.cards))
     pool = Pool(
         name=table.name or path.stem,
         experts=experts,
@@ -114,6 +117,8 @@ def figures_of(expert: ExpertSpec) -> dict[str, Any]:
         "send_seed": expert.send_seed,
         "options": expert.options,
         "price": expert.price.figures(),
+        # Digests of pools without cards are as they were before there were any.
+        **({} if expert.card is None else {"card": asdict(expert.card)}),
     }
 
 

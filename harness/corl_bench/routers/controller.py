@@ -18,14 +18,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 
 from corl_bench.episode import Episode, ExpertInfo, ExpertReply
 from corl_bench.experts.base import ExpertSpec
+from corl_bench.experts.cards import Card
 from corl_bench.experts.pools import figures_of
 from corl_bench.routers.base import CallCounts
+from corl_bench.routers.outlook import costs_of, lettered
 from corl_bench.routers.protocol import CallReport, Protocol, Voice
 from corl_bench.routers.turns import Answer, Call, Invalid, Turn, closed, read_turn
 from corl_bench.types import Budget, Message
@@ -51,6 +53,8 @@ class Controller:
     """Whom it may call, as far as that is known before a run; for estimates."""
     names: Mapping[str, str] = field(default_factory=dict)
     """What it calls an expert, by alias in the pool, where that is not the alias."""
+    cards: Mapping[str, Card] = field(default_factory=dict)
+    """By model: what it was trained with is known of experts that bring no card of their own."""
 
     @property
     def own_models(self) -> tuple[ExpertSpec, ...]:
@@ -65,6 +69,8 @@ class Controller:
         made_of = {"protocol": self.protocol.figures(), "model": {**figures, "options": options}}
         if self.names:
             made_of["names"] = dict(self.names)
+        if self.cards:
+            made_of["cards"] = {model: asdict(card) for model, card in self.cards.items()}
         text = json.dumps(made_of, ensure_ascii=False, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -85,19 +91,19 @@ class Controller:
 
     def opening(self, problem: str, budget: Budget | None, experts: Sequence[ExpertInfo]) -> str:
         """What it is told first; its own model is none of those that are listed."""
-        by_alias = {expert.name: expert for expert in experts}
-        listed = [
-            replace(by_alias[alias], name=name) for name, alias in self._listed(experts).items()
-        ]
+        listed = [replace(expert, name=name) for name, expert in self._listed(experts).items()]
         return self.protocol.opening(problem, budget, listed)
 
-    def _listed(self, experts: Sequence[ExpertInfo]) -> dict[str, str]:
-        """Aliases by what it calls them; its own model is none of them."""
-        return {
-            self.names.get(expert.name, expert.name): expert.name
+    def _listed(self, experts: Sequence[ExpertInfo]) -> dict[str, ExpertInfo]:
+        """Experts by what it calls them, as they are listed; its own model is none of them."""
+        others = [
+            expert if expert.card else replace(expert, card=self.cards.get(expert.model))
             for expert in experts
             if expert.name != self.own_model.name
-        }
+        ]
+        if self.protocol.naming == "letter":
+            return lettered(others)
+        return {self.names.get(expert.name, expert.name): expert for expert in others}
 
     async def solve(self, problem: str, budget: Budget | None, episode: Episode) -> str | None:
         """Lets the controller speak until it answers or may speak no more.
@@ -107,8 +113,14 @@ class Controller:
             own model could not be asked.
         """
         opening = self.opening(problem, budget, episode.experts)
-        aliases = self._listed(episode.experts)
-        talk = _Conversation(self.protocol, opening, budget, episode, aliases)
+        listed = self._listed(episode.experts)
+        aliases = {name: expert.name for name, expert in listed.items()}
+        costs_usd = (
+            {name: costs_of(expert) for name, expert in listed.items()}
+            if self.protocol.lists_cards
+            else {}
+        )
+        talk = _Conversation(self.protocol, opening, budget, episode, aliases, costs_usd)
         stops = dict.fromkeys((*self.protocol.stops, *self.own_model.sampling.stop))
         while not talk.is_over:
             said = await episode.call(
@@ -136,6 +148,8 @@ class _Conversation:
     episode: Episode
     aliases: Mapping[str, str]
     """Of the experts, by what the controller calls them."""
+    costs_usd: Mapping[str, Sequence[float]]
+    """Of typical calls, likewise; none where the protocol lists no cards."""
     answer: str = ""
     is_over: bool = False
     messages: list[Message] = field(init=False)
@@ -220,6 +234,7 @@ class _Conversation:
             spent_usd=spent_usd,
             budget_usd=None if self.budget is None else self.budget.usd,
             calls_left=self.calls_left,
+            costs_usd=self.costs_usd,
         )
         result = partial(self.protocol.result, report, voices=await self._voices())
         if reply.text is None:

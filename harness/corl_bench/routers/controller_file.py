@@ -32,6 +32,8 @@ from urllib.parse import urlsplit
 
 from corl_bench.errors import ConfigError, UnpricedModelError
 from corl_bench.experts.base import ExpertSpec, Pool
+from corl_bench.experts.card_file import FILE_NAME as CARDS_NAME
+from corl_bench.experts.card_file import read_cards
 from corl_bench.experts.pool_file import ExpertTable, validate
 from corl_bench.experts.pools import make_expert
 from corl_bench.experts.transport import is_loopback
@@ -129,7 +131,9 @@ def _described(rest: str, on: date) -> Controller:
     if path_option := own.options.get("path"):
         # Weights lie beside the file, wherever both are carried.
         own = replace(own, options={**own.options, "path": str(path.parent / str(path_option))})
-    return replace(_controller(name, own, protocol), names=names)
+    beside_cards = path.parent / CARDS_NAME
+    cards = read_cards(beside_cards) if protocol.lists_cards and beside_cards.is_file() else {}
+    return replace(_controller(name, own, protocol), names=names, cards=cards)
 
 
 def _served(text: str, on: date) -> Controller:

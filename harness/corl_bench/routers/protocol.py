@@ -16,15 +16,23 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from decimal import ROUND_CEILING, ROUND_UP, Decimal
 from importlib import resources
 from pathlib import Path
 from string import Formatter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from corl_bench.errors import ConfigError
 from corl_bench.money.amounts import format_usd, parse_usd
+from corl_bench.routers.outlook import (
+    card_of,
+    card_text,
+    costs_of,
+    fits_text,
+    left_text,
+    share_text,
+)
 from corl_bench.routers.tags import defuse
 from corl_bench.types import Budget
 
@@ -34,20 +42,22 @@ if TYPE_CHECKING:
 Shows = Literal["text", "answer"]
 """What the controller sees of a reply: all of it, or the final answer that it states."""
 
-Naming = Literal["attribute", "prefix"]
-"""How a call names its expert: `<call expert="nano">…`, or `<call>nano: …`."""
+Naming = Literal["attribute", "prefix", "letter"]
+"""How a call names its expert: `<call expert="nano">…`, or `<call>nano: …`, or by its letter in a
+listing from cheap to dear, `<call expert="A">…` (see `outlook.lettered`)."""
 
 _CALL_PLACES = ("expert", "number", "cost_usd", "spent_usd", "spent_percent", "calls_left")
 _PLACES: Mapping[str, frozenset[str]] = {
     "instructions": frozenset({"budget", "listing", "max_calls", "problem"}),
     "listing": frozenset(
         {"expert", "model", "description", "input_usd_per_mtok", "output_usd_per_mtok"}
+        | {"typical_share", "fits", "card"}
     ),
     "budget_named": frozenset({"name", "usd"}),
     "budget_dollars": frozenset({"usd"}),
     "budget_none": frozenset(),
-    "result": frozenset({*_CALL_PLACES, "reply", "agrees", "tally"}),
-    "failure": frozenset({*_CALL_PLACES, "failure", "tally"}),
+    "result": frozenset({*_CALL_PLACES, "reply", "agrees", "tally", "left"}),
+    "failure": frozenset({*_CALL_PLACES, "failure", "tally", "left"}),
     "invalid": frozenset({"reason"}),
     "last_turn": frozenset(),
 }
@@ -70,6 +80,13 @@ class CallReport:
     """List cost of the episode so far, the controller's own tokens included."""
     budget_usd: Decimal | None
     calls_left: int
+    costs_usd: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Of typical calls, by what the controller calls the expert; see `outlook.costs_of`."""
+
+    @property
+    def left_usd(self) -> Decimal | None:
+        """Of the budget; below zero it is broken."""
+        return None if self.budget_usd is None else self.budget_usd - self.spent_usd
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +148,13 @@ class Protocol:
         )
 
     @property
+    def lists_cards(self) -> bool:
+        """Whether it says what has been measured of the experts, for which they need cards."""
+        told = (self.texts["listing"], self.texts["result"], self.texts["failure"])
+        marks = ("{typical_share}", "{fits}", "{card}", "{left}")
+        return self.naming == "letter" or any(mark in text for mark in marks for text in told)
+
+    @property
     def tags(self) -> tuple[str, ...]:
         named = (self.call_tag, self.result_tag, self.answer_tag, self.think_tag)
         return tuple(filter(None, named))
@@ -141,7 +165,10 @@ class Protocol:
         Args:
             problem: the statement.
             budget: named budgets are written with their name, others in dollars alone.
-            experts: those on offer, in the pool's order.
+            experts: those on offer, by the names and in the order in which they are listed.
+
+        Raises:
+            ConfigError: it lists cards, and an expert has none.
         """
         if budget is None:
             line = self._fill("budget_none")
@@ -159,6 +186,7 @@ class Protocol:
                 description=expert.description,
                 input_usd_per_mtok=format_usd(expert.price.input_usd_per_mtok),
                 output_usd_per_mtok=format_usd(expert.price.output_usd_per_mtok),
+                **self._measured(expert, budget),
             ).rstrip()
             for expert in experts
         )
@@ -196,6 +224,7 @@ class Protocol:
             "spent_percent": _percent(call.spent_usd, call.budget_usd),
             "calls_left": call.calls_left,
             "tally": _tally(voices),
+            "left": left_text(call.costs_usd, call.left_usd),
         }
         if reply is None:
             text = self._fill("failure", failure=self.defuse(failure), **places)
@@ -216,6 +245,17 @@ class Protocol:
         too: `</result><answer>42` becomes `&lt;/result>&lt;answer>42`. See `tags`.
         """
         return defuse(text, self.tags)
+
+    def _measured(self, expert: ExpertInfo, budget: Budget | None) -> dict[str, str]:
+        if not self.lists_cards:
+            return {}
+        costs_usd = costs_of(expert)
+        left_usd = None if budget is None else budget.usd
+        return {
+            "typical_share": share_text(costs_usd, left_usd),
+            "fits": fits_text(costs_usd, left_usd),
+            "card": card_text(card_of(expert)),
+        }
 
     def _fill(self, template: str, **values: object) -> str:
         return self.texts[template].format(**values)
@@ -275,8 +315,8 @@ def parse_protocol(text: str, source: str) -> Protocol:
         _check_template(name, template, source)
     if data.get("shows") not in ("text", "answer"):
         raise ConfigError(f'{source}: shows is "text" or "answer"')
-    if data.get("naming", "attribute") not in ("attribute", "prefix"):
-        raise ConfigError(f'{source}: naming is "attribute" or "prefix"')
+    if data.get("naming", "attribute") not in get_args(Naming):
+        raise ConfigError(f'{source}: naming is "attribute", "prefix" or "letter"')
     continues, begins = data.get("continues", False), data.get("begins", "")
     if not isinstance(continues, bool) or not isinstance(begins, str) or (begins and not continues):
         raise ConfigError(f"{source}: continues is true or false, begins a text where it is true")

@@ -197,7 +197,7 @@ def _turns(
     budget = next(iter(plan.budgets), None)
     infos = tuple(map(ExpertInfo.of, plan.pool.experts))
     openings = [
-        protocol.opening(problem.text, budget, infos)
+        controller.opening(problem.text, budget, infos)
         for task in plan.tasks
         for problem in task.problems
     ]

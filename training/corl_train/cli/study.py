@@ -72,7 +72,9 @@ def command(
 ) -> None:
     """Study the controller in RUN, the directory of a training run, without training it further.
 
-    NAME is transfer: subjects that it was not trained on, and questions that are no mathematics.
+    NAME is budget-sweep (dollars that it was never trained on), pool-shift (experts added,
+    removed, renamed, re-priced) or transfer (subjects that it was not trained on, and questions
+    that are no mathematics).
     On a simulated pool every row stands beside the exact optimum of the very problems, pool and
     budget. Prints tables and writes a page.
     """

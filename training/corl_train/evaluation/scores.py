@@ -77,12 +77,18 @@ def score_by_budget(
                 reward=sum(rollout.reward for rollout in own) / n,
                 accuracy=sum(rollout.episode.verdict == "correct" for rollout in own) / n,
                 mean_cost_usd=sum_usd(costs) / n,
-                violation_rate=sum(violates(cost, budget.usd) for cost in costs) / n,
+                violation_rate=sum(map(_violates, own)) / n,
                 calls={name: calls[name] / n for name in experts},
                 invalid=sum(map(_invalid_turns, own)) / n,
             )
         )
     return scores
+
+
+def _violates(rollout: Rollout) -> bool:
+    """Against its own budget, which may be near the one that it is counted under."""
+    usd = rollout.budget_usd
+    return usd is not None and violates(rollout.episode.list_cost_usd, usd)
 
 
 def _invalid_turns(rollout: Rollout) -> int:

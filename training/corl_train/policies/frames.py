@@ -112,13 +112,48 @@ def frames_of(
                 f" {budget.name} alike: name them otherwise, or train for one of them"
             )
         openings[pattern] = budget.name
+    return Frames(tuple((name, pattern) for pattern, name in openings.items()), _notes_of(protocol))
+
+
+def open_frames_of(protocol: Protocol) -> Frames:
+    """The messages of a protocol that names experts by letters, with any pool at any budget.
+
+    Where the statement comes first it reaches as far as it can: a listing inside of it is part of
+    it, for the bench's own is the last thing that is said. Where the listing comes first it ends
+    as soon as it can.
+    """
+    texts = protocol.texts
+    lines = [_inside(texts[name]) for name in ("budget_named", "budget_dollars", "budget_none")]
+    line = _inside(texts["listing"])
+    places = {
+        "budget": f"(?:{'|'.join(lines)})",
+        "listing": f"{line}(?:\\n{line})*?",
+        "max_calls": r"\d+",
+        "problem": "(.*)",
+    }
+    pattern = "".join(
+        re.escape(literal) + ("" if place is None else places[place])
+        for literal, place, _, _ in Formatter().parse(texts["instructions"].lstrip("\n"))
+    )
+    return Frames((("any", pattern),), _notes_of(protocol))
+
+
+def _inside(template: str) -> str:
+    """A line that the bench writes itself: figures, letters, subjects."""
+    return "".join(
+        re.escape(literal) + ("" if place is None else r"[^\n<>]*?")
+        for literal, place, _, _ in Formatter().parse(template)
+    )
+
+
+def _notes_of(protocol: Protocol) -> tuple[str, ...]:
     notes = []
     last = re.escape("\n" + protocol.texts["last_turn"].format())
     for name in ("result", "failure", "invalid"):
         note = "".join(_pattern(protocol.texts[name]))
         # The longer one first: a reply that ends its message would swallow the last line.
         notes += [note + last, note]
-    return Frames(tuple((name, pattern) for pattern, name in openings.items()), tuple(notes))
+    return tuple(notes)
 
 
 def _pattern(template: str) -> Iterator[str]:
@@ -126,4 +161,5 @@ def _pattern(template: str) -> Iterator[str]:
         yield re.escape(literal)
         if place is not None:
             # What the bench fills in itself is a name or a number: one word.
-            yield "(.*)" if place in _OUTSIDE else r'[^\s"<>]*'
+            # So it is but for a list of several, in which no sign of a tag stands either.
+            yield "(.*)" if place in _OUTSIDE else r'[^\n"<>]*' if place == "left" else r'[^\s"<>]*'

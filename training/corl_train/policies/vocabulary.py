@@ -14,10 +14,14 @@ from string import Formatter
 
 from corl_bench.episode import ExpertInfo
 from corl_bench.experts.base import Pool
+from corl_bench.routers.outlook import FITS, GRADES, LETTERS, SHARES
 from corl_bench.routers.protocol import Protocol
 from corl_bench.types import Budget
-from corl_train.policies.frames import frames_of
+from corl_train.policies.frames import frames_of, open_frames_of
 from corl_train.policies.tokens import Tokens, learn_tokens
+
+MOST_EXPERTS = 8
+"""Of a pool that a tiny controller can read, whichever they are."""
 
 
 def vocabulary_of(
@@ -68,6 +72,35 @@ def vocabulary_of(
     phrases = [phrase for phrase in dict.fromkeys(phrases) if len(phrase) > 1]
     frames = frames_of(protocol, infos, budgets)
     return learn_tokens(problems, phrases=phrases, words=words, frames=frames)
+
+
+def open_vocabulary_of(
+    protocol: Protocol, subjects: Iterable[str], problems: Iterable[str], *, words: int
+) -> Tokens:
+    """Tokens for one protocol that names experts by letters, with any pool at any budget.
+
+    Args:
+        protocol: its templates and tags give phrases.
+        subjects: that cards may name.
+        problems: statements, for the commonest words.
+        words: how many of these to learn.
+    """
+    names = list(LETTERS[:MOST_EXPERTS])
+    numbers = [str(number) for number in range(1, protocol.max_calls + 1)]
+    known: dict[str, Sequence[str]] = {"expert": names, "number": numbers}
+    texts = {name: text for name, text in protocol.texts.items() if name != "listing"}
+    phrases = [phrase for text in texts.values() for phrase in _phrases(text, known)]
+    call, answer = protocol.call_tag, protocol.answer_tag
+    phrases += [f'<{call} expert="{name}"></{call}>' for name in names]
+    phrases += [f'<{answer} from="{name}"/>' for name in names]
+    phrases += [f"{sign}{name}" for sign in (*",;\n ", "") for name in names]
+    phrases += [f"{number}%" for number in range(101)]
+    phrases += [f" {figure}" for figure in (*SHARES, *FITS)]
+    phrases += [f" {subject} {grade}" for subject in ("all", *subjects) for grade in GRADES]
+    # Alone, a mark for nothing would be read together with the sign behind it.
+    single = {*names, "-"}
+    phrases = [p for p in dict.fromkeys([*phrases, "-"]) if len(p) > 1 or p in single]
+    return learn_tokens(problems, phrases=phrases, words=words, frames=open_frames_of(protocol))
 
 
 def _phrases(template: str, known: Mapping[str, Sequence[str]]) -> Iterator[str]:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from corl_train.studies.study import Options, Study
 
 STUDIES: Mapping[str, str] = {
+    "budget-sweep": "Dollars that it was never trained on.",
+    "pool-shift": "Experts added, removed, renamed, re-priced.",
     "transfer": "Subjects that it was not trained on, and questions that are no mathematics.",
 }
 """By name, with what each asks; `a-b` is the module `a_b`."""

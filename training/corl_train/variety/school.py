@@ -1,0 +1,252 @@
+"""School: a policy learns from rehearsals what foresight says to every turn.
+
+Each turn teaches its whole distribution: the better a choice, the more probable it is to be, e to
+the power of its worth in `heat`s. Heads that are thrown away afterwards teach to read: what each
+choice is worth, which subject the problem is of, and, behind each line of the listing, how good
+this one expert is at it. So a state holds the figures that a decision needs before any decision
+is right.
+
+    school = School(policy, protocol, subjects, rng, how, heat=0.015)
+    school.teach([school.drill(rehearsal) for rehearsal in rehearsals], rate=1e-3)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from corl_bench.routers.outlook import LETTERS
+from corl_bench.routers.protocol import Protocol
+from corl_train.config import WarmStartTable
+from corl_train.policies.base import Policy
+from corl_train.policies.vocabulary import MOST_EXPERTS
+from corl_train.variety.rehearsals import Advice, Rehearsal
+from corl_train.warmstart.lessons import pad_targets
+
+_CHOICES = (*LETTERS[:MOST_EXPERTS], None)
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """A rehearsal in a policy's tokens."""
+
+    ids: tuple[int, ...]
+    own: tuple[int, ...]
+    """Places of the first tokens of its turns."""
+    targets: tuple[dict[int, float], ...]
+    """For each turn: what its first token could be, with its probability."""
+    worth: tuple[tuple[float, ...], ...]
+    """For each turn, of each choice; NaN where there is none."""
+    trust: tuple[float, ...]
+    """By letter; NaN where there is none."""
+    lines: tuple[int, ...]
+    """Places of the tokens behind the lines of the listing, in the order of the letters."""
+    subject: int
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """How well drills are known; means over turns."""
+
+    loss: float
+    """Cross-entropy of the turns."""
+    regret: float
+    """Worth that the most probable turn falls short of the best one."""
+    subject: float
+    """Share of the subjects that are told right."""
+
+
+class School:
+    """Epochs of supervised learning, with one optimiser and the heads for reading."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        protocol: Protocol,
+        subjects: Sequence[str],
+        rng: Random,
+        how: WarmStartTable,
+        *,
+        heat: float,
+    ) -> None:
+        self.policy, self.protocol, self.rng = policy, protocol, rng
+        self.subjects = {subject: place for place, subject in enumerate(subjects)}
+        self.heat, self.minibatch = heat, how.minibatch
+        self.reading_weight, self.value_weight = how.reading_weight, how.value_weight
+        self._calls = {
+            name: self._first(f'<{protocol.call_tag} expert="{name}"></{protocol.call_tag}>')
+            for name in LETTERS[:MOST_EXPERTS]
+        }
+        self._answers = {
+            name: self._first(f'<{protocol.answer_tag} from="{name}"/>')
+            for name in LETTERS[:MOST_EXPERTS]
+        }
+        self._letters = {
+            ids[0]
+            for name in LETTERS[1:MOST_EXPERTS]
+            if len(ids := policy.spell(f"\n{name}", protocol.stops)[:-1]) == 1
+        }
+        self.heads: nn.ModuleDict | None = None
+        self.optimiser = torch.optim.AdamW(
+            policy.module.parameters(), lr=how.learning_rate, betas=(0.9, 0.98), weight_decay=0.0
+        )
+
+    def drill(self, rehearsal: Rehearsal) -> Drill:
+        """A rehearsal as it is taught."""
+        ids: list[int] = []
+        own: list[int] = []
+        for place, text in enumerate(rehearsal.texts):
+            if place % 2:
+                own.append(len(ids))
+                ids += self.policy.spell(text, self.protocol.stops)
+            else:
+                ids += self.policy.read("user", text, ids)
+        return Drill(
+            ids=tuple(ids),
+            own=tuple(own),
+            targets=tuple(map(self._targets, rehearsal.advice)),
+            worth=tuple(
+                tuple(advice.worth.get(choice, math.nan) for choice in _CHOICES)
+                for advice in rehearsal.advice
+            ),
+            trust=tuple(rehearsal.trust.get(name, math.nan) for name in LETTERS[:MOST_EXPERTS]),
+            lines=self._lines(ids[: own[0]], len(rehearsal.trust)),
+            subject=self.subjects[rehearsal.subject],
+        )
+
+    def _lines(self, opening: Sequence[int], experts: int) -> tuple[int, ...]:
+        """Where the lines of the listing end; none for a policy that spells letters otherwise."""
+        begins = [place for place, token in enumerate(opening) if token in self._letters]
+        if len(begins) < experts - 1:
+            return ()
+        # The first line begins with the heading, and the last one ends with the mark of the turn.
+        return (*begins[len(begins) - experts + 1 :], len(opening) - 1)
+
+    def teach(self, drills: Sequence[Drill], *, rate: float) -> Marks:
+        """One epoch; returns what was known before each step of it."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        order = sorted(range(len(drills)), key=lambda row: len(drills[row].ids))
+        batches = [
+            order[first : first + self.minibatch] for first in range(0, len(order), self.minibatch)
+        ]
+        self.rng.shuffle(batches)
+        marks = []
+        for rows in batches:
+            loss, mark = self._loss([drills[row] for row in rows])
+            self.optimiser.zero_grad()
+            torch.autograd.backward(loss)
+            torch.nn.utils.clip_grad_norm_(self.policy.module.parameters(), 1.0)
+            self.optimiser.step()
+            marks.append(mark)
+        return _mean(marks)
+
+    @torch.no_grad()
+    def examine(self, drills: Sequence[Drill]) -> Marks:
+        """How well drills are known that were not taught."""
+        batches = [
+            drills[first : first + self.minibatch]
+            for first in range(0, len(drills), self.minibatch)
+        ]
+        return _mean([self._loss(batch)[1] for batch in batches])
+
+    def _loss(self, drills: Sequence[Drill]) -> tuple[Tensor, Marks]:
+        longest = max(len(drill.ids) for drill in drills)
+        ids = torch.zeros(len(drills), longest, dtype=torch.long)
+        mask = torch.zeros(ids.shape)
+        for row, drill in enumerate(drills):
+            ids[row, : len(drill.ids)] = torch.tensor(drill.ids)
+            mask[row, list(drill.own)] = 1.0
+        wanted = mask.clone()
+        for row, drill in enumerate(drills):
+            wanted[row, list(drill.lines)] = 1.0
+        scores = self.policy.score(ids, wanted)
+        if scores.distributions is None:
+            raise ValueError("rehearsals teach whole distributions, which this policy keeps not")
+        is_own = mask[wanted > 0] > 0
+        distributions, states = scores.distributions[is_own], scores.states[is_own]
+        targets = [target for drill in drills for target in drill.targets]
+        places, shares = pad_targets(targets)
+        told = -(shares * distributions.gather(1, places)).sum(dim=1).mean()
+        worth = torch.tensor([turn for drill in drills for turn in drill.worth])
+        best = worth.nan_to_num(-1.0).max(dim=1).values
+        values = scores.values[mask > 0]
+        read = self._misjudged(states, "worth", worth)
+        subjects = torch.tensor(
+            [drill.subject for drill in drills for _ in (*drill.own, *drill.lines)]
+        )
+        guessed = self._head(scores.states, "subject")(scores.states)
+        read = read + F.cross_entropy(guessed, subjects)
+        trust = [share for drill in drills for share in drill.trust[: len(drill.lines)]]
+        if trust:
+            listed = scores.states[~is_own]
+            read = read + self._misjudged(listed, "trust", torch.tensor(trust)[:, None])
+        loss = told + self.reading_weight * read + self.value_weight * ((values - best) ** 2).mean()
+        with torch.no_grad():
+            chosen = self._chosen(distributions, worth)
+            regret = (best - chosen).mean()
+            right = (guessed.argmax(dim=1) == subjects).float().mean()
+        return loss, Marks(told.item(), regret.item(), right.item())
+
+    def _chosen(self, distributions: Tensor, worth: Tensor) -> Tensor:
+        """Worth of the likeliest choice; an answer counts as the best answer there is."""
+        calls = distributions[:, list(self._calls.values())]
+        answers = distributions[:, list(self._answers.values())].logsumexp(dim=1, keepdim=True)
+        choice = torch.cat([calls, answers], dim=1).argmax(dim=1, keepdim=True)
+        return worth.gather(1, choice)[:, 0].nan_to_num(0.0)
+
+    def _targets(self, advice: Advice) -> dict[int, float]:
+        best = max(advice.worth.values())
+        odds: dict[int, float] = {}
+        for name, worth in advice.worth.items():
+            share = math.exp((worth - best) / self.heat)
+            if name is not None:
+                # Where nothing can be won any more an answer costs nothing.
+                odds[self._calls[name]] = share if best > 0 or not advice.believed else 0.0
+            else:
+                for believed in advice.believed:
+                    odds[self._answers[believed]] = share / len(advice.believed)
+        total = sum(odds.values())
+        if not total:
+            return {self._calls[next(n for n in advice.worth if n)]: 1.0}
+        return {token: share / total for token, share in odds.items()}
+
+    def _misjudged(self, states: Tensor, what: str, wanted: Tensor) -> Tensor:
+        """Cross-entropy of telling shares, where they are known."""
+        known = ~wanted.isnan()
+        told = self._head(states, what)(states)[known]
+        return F.binary_cross_entropy_with_logits(told, wanted[known].clamp(0.0, 1.0))
+
+    def _head(self, states: Tensor, what: str) -> nn.Module:
+        if self.heads is None:
+            sizes = {
+                "worth": len(_CHOICES),
+                "trust": 1,
+                "subject": max(1, len(self.subjects)),
+            }
+            self.heads = nn.ModuleDict(
+                {name: nn.Linear(states.shape[1], size) for name, size in sizes.items()}
+            )
+            for parameter in self.heads.parameters():
+                nn.init.zeros_(parameter)  # where it begins depends on no generator
+            self.optimiser.add_param_group({"params": self.heads.parameters()})
+        return self.heads[what]
+
+    def _first(self, text: str) -> int:
+        (token,) = self.policy.spell(text, self.protocol.stops)[:1]
+        return token
+
+
+def _mean(marks: Sequence[Marks]) -> Marks:
+    count = max(1, len(marks))
+    return Marks(
+        loss=sum(mark.loss for mark in marks) / count,
+        regret=sum(mark.regret for mark in marks) / count,
+        subject=sum(mark.subject for mark in marks) / count,
+    )
