@@ -46,6 +46,11 @@ class DataTable(_Table):
     budgets: str | None = None
     """As after `--budget`; None takes those that the pool names."""
     protocol: str = "digest"
+    verdicts: Literal["ours", "recorded"] = "ours"
+    """Who judges: our grader, or the verdict that a reply was imported with, where the answer is
+    such a reply."""
+    spend: Literal["each", "mean"] = "each"
+    """Whether a budget is the most that an episode may cost, or what episodes cost on average."""
 
 
 class TinyTable(_Table):
@@ -116,6 +121,10 @@ class WarmStartTable(_Table):
     """Supervised learning of the protocol."""
 
     episodes: int = Field(default=3072, ge=0)
+    plays: Literal["counsel", "plan"] = "counsel"
+    """`plan` asks every expert once about each training problem, and teaches the best plan against
+    how their answers hang together, at a price of dollars for each budget; see
+    `corl_train.warmstart.advice`. It takes `data.spend = "mean"`."""
     stop_rate: float = Field(default=0.15, ge=0, le=1)
     """How often the demonstrator answers when it could, and no two experts agree."""
     agreed_stop_rate: float = Field(default=0.8, ge=0, le=1)
@@ -174,6 +183,17 @@ class LinearTable(_Table):
     """Dollars from which on an episode costs no more than all."""
 
 
+class MeanTable(_Table):
+    """A right answer less what it cost at its budget's price; see `corl_train.rewards.Mean`.
+
+    The prices come from `warm_start.plays = "plan"`.
+    """
+
+    kind: Literal["mean"]
+    most: float = Field(default=1.0, gt=0)
+    """The most that cost can take away."""
+
+
 class PercentileTable(_Table):
     """Router-R1's reward; see `corl_train.rewards.Percentile`."""
 
@@ -186,8 +206,9 @@ RewardTable = Annotated[
     Annotated[GateTable, Tag("gate")]
     | Annotated[SoftTable, Tag("soft")]
     | Annotated[LinearTable, Tag("linear")]
-    | Annotated[PercentileTable, Tag("percentile")],
-    _by_kind("gate", "soft", "linear", "percentile"),
+    | Annotated[PercentileTable, Tag("percentile")]
+    | Annotated[MeanTable, Tag("mean")],
+    _by_kind("gate", "soft", "linear", "percentile", "mean"),
 ]
 """What an episode is worth; a table that names no kind is the gate."""
 
@@ -270,6 +291,9 @@ class ScheduleTable(_Table):
     validate_every: int = Field(default=5, ge=1)
     validation_problems: int = Field(default=360, ge=1)
     checkpoint_every: int = Field(default=5, ge=1)
+    keep: Literal["best", "last"] = "best"
+    """Which controller is left in the end. Where there are too few problems to tell checkpoints
+    apart, the best one on a validation split is a lucky one."""
 
 
 class Config(_Table):
@@ -282,6 +306,17 @@ class Config(_Table):
     reward: RewardTable = GateTable()
     training: TrainingTable = TrainingTable()
     schedule: ScheduleTable = ScheduleTable()
+
+    @model_validator(mode="after")
+    def _check_spend(self) -> Self:
+        is_planned = self.warm_start.plays == "plan" and self.warm_start.episodes > 0
+        if self.warm_start.plays == "plan" and self.data.spend == "each":
+            raise ValueError(
+                'warm_start.plays = "plan" is for budgets on average: set data.spend=mean'
+            )
+        if self.reward.kind == "mean" and not is_planned:
+            raise ValueError("reward mean takes its prices from a plan: set warm_start.plays=plan")
+        return self
 
 
 _BY_KIND = frozenset({"policy", "reward"})

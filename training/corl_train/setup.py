@@ -34,7 +34,7 @@ from corl_train.policies.tiny import TinyPolicy
 from corl_train.policies.transformer import Shape
 from corl_train.policies.vocabulary import vocabulary_of
 from corl_train.provider import NAME as PROVIDER
-from corl_train.rewards import Gate, Linear, Percentile, Reward, Soft
+from corl_train.rewards import Gate, Linear, Mean, Percentile, Reward, Soft
 
 OWN_NAME = "controller"
 WEIGHTS_FOLDER = "weights"
@@ -150,6 +150,8 @@ def make_reward(table: RewardTable) -> Reward:
         return Soft(table.per_usd, table.most)
     if table.kind == "linear":
         return Linear(table.weight, table.scale_usd)
+    if table.kind == "mean":
+        return Mean({}, table.most)
     if table.kind == "percentile":
         return Percentile(table.alpha)
     return Gate(table.fine)
