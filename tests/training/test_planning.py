@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from random import Random
 
 import numpy as np
 import pytest
@@ -172,4 +171,4 @@ def _group_of(sighting: Sighting, turned: tuple[int, ...]) -> int:
 def test_too_many_experts_are_refused_in_one_line() -> None:
     jury = Jury(24)
     with pytest.raises(ConfigError, match=r"24 experts and 8 calls .* fewer max_calls"):
-        Plan(jury, [Random(0).random()] * 24, most_calls=8)
+        Plan(jury, [0.001] * 24, most_calls=8)

@@ -15,7 +15,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import partial
 from random import Random
 
 import numpy as np
@@ -49,12 +48,19 @@ class Advised(Demonstrator):
     def odds(
         self, texts: Sequence[str], trust: Mapping[str, float] | None = None
     ) -> dict[str, float]:
-        """As of a `Demonstrator`, but mostly what the plan speaks for.
-
-        A choice is e times as probable as another for each `counsel_heat` that it is worth more;
-        a share of 1 − `counsel_weight` is at random.
-        """
+        """As of a `Demonstrator`, but `counsel_weight` of it is what the plan speaks for."""
         at_random = Demonstrator.odds(self, texts, trust)
+        weight, planned = self.how.counsel_weight, self.planned_odds(texts)
+        return {
+            turn: (1 - weight) * at_random.get(turn, 0.0) + weight * planned.get(turn, 0.0)
+            for turn in {**at_random, **planned}
+        }
+
+    def planned_odds(self, texts: Sequence[str]) -> dict[str, float]:
+        """What the plan alone speaks for.
+
+        A choice is e times as probable as another for each `counsel_heat` that it is worth more.
+        """
         plan = next(plan for begins, plan in self.plans.items() if texts[0].startswith(begins))
         state = code_of(texts, self.experts)
         believed = [self.answer(self.experts[place]) for place in plan.believed(state)]
@@ -63,17 +69,14 @@ class Advised(Demonstrator):
             turns = believed if choice is None else [self.call(self.experts[choice])]
             worth.update((turn, (value, len(turns))) for turn in turns)
         if not worth:
-            return at_random
+            return Demonstrator.odds(self, texts)
         best = max(value for value, _ in worth.values())
         shares = {
             turn: math.exp((value - best) / self.how.counsel_heat) / alike
             for turn, (value, alike) in worth.items()
         }
-        total, weight = sum(shares.values()), self.how.counsel_weight
-        return {
-            turn: (1 - weight) * at_random.get(turn, 0.0) + weight * shares.get(turn, 0.0) / total
-            for turn in {**at_random, **shares}
-        }
+        total = sum(shares.values())
+        return {turn: share / total for turn, share in shares.items()}
 
 
 def teach_plan(
@@ -130,10 +133,9 @@ def teach_plan(
         reward(rollout, prices)
         for rollout in environment.roll_out(errands, temperature=1.0, policy=advised)
     ]
+    stops = setup.protocol.stops
     targets = [
-        targets_of(
-            player.policy, rollout.transcript, setup.protocol.stops, partial(Advised.odds, advised)
-        )
+        targets_of(player.policy, rollout.transcript, stops, advised.planned_odds)
         for rollout in played
     ]
     school = torch.optim.AdamW(

@@ -176,7 +176,7 @@ def fit_jury(sightings: Sequence[Sighting]) -> Jury:
         torch.autograd.backward(total)
         return total
 
-    optimiser.step(loss)
+    optimiser.step(loss)  # type: ignore[no-untyped-call]  # torch's own stub lacks its types
     return jury
 
 
