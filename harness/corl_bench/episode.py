@@ -44,8 +44,9 @@ MAX_CHARGE_CHARS = 200
 """Of the line that says what a fee is for."""
 
 _REMEMBERED_CHARS = 8192
-"""Replies up to which their answers are kept: a thousand longer ones would be much to keep."""
-_extracted = lru_cache(maxsize=1024)(grading.extract)
+"""Replies up to which their answers are kept: some thousand longer ones would be much to keep."""
+_extracted = lru_cache(maxsize=8192)(grading.extract)
+"""As many as a few hundred episodes at once have replies of every expert to look at."""
 
 
 @dataclass(frozen=True, slots=True)

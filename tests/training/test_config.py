@@ -29,7 +29,9 @@ from corl_train.recipe_file import recipes, to_toml
         (["reward.alpha=0.1"], "reward.alpha: unknown key"),
         (["reward.kind=soft", "reward.most=2"], "reward.most: input should be"),
         (["warm_start.counsel_weight=0", "warm_start.rehearsals=1"], "set counsel_weight, too"),
-        (["reward.kind=none"], 'reward: kind is "gate", "soft", "linear" or "percentile"'),
+        (["reward.kind=none"], 'reward: kind is "gate", "soft", "linear", "percentile" or "mean"'),
+        (["reward.kind=mean"], "reward mean .* set warm_start.plays=plan"),
+        (["warm_start.plays=plan"], "budgets on average: set data.spend=mean"),
         (["data.words=1"], "data.words: unknown key"),
         (["reward=1"], "write TABLE.KEY=VALUE"),
     ],
@@ -64,10 +66,12 @@ def test_budgets_are_amounts_or_none() -> None:
         ("soft", {"per_usd", "most"}),
         ("linear", {"weight", "scale_usd"}),
         ("percentile", {"alpha"}),
+        ("mean", {"most"}),
     ],
 )
 def test_a_reward_is_its_kind_with_its_own_settings(kind: str, keys: set[str]) -> None:
-    reward = load_recipe("quickstart", settings=[f"reward.kind={kind}"]).reward
+    recipe = "recorded" if kind == "mean" else "quickstart"
+    reward = load_recipe(recipe, settings=[f"reward.kind={kind}"]).reward
     assert set(reward.model_dump()) == {"kind", *keys}
     assert reward.kind == kind
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corl_train.rewards import Gate, Linear, Percentile, Reward, Soft, gate
+from corl_train.rewards import Gate, Linear, Mean, Percentile, Reward, Soft, gate
 
 COSTS = st.decimals(0, 1, places=6)
 BUDGETS = st.none() | COSTS
@@ -19,6 +19,7 @@ EVERY: list[Reward] = [
     Soft(per_usd=50),
     Linear(weight=0.8, scale_usd=0.02),
     Percentile(recent_usd=(0.0, 0.01, 0.04)),
+    Mean({Decimal("0.01"): 40.0}),
 ]
 
 
@@ -83,6 +84,23 @@ def percentile(reward: Percentile, cost: str, *, right: bool = True) -> float:
     return reward(right=right, cost_usd=Decimal(cost), budget_usd=None)
 
 
+@pytest.mark.parametrize(
+    ("right", "cost", "budget", "reward"),
+    [
+        (True, "0.005", "0.01", 0.8),
+        (False, "0.005", "0.01", -0.2),
+        (False, "1", "0.01", -1),  # no more than this
+        (True, "0.020", "0.01", 0.2),  # a budget on average is no limit
+        (True, "1", "0.02", 1),  # a budget without a price is free
+        (True, "1", None, 1),
+    ],
+)
+def test_mean(right: bool, cost: str, budget: str | None, reward: float) -> None:
+    told = None if budget is None else Decimal(budget)
+    priced = Mean({Decimal("0.010"): 40.0})
+    assert priced(right=right, cost_usd=Decimal(cost), budget_usd=told) == pytest.approx(reward)
+
+
 def test_percentile_by_hand() -> None:
     # Square roots 0, .1, .2, …, 2: the 5th percentile is .1 and the 95th is 1.9.
     reward = Percentile(alpha=0.6, recent_usd=tuple((n / 10) ** 2 for n in range(21)))
@@ -120,7 +138,9 @@ def test_the_history_is_a_value() -> None:
         before.recent_usd = ()  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("reward", EVERY, ids=["gate", "fined", "soft", "linear", "percentile"])
+@pytest.mark.parametrize(
+    "reward", EVERY, ids=["gate", "fined", "soft", "linear", "percentile", "mean"]
+)
 @given(asked=st.lists(st.tuples(st.booleans(), COSTS, BUDGETS), max_size=8))
 def test_evaluating_never_changes_a_reward(
     reward: Reward, asked: list[tuple[bool, Decimal, Decimal | None]]
@@ -138,7 +158,9 @@ def test_evaluating_never_changes_a_reward(
     assert probe() == before
 
 
-@pytest.mark.parametrize("reward", EVERY, ids=["gate", "fined", "soft", "linear", "percentile"])
+@pytest.mark.parametrize(
+    "reward", EVERY, ids=["gate", "fined", "soft", "linear", "percentile", "mean"]
+)
 @given(cheap=COSTS, more=COSTS, budget=BUDGETS)
 def test_right_beats_wrong_and_cheap_is_no_worse_than_dear(
     reward: Reward, cheap: Decimal, more: Decimal, budget: Decimal | None

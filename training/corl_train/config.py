@@ -38,6 +38,11 @@ class DataTable(Table):
     decontaminate: tuple[str, ...] = ()
     """Sets besides `test` whose problems are left out of the training ones, in whatever words they
     stand there; see `corl_bench.tasks.overlap`."""
+    verdicts: Literal["ours", "recorded"] = "ours"
+    """Who judges: our grader, or the verdict that a reply was imported with, where the answer is
+    such a reply."""
+    spend: Literal["each", "mean"] = "each"
+    """Whether a budget is the most that an episode may cost, or what episodes cost on average."""
 
     @model_validator(mode="after")
     def _check_subjects(self) -> Self:
@@ -120,6 +125,10 @@ class WarmStartTable(Table):
     """Supervised learning of the protocol."""
 
     episodes: int = Field(default=3072, ge=0)
+    plays: Literal["counsel", "plan"] = "counsel"
+    """`plan` asks every expert once about each training problem, and teaches the best plan against
+    how their answers hang together, at a price of dollars for each budget; see
+    `corl_train.warmstart.advice`. It takes `data.spend = "mean"`."""
     stop_rate: float = Field(default=0.15, ge=0, le=1)
     """How often the demonstrator answers when it could, and no two experts agree."""
     agreed_stop_rate: float = Field(default=0.8, ge=0, le=1)
@@ -189,6 +198,17 @@ class LinearTable(Table):
     """Dollars from which on an episode costs no more than all."""
 
 
+class MeanTable(Table):
+    """A right answer less what it cost at its budget's price; see `corl_train.rewards.Mean`.
+
+    The prices come from `warm_start.plays = "plan"`.
+    """
+
+    kind: Literal["mean"]
+    most: float = Field(default=1.0, gt=0)
+    """The most that cost can take away."""
+
+
 class PercentileTable(Table):
     """Router-R1's reward; see `corl_train.rewards.Percentile`."""
 
@@ -201,8 +221,9 @@ RewardTable = Annotated[
     Annotated[GateTable, Tag("gate")]
     | Annotated[SoftTable, Tag("soft")]
     | Annotated[LinearTable, Tag("linear")]
-    | Annotated[PercentileTable, Tag("percentile")],
-    _by_kind("gate", "soft", "linear", "percentile"),
+    | Annotated[PercentileTable, Tag("percentile")]
+    | Annotated[MeanTable, Tag("mean")],
+    _by_kind("gate", "soft", "linear", "percentile", "mean"),
 ]
 """What an episode is worth; a table that names no kind is the gate."""
 
@@ -285,6 +306,9 @@ class ScheduleTable(Table):
     validate_every: int = Field(default=5, ge=1)
     validation_problems: int = Field(default=360, ge=1)
     checkpoint_every: int = Field(default=5, ge=1)
+    keep: Literal["best", "last"] = "best"
+    """Which controller is left in the end. Where there are too few problems to tell checkpoints
+    apart, the best one on a validation split is a lucky one."""
 
 
 class VarietyTable(Table):
@@ -334,6 +358,17 @@ class Config(Table):
     schedule: ScheduleTable = ScheduleTable()
     variety: VarietyTable | None = None
     """None: one pool at the budgets that are named."""
+
+    @model_validator(mode="after")
+    def _check_spend(self) -> Self:
+        is_planned = self.warm_start.plays == "plan" and self.warm_start.episodes > 0
+        if self.warm_start.plays == "plan" and self.data.spend == "each":
+            raise ValueError(
+                'warm_start.plays = "plan" is for budgets on average: set data.spend=mean'
+            )
+        if self.reward.kind == "mean" and not is_planned:
+            raise ValueError("reward mean takes its prices from a plan: set warm_start.plays=plan")
+        return self
 
 
 def load_recipe(name_or_path: str, *, settings: Sequence[str] = ()) -> Config:

@@ -150,6 +150,7 @@ class Course:
             recent_usd=learner.recent_usd,
             warm_start_s=self.warm_start_s,
             cpu_s=self.cpu_s,
+            prices={format(usd, "f"): price for usd, price in learner.prices.items()},
         ).save(self.folder)
 
     def keep_best(self) -> str:
@@ -200,7 +201,7 @@ class Course:
 
     def _judge(self, scores: Sequence[BudgetScore]) -> None:
         mean = sum(score.reward for score in scores) / len(scores)
-        if mean > self.best_reward:
+        if mean > self.best_reward or self.config.schedule.keep == "last":
             self.best_reward, self.best_iteration = mean, self.iteration
             self.best = {
                 name: weights.detach().to("cpu", copy=True)

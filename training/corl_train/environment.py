@@ -37,6 +37,7 @@ from corl_bench.runs.plan import Job, Plan
 from corl_bench.tasks import LoadedTask
 from corl_bench.types import Budget, Problem
 from corl_train.experts import ANY_EXPERTS, Experts
+from corl_train.judging import OURS, Judging
 from corl_train.policies.base import Player
 from corl_train.rollouts import Rollout
 from corl_train.speaker import Opening, Speaker
@@ -72,6 +73,7 @@ class Environment:
         policy: what speaks.
         experts: where replies come from: simulated, recorded, or live under a cap.
         seed: of simulated replies and of the policy's draws.
+        judging: who says that an answer is right, and what a budget holds for.
 
     Raises:
         ConfigError: experts that cannot be asked like this; nothing was sent.
@@ -87,9 +89,10 @@ class Environment:
         *,
         experts: Experts = ANY_EXPERTS,
         seed: int = 0,
+        judging: Judging = OURS,
     ) -> None:
         self.pool, self.task, self.controller, self.policy = pool, task, controller, policy
-        self.seed = seed
+        self.seed, self.judging = seed, judging
         self.desk = experts.open(pool)
         self._book = ProblemBook(problems)
         self._threads = ThreadPoolExecutor(GRADING_THREADS, thread_name_prefix="grading")
@@ -192,6 +195,8 @@ class Environment:
                 budget_usd=None if errand.budget is None else errand.budget.usd,
                 group=errand.group,
                 opening=errand.opening,
+                judged=self.judging.of(record),
+                on_average=self.judging.spend == "mean",
             )
 
         try:

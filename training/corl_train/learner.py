@@ -13,8 +13,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from decimal import Decimal
 from random import Random
 from typing import Any
 
@@ -27,7 +28,7 @@ from corl_train.evaluation.scores import BudgetScore, rewarded, score_by_budget
 from corl_train.pointing import pointings_of
 from corl_train.policies.base import Player, Policy
 from corl_train.ppo import update
-from corl_train.rewards import Percentile, Reward
+from corl_train.rewards import Mean, Percentile, Reward
 from corl_train.rollouts import Rollout, pad
 from corl_train.runs.checkpoints import Checkpoint
 from corl_train.runs.hardware import gpu_figures
@@ -36,7 +37,7 @@ from corl_train.runs.lines import zero_groups
 from corl_train.setup import Setup, make_reward
 from corl_train.variety.errands import under_nearest, varied
 from corl_train.variety.warming import rehearse
-from corl_train.warmstart import Demonstrator, verdicts_by_turn, warm_up
+from corl_train.warmstart import Demonstrator, teach_plan, verdicts_by_turn, warm_up
 
 
 class Learner:
@@ -66,6 +67,8 @@ class Learner:
         self.reference = copy.deepcopy(policy)
         for parameter in self.reference.module.parameters():
             parameter.requires_grad_(False)
+        self.prices: dict[Decimal, float] = {}
+        """By a budget's dollars, what a dollar is worth at it, as far as a plan has found out."""
         self._environment = environment
         self._problems = {problem.id: problem for problem in setup.train.problems}
 
@@ -82,6 +85,8 @@ class Learner:
         if isinstance(self.reward, Percentile):
             self.reward = replace(self.reward, recent_usd=tuple(kept.recent_usd))
         self.iteration = kept.iteration
+        self.prices = {Decimal(usd): price for usd, price in kept.prices.items()}
+        self._set_prices()
 
     def warm_up(self, stop: Stop, say: Callable[[str], None]) -> None:
         """Plays demonstrations and learns from them; what comes of it is the reference.
@@ -112,6 +117,20 @@ class Learner:
             return
         experts = tuple(expert.name for expert in cheapest_first(setup.pool.experts))
         demonstrator = Demonstrator(self.policy, setup.protocol, experts, how)
+        if how.plays == "plan":
+            self.prices = teach_plan(
+                demonstrator,
+                setup,
+                self._environment,
+                first_sample=1,
+                rng=self.rng("warm start"),
+                reward=self._rewarded_at,
+                say=say,
+                stop=stop,
+            )
+            self._set_prices()
+            self.reference.module.load_state_dict(self.policy.module.state_dict())
+            return
 
         def play(name: str, episodes: int, by: Player) -> list[Rollout]:
             errands = draw_errands(
@@ -241,9 +260,19 @@ class Learner:
             return errands
         return varied(errands, self.setup.world, self.rng("pools"))
 
+    def _set_prices(self) -> None:
+        if isinstance(self.reward, Mean):
+            self.reward = replace(self.reward, per_usd=self.prices)
+
+    def _rewarded_at(self, rollout: Rollout, prices: Mapping[Decimal, float]) -> Rollout:
+        """The rollout with its reward, at prices that are only being found."""
+        self.prices = dict(prices)
+        self._set_prices()
+        return self._rewarded(rollout)
+
     def _rewarded(self, rollout: Rollout) -> Rollout:
         value = self.reward(
-            right=rollout.episode.verdict == "correct",
+            right=rollout.right,
             cost_usd=rollout.episode.list_cost_usd,
             budget_usd=rollout.budget_usd,
         )

@@ -134,10 +134,12 @@ def parse_recipe(model: type[AnyRecipe], data: dict[str, Any], source: str) -> A
         first = min(
             invalid.errors(include_url=False), key=lambda error: error["type"] != "extra_forbidden"
         )
+    said = first["msg"].lower().removeprefix("value error, ")
+    if not first["loc"]:
+        raise ConfigError(f"{source}: {said}")  # tables that do not go together
     table, *keys = map(str, first["loc"])
     # Behind a table that has kinds stands which one it was taken for, which is no key.
     place = ".".join((table, *(keys[1:] if table in _BY_KIND else keys)))
-    said = first["msg"].lower().removeprefix("value error, ")
     problem = {
         "extra_forbidden": "unknown key",
         "model_type": f"a table, as in [{place}]",

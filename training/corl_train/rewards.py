@@ -10,7 +10,7 @@ needs a history (`Percentile`) is a value that holds it; the trainer goes on to 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Protocol
@@ -86,6 +86,24 @@ class Linear:
     def __call__(self, *, right: bool, cost_usd: Decimal, budget_usd: Decimal | None) -> float:
         spent = min(float(cost_usd) / self.scale_usd, 1.0)
         return self.weight * right - (1 - self.weight) * spent
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A budget that holds on average: right − min(price · cost, most), at the budget's price.
+
+    The Lagrangian of "as many right answers as can be had for so many dollars a problem". A
+    budget that has no price is free.
+    """
+
+    per_usd: Mapping[Decimal, float]
+    """By a budget's dollars: right answers that a dollar is worth there."""
+    most: float = 1.0
+    """The most that cost can take away."""
+
+    def __call__(self, *, right: bool, cost_usd: Decimal, budget_usd: Decimal | None) -> float:
+        price = 0.0 if budget_usd is None else self.per_usd.get(budget_usd, 0.0)
+        return float(right) - min(price * float(cost_usd), self.most)
 
 
 @dataclass(frozen=True, slots=True)

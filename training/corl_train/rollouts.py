@@ -80,6 +80,20 @@ class Rollout:
     """For each own turn, what answering there would have earned: the mean over the experts that
     have replied. Empty where nobody has looked."""
     pointings: tuple[Pointing, ...] = ()
+    judged: bool | None = None
+    """Whether the answer is right, where others than our grader say so; see `judging`."""
+    on_average: bool = False
+    """The budget is for the mean of episodes, and no limit of this one."""
+
+    @property
+    def right(self) -> bool:
+        """Whether the answer is right."""
+        return self.episode.verdict == "correct" if self.judged is None else self.judged
+
+    @property
+    def limit_usd(self) -> Decimal | None:
+        """What the episode may cost; None: anything."""
+        return None if self.on_average else self.budget_usd
 
     def spent_usd(self, own: str) -> list[Decimal]:
         """What the episode had cost before each turn of its own model, by that model's name."""

@@ -34,7 +34,7 @@ from corl_bench.types import Budget
 from corl_train.config import Config, RewardTable
 from corl_train.material import LeftOut, gather
 from corl_train.provider import NAME as PROVIDER
-from corl_train.rewards import Gate, Linear, Percentile, Reward, Soft
+from corl_train.rewards import Gate, Linear, Mean, Percentile, Reward, Soft
 from corl_train.variety.world import World, open_world
 
 if TYPE_CHECKING:
@@ -209,6 +209,8 @@ def make_reward(table: RewardTable) -> Reward:
         return Soft(table.per_usd, table.most)
     if table.kind == "linear":
         return Linear(table.weight, table.scale_usd)
+    if table.kind == "mean":
+        return Mean({}, table.most)
     if table.kind == "percentile":
         return Percentile(table.alpha)
     return Gate(table.fine)

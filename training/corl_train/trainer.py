@@ -26,6 +26,7 @@ from corl_train.coverage import require_covered
 from corl_train.environment import Environment
 from corl_train.experts import ANY_EXPERTS, Experts
 from corl_train.feasibility import require_feasible
+from corl_train.judging import Judging
 from corl_train.learner import Learner
 from corl_train.ppo import TrainingDivergedError
 from corl_train.runs.checkpoints import Checkpoint
@@ -115,6 +116,7 @@ def train(
                 policy,
                 experts=experts,
                 seed=seed,
+                judging=Judging.of_recipe(config.data),
             )
         )
         metrics = opened.enter_context(LineFile.open(folder / METRICS_NAME))

@@ -28,6 +28,7 @@ from corl_train.evaluation.intervals import reward_interval
 from corl_train.evaluation.judgement import Evaluation, Judged
 from corl_train.evaluation.scores import BudgetScore, rewarded, score_by_budget
 from corl_train.experts import ANY_EXPERTS, Experts
+from corl_train.judging import Judging
 from corl_train.policies.loading import computing, open_policy
 from corl_train.provider import weights_of
 from corl_train.rollouts import Rollout
@@ -84,6 +85,7 @@ def open_run(
                 open_policy(weights_of(own), **computing(own.options)),
                 experts=experts,
                 seed=seed,
+                judging=Judging.of_recipe(config.data),
             )
         )
         yield environment, budgets_of(config, pool)

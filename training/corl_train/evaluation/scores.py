@@ -45,9 +45,9 @@ class BudgetScore:
 def rewarded(rollout: Rollout) -> Rollout:
     """The rollout with what evaluation gives it, whatever training did: right and affordable."""
     value = gate(
-        right=rollout.episode.verdict == "correct",
+        right=rollout.right,
         cost_usd=rollout.episode.list_cost_usd,
-        budget_usd=rollout.budget_usd,
+        budget_usd=rollout.limit_usd,
     )
     return replace(rollout, reward=value)
 
@@ -75,7 +75,7 @@ def score_by_budget(
                 budget=budget.name,
                 episodes=n,
                 reward=sum(rollout.reward for rollout in own) / n,
-                accuracy=sum(rollout.episode.verdict == "correct" for rollout in own) / n,
+                accuracy=sum(rollout.right for rollout in own) / n,
                 mean_cost_usd=sum_usd(costs) / n,
                 violation_rate=sum(map(_violates, own)) / n,
                 calls={name: calls[name] / n for name in experts},

@@ -10,7 +10,7 @@ and takes its place in one step.
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, is_zipfile
@@ -40,6 +40,8 @@ class Checkpoint:
     """What the percentile reward looks back on; empty for the others."""
     warm_start_s: float
     cpu_s: float
+    prices: dict[str, float] = field(default_factory=dict)
+    """By the dollars of a budget; see `Learner.prices`."""
 
     def save(self, folder: Path) -> None:
         """Writes it.

@@ -6,8 +6,9 @@ for the rewards to teach, or for `counsel` to suggest: rules of thumb from what 
 themselves tell of the experts.
 """
 
+from corl_train.warmstart.advice import teach_plan
 from corl_train.warmstart.demonstrator import Demonstrator, require_playable
 from corl_train.warmstart.knowledge import verdicts_by_turn
 from corl_train.warmstart.lessons import warm_up
 
-__all__ = ["Demonstrator", "require_playable", "verdicts_by_turn", "warm_up"]
+__all__ = ["Demonstrator", "require_playable", "teach_plan", "verdicts_by_turn", "warm_up"]

@@ -1,0 +1,250 @@
+"""Systems trained on one half and tested on the other, both ways, as one set of problems.
+
+Two runs of `corl-bench run`, with the same systems fitted on opposite halves: together they test
+each problem once, and nothing in a row was fitted or chosen on what it is tested on. Verdicts are
+those that the recorded replies came with (`--verdicts recorded`), or our grader's. To what the
+runs hold are added, chosen on the other half by its single experts' replies,
+
+* the best single expert within each budget,
+* the best vote and the best cascade (stops where two agree) among all sets of experts whose mean
+  cost there is within the budget, by cost from cheap to dear.
+
+    python benchmarks/swapped_halves.py runs/test-half runs/train-half --budgets 0.0005,0.001
+
+Intervals are 95 %, paired over problems, as `corl-bench compare` has them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from corl_bench.grading import agreement_classes
+from corl_bench.metrics import assess, make_panel
+from corl_bench.metrics.inference.intervals import accuracy_interval, difference_interval
+from corl_bench.metrics.panel import Panel
+from corl_bench.metrics.summary import recorded_verdict
+from corl_bench.results import EpisodeRecord, read_episodes
+from corl_bench.results.outcomes import Outcomes, collect_outcomes, is_single
+
+TASK = "both halves"
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """What single experts replied to one problem, from cheap to dear."""
+
+    groups: tuple[int | None, ...]
+    """Number of each reply's answer; None where it states none."""
+    right: tuple[bool, ...]
+    costs_usd: tuple[Decimal, ...]
+
+
+Policy = Callable[[Replies], tuple[bool, Decimal]]
+"""From replies to a verdict and what it cost."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("runs", type=Path, nargs=2)
+    parser.add_argument("--verdicts", choices=["recorded", "ours"], default="recorded")
+    parser.add_argument("--budgets", default="0.0005,0.001,0.002,0.005,0.01")
+    parser.add_argument("--one-half", action="store_true", help="show the first run alone")
+    parser.add_argument("--resamples", type=int, default=10_000)
+    chosen = parser.parse_args()
+    budgets = [Decimal(usd) for usd in chosen.budgets.split(",")]
+    halves = [rejudged(read_episodes(run), chosen.verdicts) for run in chosen.runs]
+    shown = halves[:1] if chosen.one_half else halves
+    points = joined(shown)
+    experts, replies = single_replies(halves)
+    tested = [0] if chosen.one_half else [0, 1]
+    for usd in budgets:
+        for what, policies in families(experts).items():
+            points.append(tuned(f"{what} ≤ ${usd}", policies, replies, usd, tested))
+    panel = make_panel(points)
+    alone = [point for point in points if is_single(point.system)]
+    best = max(alone, key=lambda point: point.accuracy).label
+    print_points(panel, best, chosen.resamples)
+    print_mixes(panel, best, budgets)
+
+
+def rejudged(episodes: Iterable[EpisodeRecord], verdicts: str) -> list[EpisodeRecord]:
+    """Episodes of one task, with the verdicts that are asked for."""
+    found = []
+    for episode in episodes:
+        recorded = recorded_verdict(episode) if verdicts == "recorded" else None
+        if recorded is not None:
+            episode = replace(episode, verdict="correct" if recorded else "wrong")
+        found.append(replace(episode, task=TASK))
+    return found
+
+
+def joined(halves: Sequence[Sequence[EpisodeRecord]]) -> list[Outcomes]:
+    """The points that all halves have, on the problems of all."""
+    keys = [{(e.system, e.budget) for e in half} for half in halves]
+    both = set.intersection(*keys)
+    oracles = {system for system, _ in both if system.startswith("oracle")}
+    episodes = [e for half in halves for e in half if (e.system, e.budget) in both]
+    return list(collect_outcomes(episodes, oracles))
+
+
+def single_replies(
+    halves: Sequence[Sequence[EpisodeRecord]],
+) -> tuple[list[str], list[dict[str, Replies]]]:
+    """The single experts from cheap to dear, and of each half their replies by problem."""
+    by_half: list[dict[str, dict[str, EpisodeRecord]]] = []
+    costs: Counter[str] = Counter()
+    for half in halves:
+        found: dict[str, dict[str, EpisodeRecord]] = {}
+        for episode in half:
+            if is_single(episode.system):
+                found.setdefault(episode.problem_id, {})[episode.system] = episode
+                costs[episode.system] += float(episode.list_cost_usd)  # type: ignore[assignment]
+        by_half.append(found)
+    experts = sorted(costs, key=lambda system: costs[system])
+    return experts, [
+        {problem: _replies([own[system] for system in experts]) for problem, own in found.items()}
+        for found in by_half
+    ]
+
+
+def _replies(episodes: Sequence[EpisodeRecord]) -> Replies:
+    answers = [episode.answer for episode in episodes]
+    groups = agreement_classes(answers)
+    return Replies(
+        groups=tuple(g if a is not None else None for g, a in zip(groups, answers, strict=True)),
+        right=tuple(episode.verdict == "correct" for episode in episodes),
+        costs_usd=tuple(episode.list_cost_usd for episode in episodes),
+    )
+
+
+def families(experts: Sequence[str]) -> dict[str, list[Policy]]:
+    """What is chosen from: single experts, votes and cascades of all sets, from cheap to dear."""
+    places = range(len(experts))
+    sets = [c for size in range(2, len(experts) + 1) for c in combinations(places, size)]
+    return {
+        "single": [partial(asked, order=(place,), stops=False) for place in places],
+        "vote": [partial(asked, order=order, stops=False) for order in sets],
+        "cascade": [partial(asked, order=order, stops=True) for order in sets],
+    }
+
+
+def asked(replies: Replies, *, order: tuple[int, ...], stops: bool) -> tuple[bool, Decimal]:
+    """Asks in turn, until two agree where it stops; the majority's cheapest reply is the answer."""
+    so_far: list[int] = []
+    for place in order:
+        so_far.append(place)
+        told = [replies.groups[p] for p in so_far if replies.groups[p] is not None]
+        if stops and replies.groups[place] is not None and told.count(replies.groups[place]) > 1:
+            break
+    cost = sum((replies.costs_usd[p] for p in so_far), Decimal(0))
+    votes = Counter(replies.groups[p] for p in so_far if replies.groups[p] is not None)
+    if not votes:
+        return replies.right[so_far[0]], cost
+    most = max(votes.values())
+    believed = next(
+        p for p in so_far if replies.groups[p] is not None and votes[replies.groups[p]] == most
+    )
+    return replies.right[believed], cost
+
+
+def tuned(
+    label: str,
+    policies: Sequence[Policy],
+    replies: Sequence[Mapping[str, Replies]],
+    budget_usd: Decimal,
+    tested: Sequence[int],
+) -> Outcomes:
+    """Of each half what was best on the other one, within a budget on average there.
+
+    Where nothing fits, the cheapest stands.
+    """
+    right: dict[str, tuple[bool, ...]] = {}
+    costs: dict[str, tuple[Decimal, ...]] = {}
+    for half in tested:
+        other = list(replies[1 - half].values())
+        scores = []
+        for policy in policies:
+            ends = [policy(r) for r in other]
+            spend = sum((usd for _, usd in ends), Decimal(0)) / len(ends)
+            fits = spend <= budget_usd
+            scores.append((fits, sum(ok for ok, _ in ends) if fits else 0, -spend))
+        policy = policies[max(range(len(policies)), key=lambda place: scores[place])]
+        for problem, own in replies[half].items():
+            ok, usd = policy(own)
+            right[problem], costs[problem] = (ok,), (usd,)
+    order = sorted(right)
+    return Outcomes(
+        task=TASK,
+        system=label,
+        budget=None,
+        budget_usd=None,
+        is_oracle=False,
+        right={problem: right[problem] for problem in order},
+        costs_usd={problem: costs[problem] for problem in order},
+    )
+
+
+def print_points(panel: Panel, best: str, resamples: int) -> None:
+    """Every point, against the best single expert and the coin."""
+    low, high = panel.cost_usd.mean(axis=0).min(), panel.cost_usd.mean(axis=0).max()
+    board = assess(panel, window_usd=(float(low), float(high)), resamples=resamples)
+    rival = panel.accuracy[:, panel.column(best)].tolist()
+    print(f"{len(panel.problems)} problems; the best single expert is {best}\n")
+    print("| system | accuracy [95 %] | $ a problem | less the best single | less the coin |")
+    print("|---|---|---|---|---|")
+    for point in board.points:
+        own = panel.accuracy[:, panel.column(point.label)].tolist()
+        single = ""
+        if point.label != best:
+            low, high = difference_interval(own, rival, 1)
+            single = _points(float(np.mean(own) - np.mean(rival)), low, high)
+        coin = point.gain_over_coin
+        told = "" if coin is None else _points(coin.value, coin.low, coin.high)
+        a = point.accuracy
+        print(
+            f"| {point.label} | {a.value:.1%} [{a.low:.1%}, {a.high:.1%}] |"
+            f" {point.cost_usd.value:.3g} | {single} | {told} |"
+        )
+
+
+def _points(value: float, low: float, high: float) -> str:
+    """Points of accuracy with their interval."""
+    return f"{100 * value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+
+
+def print_mixes(panel: Panel, best: str, budgets: Sequence[Decimal]) -> None:
+    """What coins between a system's own levels reach at exactly each budget's mean spend."""
+    systems = sorted({p.system for p in panel.points if p.budget is not None and p.is_ranked})
+    print(
+        "\nAt exactly these mean dollars, by a coin between the two nearest levels of a system:\n"
+    )
+    print("| system | $ a problem | accuracy [95 %] | less the best single [95 %] |")
+    print("|---|---|---|---|")
+    rival = panel.accuracy[:, panel.column(best)]
+    for system in systems:
+        columns = [i for i, p in enumerate(panel.points) if p.system == system and p.budget]
+        columns.sort(key=lambda i: panel.cost_usd[:, i].mean())
+        spends = panel.cost_usd.mean(axis=0)[columns]
+        for usd in map(float, budgets):
+            shares = np.array([np.interp(usd, spends, row) for row in np.eye(len(columns))])
+            mixed = panel.accuracy[:, columns] @ shares
+            low, high = accuracy_interval(mixed.tolist(), 1)
+            less, more = difference_interval(mixed.tolist(), rival.tolist(), 1)
+            gain = _points(float(mixed.mean() - rival.mean()), less, more)
+            print(
+                f"| {system} | {min(usd, spends[-1]):.3g} |"
+                f" {mixed.mean():.1%} [{low:.1%}, {high:.1%}] | {gain} |"
+            )
+
+
+if __name__ == "__main__":
+    main()

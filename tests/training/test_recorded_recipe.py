@@ -1,0 +1,231 @@
+"""The recipe `recorded` on recordings that are made up: train, measure, go on, add an expert."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+import pytest
+
+pytest.importorskip("torch")
+
+from corl_bench.cli.main import main as bench
+from corl_bench.metrics.summary import recorded_verdict
+from corl_bench.results import read_episodes
+from corl_train.config import Config, load_recipe
+from corl_train.environment import Environment, Errand
+from corl_train.evaluation import evaluate, open_run
+from corl_train.experts import Experts
+from corl_train.judging import Judging
+from corl_train.policies.loading import open_policy
+from corl_train.runs.checkpoints import Checkpoint
+from corl_train.runs.files import read_metrics
+from corl_train.setup import WEIGHTS_FOLDER, prepare
+from corl_train.trainer import train
+from training.tiny_runs import figures, weights
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SKILL = {"small": 0.5, "middle": 0.65, "large": 0.8}
+PRICES = {"small": "0.1", "middle": "0.3", "large": "6", "newcomer": "0.2"}
+PROBLEMS = 40
+TINY = (
+    *("policy.width=16", "policy.depth=1", "policy.heads=2"),
+    *("training.episodes=16", "training.iterations=2", "training.samples=4"),
+    *("warm_start.episodes=96", "warm_start.epochs=6", "warm_start.learning_rate=1e-2"),
+    *("warm_start.minibatch=8", "schedule.validation_problems=4", "schedule.validate_every=2"),
+    *("schedule.checkpoint_every=1", "data.budgets=0.0001,0.001,0.01"),
+)
+
+
+def write_answers(folder: Path, skill: dict[str, float]) -> None:
+    """A folder of answers: problems in two halves, and a file for each expert.
+
+    The published verdicts are stricter than any grader: an answer with a sign is wrong.
+    """
+    folder.mkdir(exist_ok=True)
+    with (folder / "problems.jsonl").open("w") as file:
+        for number in range(PROBLEMS):
+            row = {
+                "problem_id": f"p{number}",
+                "problem": f"What is {number} plus one?",
+                "gold": str(number + 1),
+                "split": "train" if number % 2 else "test",
+            }
+            file.write(json.dumps(row) + "\n")
+    for expert, chance in skill.items():
+        dice = Random(expert)
+        with (folder / f"{expert}.jsonl").open("w") as file:
+            for number in range(PROBLEMS):
+                is_right = dice.random() < chance
+                said = number + 1 if is_right else dice.choice([number, 7000 + dice.randrange(99)])
+                text = f"So the answer is \\boxed{{{said}}}." if dice.random() < 0.95 else "Hm."
+                row = {
+                    "problem_id": f"p{number}",
+                    "model": expert,
+                    "response_text": text,
+                    "prompt_tokens": 20,
+                    "completion_tokens": 100 + dice.randrange(50),
+                    "token_source": "estimated",
+                    "correct_by_source_grader": is_right and text != "Hm." and number != 11,
+                }
+                file.write(json.dumps(row) + "\n")
+
+
+def write_pool(path: Path, experts: Sequence[str]) -> Path:
+    """Recorded experts, each with its price."""
+    text = f'name = "{path.stem}"\n'
+    for name in experts:
+        text += (
+            f'\n[experts.{name}]\nprovider = "recorded"\nmodel = "{name}"\n'
+            f'price = {{ input_usd_per_mtok = "{PRICES[name]}", output_usd_per_mtok ='
+            f' "{PRICES[name]}", effective_from = 2026-01-01, source = "made up" }}\n'
+        )
+    path.write_text(text)
+    return path
+
+
+def run_bench(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        bench(list(arguments))
+    return int(left.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recorded")
+    write_answers(folder / "answers", SKILL)
+    assert not run_bench(
+        "recordings", "import", str(folder / "store.sqlite"), str(folder / "answers")
+    )
+    write_pool(folder / "pool.toml", tuple(SKILL))
+    return folder
+
+
+def config_of(folder: Path, *settings: str) -> Config:
+    problems = folder / "answers" / "problems.jsonl"
+    halves = (f"data.{name}={problems}:train" for name in ("train", "validation"))
+    named = [f"data.pool={folder / 'pool.toml'}", *halves, f"data.test={problems}:test"]
+    return load_recipe("recorded", settings=[*TINY, *named, *settings])
+
+
+@pytest.fixture(scope="module")
+def trained(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "run"
+    told: list[str] = []
+    done = train(
+        config_of(recordings),
+        folder,
+        seed=0,
+        experts=Experts("replay", recordings=recordings / "store.sqlite"),
+        say=told.append,
+    )
+    assert done.finished and done.best_iteration == 2  # the last one is kept
+    assert sum(line.startswith("plan at $") for line in told) == 3
+    lessons = [float(line.rpartition(" ")[2]) for line in told if "planned play" in line]
+    assert len(lessons) == 6 and lessons[-1] < lessons[0] / 2
+    return folder
+
+
+def test_prices_fall_with_the_budget_and_rewards_are_priced(trained: Path) -> None:
+    kept = Checkpoint.load(trained)
+    assert kept is not None
+    assert list(kept.prices) == ["0.0001", "0.001", "0.01"]
+    prices = list(kept.prices.values())
+    assert prices == sorted(prices, reverse=True) and prices[0] > prices[-1]
+    # Of priced episodes some earn less than nothing, which no gate gives.
+    scores = [score for line in read_metrics(trained)[1:] for score in line["train"]]
+    assert all(score["reward"] <= score["accuracy"] for score in scores)
+    assert any(score["reward"] < score["accuracy"] for score in scores)
+
+
+def test_a_run_that_goes_on_comes_to_the_same(
+    recordings: Path, trained: Path, tmp_path: Path
+) -> None:
+    """Its prices are those of its checkpoint: no census is taken twice."""
+    config, seen = config_of(recordings), 0
+    experts = Experts("replay", recordings=recordings / "store.sqlite")
+
+    def interrupt(line: str) -> None:
+        nonlocal seen
+        if line.lstrip().startswith("1  reward"):
+            seen += 1
+            os.kill(os.getpid(), signal.SIGINT)
+
+    first = train(config, tmp_path / "run", seed=0, experts=experts, say=interrupt)
+    assert seen and not first.finished and first.iterations == 1
+    told: list[str] = []
+    train(config, tmp_path / "run", seed=0, experts=experts, say=told.append)
+    assert not any("plan" in line for line in told)
+    assert figures(tmp_path / "run") == figures(trained)
+    assert weights(tmp_path / "run") == weights(trained)
+
+
+def test_measured_by_published_verdicts_and_without_a_limit(
+    recordings: Path, trained: Path
+) -> None:
+    experts = Experts("replay", recordings=recordings / "store.sqlite")
+    with open_run(trained, experts=experts) as (environment, budgets):
+        evaluation = evaluate(environment, budgets, samples=1)
+        errands = [Errand(p, budgets[0], 0) for p in environment.task.problems]
+        rollouts = environment.roll_out(errands, temperature=0.0)
+    assert [judged.score.budget for judged in evaluation.budgets] == ["0.0001", "0.001", "0.01"]
+    for judged in evaluation.budgets:
+        assert judged.score.reward == judged.score.accuracy  # what it has cost is no matter
+    for rollout in rollouts:
+        recorded = recorded_verdict(rollout.episode)
+        assert recorded is None or rollout.right == recorded
+    assert evaluation.budgets[0].score.accuracy == sum(r.right for r in rollouts) / len(rollouts)
+
+
+def test_published_verdicts_go_before_ours(recordings: Path, trained: Path) -> None:
+    """Problem 11 is wrong by the published verdicts, whatever is said."""
+    setup = prepare(config_of(recordings))
+    problem = next(p for p in setup.train.problems if p.text == "What is 11 plus one?")
+    experts = Experts("replay", recordings=recordings / "store.sqlite")
+    verdicts = []
+    for judging in (Judging(), Judging("recorded", "mean")):
+        with Environment(
+            setup.pool,
+            setup.train,
+            setup.train.problems,
+            setup.controller,
+            open_policy(trained / WEIGHTS_FOLDER),
+            experts=experts,
+            judging=judging,
+        ) as environment:
+            errands = [Errand(problem, setup.budgets[-1], sample) for sample in range(8)]
+            rollouts = environment.roll_out(errands, temperature=1.0)
+        verdicts.append([r.right for r in rollouts])
+        assert all((r.limit_usd is None) == (judging.spend == "mean") for r in rollouts)
+        assert all(r.budget_usd == setup.budgets[-1].usd for r in rollouts)
+    assert any(verdicts[0]) and not any(verdicts[1])
+
+
+def test_an_expert_is_added_with_a_file_and_a_price(
+    recordings: Path, trained: Path, tmp_path: Path
+) -> None:
+    """The controller that knew three runs on a pool of four: one command each."""
+    store = tmp_path / "store.sqlite"
+    shutil.copy(recordings / "store.sqlite", store)
+    answers = tmp_path / "answers"
+    write_answers(answers, {"newcomer": 0.9})
+    assert not run_bench("recordings", "import", str(store), str(answers))
+    pool = write_pool(tmp_path / "four.toml", (*SKILL, "newcomer"))
+    code = run_bench(
+        *("run", "--task", f"{answers / 'problems.jsonl'}:test", "--pool", str(pool)),
+        *("--mode", "auto", "--recordings", str(store), "--system", f"controller:{trained}"),
+        *("--system", "single:*", "--budget", "0.0001,0.01", "--out", str(tmp_path / "out")),
+        "--quiet",
+    )
+    assert not code
+    episodes = read_episodes(tmp_path / "out")
+    own = [e for e in episodes if e.system.startswith("controller")]
+    assert len(own) == 2 * PROBLEMS // 2 and all(e.verdict != "error" for e in own)
+    assert {c.expert for e in own for c in e.calls} <= {*SKILL, "recorded-0"}
+    assert any(e.system == "single:newcomer" for e in episodes)

@@ -1,0 +1,189 @@
+"""A warm start by planned play: what a jury of the experts speaks for, at each budget's price.
+
+For budgets that hold on average (`data.spend = "mean"`). The census tells how the experts' answers
+hang together; a plan at a price of dollars is the best that can be done if they go on like that;
+and each budget gets the lowest price at which the plan, on the training problems, spends no more
+than it on average. The policy is shown what every choice is worth in the states that plans and
+random play come to. The prices are what `reward.kind = "mean"` then trains with.
+
+    prices = teach_plan(learner_parts..., say=print)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from random import Random
+
+import numpy as np
+import torch
+
+from corl_bench.episode import ExpertInfo
+from corl_train.environment import Environment, draw_errands
+from corl_train.losses import masked_mean
+from corl_train.rollouts import Rollout, pad, split
+from corl_train.runs.interruption import Stop
+from corl_train.setup import Setup
+from corl_train.warmstart.census import code_of, take_census
+from corl_train.warmstart.demonstrator import Demonstrator
+from corl_train.warmstart.difficulty import fit_jury
+from corl_train.warmstart.lessons import Targets, pad_targets, targets_of
+from corl_train.warmstart.planning import Plan, PricedPlan
+
+_MARK = "\0"
+
+
+@dataclass(slots=True)
+class Advised(Demonstrator):
+    """Plays what the plan of a conversation's budget finds to be worth most, and some at random."""
+
+    plans: Mapping[str, PricedPlan] = field(default_factory=dict)
+    """By how the first message at a budget begins."""
+
+    def session(self) -> Advised:
+        return self
+
+    def odds(
+        self, texts: Sequence[str], trust: Mapping[str, float] | None = None
+    ) -> dict[str, float]:
+        """As of a `Demonstrator`, but `counsel_weight` of it is what the plan speaks for."""
+        at_random = Demonstrator.odds(self, texts, trust)
+        weight, planned = self.how.counsel_weight, self.planned_odds(texts)
+        return {
+            turn: (1 - weight) * at_random.get(turn, 0.0) + weight * planned.get(turn, 0.0)
+            for turn in {**at_random, **planned}
+        }
+
+    def planned_odds(self, texts: Sequence[str]) -> dict[str, float]:
+        """What the plan alone speaks for.
+
+        A choice is e times as probable as another for each `counsel_heat` that it is worth more.
+        """
+        plan = next(plan for begins, plan in self.plans.items() if texts[0].startswith(begins))
+        state = code_of(texts, self.experts)
+        believed = [self.answer(self.experts[place]) for place in plan.believed(state)]
+        worth: dict[str, tuple[float, int]] = {}
+        for choice, value in plan.worth(state).items():
+            turns = believed if choice is None else [self.call(self.experts[choice])]
+            worth.update((turn, (value, len(turns))) for turn in turns)
+        if not worth:
+            return Demonstrator.odds(self, texts)
+        best = max(value for value, _ in worth.values())
+        shares = {
+            turn: math.exp((value - best) / self.how.counsel_heat) / alike
+            for turn, (value, alike) in worth.items()
+        }
+        total = sum(shares.values())
+        return {turn: share / total for turn, share in shares.items()}
+
+
+def teach_plan(
+    player: Demonstrator,
+    setup: Setup,
+    environment: Environment,
+    *,
+    first_sample: int,
+    rng: Random,
+    reward: Callable[[Rollout, Mapping[Decimal, float]], Rollout],
+    say: Callable[[str], None],
+    stop: Stop,
+) -> dict[Decimal, float]:
+    """Teaches a policy what plans speak for.
+
+    Args:
+        player: who spells turns, and whose policy learns.
+        setup: recipe, budgets, problems.
+        environment: where the census and the demonstrations are made.
+        first_sample: number of the first demonstration.
+        rng: draws problems and shuffles.
+        reward: rewards an episode, given the prices.
+        say: told how it goes.
+        stop: looked at before each minibatch.
+
+    Returns:
+        By the dollars of each budget: how many right answers a dollar is worth at it.
+
+    Raises:
+        ConfigError: there are too many experts and calls to plan for.
+        StoppedEarlyError: it was wanted.
+    """
+    how, problems = setup.config.warm_start, setup.train.problems
+    sightings = take_census(environment, player, problems, setup.budgets[0])
+    costs = np.array([seen.costs_usd for seen in sightings])
+    plan = Plan(fit_jury(sightings), np.nanmean(costs, axis=0).tolist(), player.protocol.max_calls)
+    whole = [seen for seen in sightings if not any(map(math.isnan, seen.costs_usd))]
+    plans, prices = {}, {}
+    infos = [ExpertInfo.of(expert) for expert in setup.pool.experts]
+    for budget in setup.budgets:
+        priced = plan.price_for(float(budget.usd), whole or sightings)
+        plans[setup.protocol.opening(_MARK, budget, infos).split(_MARK)[0]] = priced
+        prices[budget.usd] = priced.price
+        spend_usd = priced.mean_spend_usd(whole or sightings)
+        say(
+            f"plan at ${budget.usd}: a dollar is worth {priced.price:.4g} right answers,"
+            f" ${spend_usd:.6f} a training problem"
+        )
+    advised = Advised(player.policy, player.protocol, player.experts, how, plans)
+    errands = draw_errands(
+        problems, setup.budgets, how.episodes, 1, first_sample=first_sample, rng=rng
+    )
+    played = [
+        reward(rollout, prices)
+        for rollout in environment.roll_out(errands, temperature=1.0, policy=advised)
+    ]
+    stops = setup.protocol.stops
+    targets = [
+        targets_of(player.policy, rollout.transcript, stops, advised.planned_odds)
+        for rollout in played
+    ]
+    school = torch.optim.AdamW(
+        player.policy.module.parameters(),
+        lr=how.learning_rate,
+        betas=(0.9, 0.98),
+        weight_decay=0.0,
+    )
+    for epoch in range(how.epochs):
+        for group in school.param_groups:
+            group["lr"] = how.learning_rate * (1 - epoch / how.epochs)
+        loss = _teach(player, played, targets, school, setup, rng, stop)
+        say(f"warm start, planned play {epoch + 1}/{how.epochs}: loss {loss:.4f}")
+    return prices
+
+
+def _teach(
+    player: Demonstrator,
+    played: Sequence[Rollout],
+    targets: Sequence[Targets],
+    optimiser: torch.optim.Optimizer,
+    setup: Setup,
+    rng: Random,
+    stop: Stop,
+) -> float:
+    """One epoch; returns the mean divergence from what was advised, nats a token."""
+    how, policy = setup.config.warm_start, player.policy
+    batch = pad(played)
+    minibatches = split(batch.lengths.argsort(stable=True), how.minibatch)
+    rng.shuffle(minibatches)
+    total = 0.0
+    for rows in minibatches:
+        stop.check()
+        part = batch.rows(rows)
+        scores = policy.score(part.ids, part.mask)
+        if scores.distributions is None:
+            loss = -masked_mean(scores.log_probs, part.mask)
+        else:
+            places, shares = pad_targets([t for row in rows.tolist() for t in targets[row]])
+            surprise = shares * (
+                shares.clamp_min(1e-12).log() - scores.distributions.gather(1, places)
+            )
+            loss = surprise.sum(dim=1).mean()
+        errors = (scores.values - part.rewards[:, None]) ** 2
+        whole = loss + how.value_weight * masked_mean(errors, part.mask)
+        optimiser.zero_grad()
+        torch.autograd.backward(whole)
+        torch.nn.utils.clip_grad_norm_(policy.module.parameters(), 1.0)
+        optimiser.step()
+        total += loss.item()
+    return total / len(minibatches)
