@@ -23,7 +23,6 @@ from corl_train.config import load_recipe  # noqa: E402
 from corl_train.export import export  # noqa: E402
 from corl_train.openrlhf.job import Job, write_job  # noqa: E402
 from corl_train.openrlhf.recipe import load_job_recipe  # noqa: E402
-from corl_train.openrlhf.submission import open_job  # noqa: E402
 from corl_train.setup import digest_of, new_policy, prepare, write_controller  # noqa: E402
 from small_models import save_llama, small_tokenizer  # noqa: E402
 
@@ -50,8 +49,9 @@ def job(tmp_path: Path, llama_folder: Path) -> Path:
     """A job that has saved nothing yet."""
     folder = tmp_path / "job"
     recipe = load_job_recipe("corl-lora", settings=[f"model.path={llama_folder}"])
-    with open_job(recipe, folder, seed=0):
-        pass
+    folder.mkdir()
+    state = {"recipe": recipe.model_dump(mode="json"), "seed": 0, "attempts": []}
+    (folder / "launch.json").write_text(json.dumps(state))
     (folder / "protocol.toml").write_text(read_protocol("digest"))
     budgets = {"low": "0.001"}
     given = {"pool": "sim", "protocol": "protocol.toml", "prompts": {"t": "{problem}"}}

@@ -23,7 +23,7 @@ pytest.importorskip("transformers")
 from corl_bench.money.ledger import read_ledger  # noqa: E402
 from serve.endpoints import pool_toml  # noqa: E402
 from serve.processes import process  # noqa: E402
-from servers.fault_server import FaultServer  # noqa: E402
+from servers.fault_server import FaultServer, Rate  # noqa: E402
 from servers.threads import in_thread  # noqa: E402
 from training.openrlhf.jobs import HIGH, a_job, label, problems  # noqa: E402
 from training.openrlhf.ray_actor import Worker  # noqa: E402
@@ -31,6 +31,8 @@ from training.openrlhf.ray_actor import Worker  # noqa: E402
 ACTORS = 8
 CALLS = 2
 """Of each episode."""
+RATES = {"gpt-4.1-mini": Rate(Decimal("0.2"), Decimal("0.2"), Decimal("0.8"))}
+"""Of expert `b` as its pool has it; `a` has the server's own."""
 PLACES = tuple(Path(__file__).resolve().parents[3] / part for part in ("harness", "training"))
 TESTS = Path(__file__).resolve().parents[2]
 
@@ -91,7 +93,7 @@ class Scene:
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
-    with in_thread(lambda: FaultServer(latency_s=0.3)) as upstream:
+    with in_thread(lambda: FaultServer(latency_s=0.3, rates=RATES)) as upstream:
         made = Scene(upstream, tmp_path)
         yield made
         made.dismiss()
@@ -127,7 +129,7 @@ def test_no_reply_is_asked_for_twice_and_none_is_lost_with_its_actor(scene: Scen
         # What was on the wire for it comes back, is stored and is settled.
         _until(lambda: not _stats(url)["in_flight"])
         at_death = len(scene.upstream.requests)
-        assert 0 < at_death <= len(episodes)
+        assert 0 < at_death <= draws
         assert Decimal(_stats(url)["billed_usd"]) == scene.upstream.bill_usd
         scene.hire(ACTORS)
         logs = ray.get([actor.roll_out.remote(episodes) for actor in scene.actors], timeout=600)
@@ -138,8 +140,8 @@ def test_no_reply_is_asked_for_twice_and_none_is_lost_with_its_actor(scene: Scen
     assert scene.asked_twice() == []
     assert len(scene.upstream.requests) == draws
     assert stats["unsettled_attempts"] == 0
-    answered = stats["answered_by_asking"] + stats["answered_from_store"]
-    assert answered == ACTORS * draws + at_death
+    assert stats["answered_by_asking"] == draws
+    assert stats["answered_from_store"] >= (ACTORS - 1) * draws
     assert scene.billed_usd() == scene.upstream.bill_usd
     # All paid for what they were told, in their rewards; the bill came once.
     assert Decimal(stats["list_cost_usd"]) > ACTORS * scene.upstream.bill_usd

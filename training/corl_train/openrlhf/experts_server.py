@@ -79,7 +79,8 @@ class ExpertsServer:
             pool: as of `load_pool`.
             cap_usd: over everything that is ever spent in the job's directory.
             host: address to listen on, as the nodes reach this machine.
-            recordings: a store of replies to share with other jobs; None: the job's own.
+            recordings: a store of replies, to take and to add to; None: that of the last time,
+                else the job's own.
             price_date: the day of the prices.
 
         Raises:
@@ -91,7 +92,13 @@ class ExpertsServer:
             books.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"cannot write {books}: {error.strerror}") from error
-        wanted = {"cap_usd": format_usd(cap_usd), "host": host}
+        if recordings is None and (before := self._written()) and before.get("recordings"):
+            recordings = Path(str(before["recordings"]))
+        wanted = {
+            "cap_usd": format_usd(cap_usd),
+            "host": host,
+            "recordings": None if recordings is None else str(recordings.absolute()),
+        }
         if (running := self._running()) is not None:
             if {name: running.get(name) for name in wanted} == wanted and self._answers():
                 return
@@ -103,13 +110,13 @@ class ExpertsServer:
         known = self.address
         port = 0 if known is None else urlsplit(known).port or 0
         pool_file = self.folder / POOL_NAME
-        before = pool_file.stat().st_mtime_ns if pool_file.is_file() else None
+        written_ns = pool_file.stat().st_mtime_ns if pool_file.is_file() else None
         command = [
             *(sys.executable, "-m", "corl_bench.cli.main", "pool", "share", pool),
             *("--out", str(books), "--max-cost", format_usd(cap_usd)),
             *("--host", host, "--port", str(port), "--key-env", KEY_VARIABLE),
             *("--pool-out", str(pool_file)),
-            *(() if recordings is None else ("--recordings", str(recordings))),
+            *(() if recordings is None else ("--recordings", str(recordings.absolute()))),
             *(() if price_date is None else ("--price-date", price_date)),
         ]
         log = books / LOG_NAME
@@ -126,7 +133,7 @@ class ExpertsServer:
         write_json(books / _PROCESS_NAME, {"process": process.pid, **wanted})
         deadline_s = time.monotonic() + _READY_S
         while time.monotonic() < deadline_s:
-            is_written = pool_file.is_file() and pool_file.stat().st_mtime_ns != before
+            is_written = pool_file.is_file() and pool_file.stat().st_mtime_ns != written_ns
             if is_written and self._answers():
                 return
             if process.poll() is not None:
@@ -180,14 +187,23 @@ class ExpertsServer:
 
     def _running(self) -> dict[str, Any] | None:
         """What is written of the process, if it is there and is this job's server."""
-        path = self.folder / FOLDER / _PROCESS_NAME
+        written = self._written()
+        if written is None:
+            return None
         try:
-            written: dict[str, Any] = json.loads(path.read_bytes())
             line = Path(f"/proc/{int(written['process'])}/cmdline").read_bytes()
         except (OSError, ValueError, KeyError):
             return None
         # The number may be another process's by now.
         return written if str(self.folder / FOLDER).encode() in line else None
+
+    def _written(self) -> dict[str, Any] | None:
+        """What was noted of the process that was started last."""
+        try:
+            written = json.loads((self.folder / FOLDER / _PROCESS_NAME).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return written if isinstance(written, dict) else None
 
     def _answers(self) -> bool:
         try:

@@ -203,7 +203,7 @@ def run_job(recipe: JobRecipe, options: Options, *, say: Callable[[str], None]) 
         if job.is_finished:
             say(f"{options.folder}: this job is finished")
             return "finished"
-        if not (options.folder / FILE_NAME).is_file():
+        if not job.attempts:
             if mistakes := check_folder(options.folder):
                 raise PreflightError(mistakes)
             prepared = prepare_job(recipe, options)

@@ -26,12 +26,7 @@ from typing import Any
 from corl_bench.errors import CapReachedError, ConfigError, StorageError
 from corl_bench.experts.base import Pool, Provider
 from corl_bench.experts.pools import load_pool
-from corl_bench.experts.providers import (
-    OFFLINE_PROVIDERS,
-    ProviderContext,
-    make_provider,
-    require_keys,
-)
+from corl_bench.experts.providers import ProviderContext, make_provider, require_keys
 from corl_bench.experts.simulation.book import ProblemBook
 from corl_bench.experts.transport import Transport
 from corl_bench.files import LineFile
@@ -188,25 +183,14 @@ class Stage:
 
     async def _play(self, label: Label, problem: Problem, talk: Talk) -> EpisodeRecord:
         """One episode, whose turns the engine says."""
+        task = self._task_of(label)
         rollout = self._rollouts
         self._rollouts += 1
         place = (problem.text, label.to_text())
+        wanted = Wanted(task, problem, self.controller, label.budget, rollout)
+        self._book.add([problem])
         self._draws[rollout] = label.draw(self._of_label[place])
         self._of_label[place] += 1
-        self._book.add([problem])
-        spec = TaskSpec.of_file(label.task, kind=label.kind)
-        if (prompt := self.job.prompts.get(label.task)) is None:
-            raise ConfigError(f"the job has no prompt for task {label.task!r}")
-        task = LoadedTask(
-            spec=replace(spec, prompt=prompt),
-            split=spec.default_split,
-            problems=(),
-            digest="",
-            digest_status="unpinned",
-            source="labels",
-            total=0,
-        )
-        wanted = Wanted(task, problem, self.controller, label.budget, rollout)
         self._engine.open(rollout, talk)
         try:
             record, calls = await make_episode(wanted, self._plan, self._caller, self._threads)
@@ -215,6 +199,21 @@ class Stage:
             del self._draws[rollout]
         self._desk.forget(calls)
         return record
+
+    def _task_of(self, label: Label) -> LoadedTask:
+        """What an episode takes of its task: its name and its prompt."""
+        if (prompt := self.job.prompts.get(label.task)) is None:
+            raise ConfigError(f"the job has no prompt for task {label.task!r}")
+        spec = replace(TaskSpec.of_file(label.task, kind=label.kind), prompt=prompt)
+        return LoadedTask(
+            spec=spec,
+            split=spec.default_split,
+            problems=(),
+            digest="",
+            digest_status="unpinned",
+            source="labels",
+            total=0,
+        )
 
     def _check(self, record: EpisodeRecord, talk: Talk) -> None:
         """Raises where tokens and episode do not say the same."""
@@ -285,8 +284,10 @@ def _tokens(
     talk = ending.talk
     if talk is not None and talk.turns:
         end = talk.turns[-1][1]
-        turns = [] if ending.bad else list(talk.turns)
-        return talk.transcript.ids[:end], talk.transcript.log_probs[:end], turns
+        ids = talk.transcript.ids[:end]
+        if ending.bad:
+            return ids, [0.0] * len(ids), []
+        return ids, talk.transcript.log_probs[:end], list(talk.turns)
     # OpenRLHF cannot do with nothing: what would have been read, or the bare prompt.
     ids = list(talk.transcript.ids) if talk is not None else []
     if not ids:
@@ -314,10 +315,7 @@ def _pool_of(job: Job) -> Pool:
         ConfigError: they cannot.
     """
     pool = load_pool(job.pool, price_date=job.price_date)
-    live = [expert for expert in pool.experts if expert.provider not in OFFLINE_PROVIDERS]
-    if job.experts == "simulated" and len(live) + sum(
-        expert.provider == "recorded" for expert in pool.experts
-    ):
+    if job.experts == "simulated" and any(e.provider != "simulated" for e in pool.experts):
         raise ConfigError(
             f"pool {pool.name!r} has experts that are not simulated: share it with `corl-bench pool"
             " share` and take its pool file with experts = gateway, or replay recordings"

@@ -215,6 +215,8 @@ def open_job(
 ) -> Iterator[SubmittedJob]:
     """The job of a directory, which is made where it is missing, and kept for this process alone.
 
+    Until its first attempt is submitted it can become another job: a preflight wants changes.
+
     Args:
         recipe: what is trained.
         folder: absolute, as all nodes see it.
@@ -236,8 +238,6 @@ def open_job(
         path = folder / STATE_NAME
         if path.exists():
             job.attempts = _attempts_of(path, recipe, seed)
-        else:
-            job._save()
         yield job
     finally:
         os.close(lock)
@@ -288,7 +288,7 @@ def _attempts_of(path: Path, recipe: JobRecipe, seed: int) -> list[dict[str, Any
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: not what `corl-train launch` writes ({error})") from None
     now = {"recipe": recipe.model_dump(mode="json"), "seed": seed}
-    if before != now:
+    if attempts and before != now:
         raise ConfigError(
             f"{path.parent} holds a job with other settings: name another directory with --out,"
             " or repeat its own command"

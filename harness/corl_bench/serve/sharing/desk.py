@@ -207,10 +207,11 @@ class Desk:
     async def _answer(self, request: Request, asked: Asked) -> Answered:
         name, begun_s = token_hex(12), time.monotonic()
         call_id = f"{LOCAL}/{name}#0"
-        ending, outcome, stored = "failed", None, False
+        ending, outcome, stored = "stopped", None, False
         try:
             outcome = await self._caller.call(request, call_id=call_id, episode="")
             if outcome.reply is None:
+                ending = "failed"
                 raise self._no_reply(asked, outcome)
             stored = any(line.stored for line in self._books.ledger.lines_of(call_id))
             ending = "stored" if stored else "asked"
@@ -221,6 +222,7 @@ class Desk:
         except StoppedError:
             raise _stopping() from None
         except StorageError as error:
+            ending = "failed"
             if not self.failed.done():
                 self.failed.set_result(error)
             raise Refusal(503, "the server cannot keep its books", code="storage") from error
@@ -274,8 +276,7 @@ class Desk:
             402,
             f"the shared pool's spending cap of ${format_usd(cap.limit_usd)} leaves no room for"
             f" this call (${format_usd(cap.spent_usd)} spent, at worst"
-            f" ${format_usd(worst_case_usd(request))} more): start its server again with a higher"
-            " --max-cost",
+            f" ${format_usd(worst_case_usd(request))} more): serve it with a higher --max-cost",
             code="server_cap_reached",
         )
 
