@@ -86,7 +86,7 @@ def test_a_part_is_the_sum_of_its_subjects(study: Study) -> None:
             assert whole.episodes == whole.problems
             if subjects:
                 assert sum(row.problems for row in subjects) == whole.problems
-                for figure in ("reward", "accuracy", "optimum"):
+                for figure in ("accuracy", "optimum"):
                     total = math.fsum(getattr(row, figure) * row.problems for row in subjects)
                     assert total / whole.problems == pytest.approx(getattr(whole, figure))
 
