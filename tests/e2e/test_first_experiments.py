@@ -39,7 +39,7 @@ def test_every_command_of_the_tutorial_works(tmp_path: Path) -> None:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
             check=False,
         )
         assert done.returncode == 0, f"{program} {verb}: {done.stdout}\n{done.stderr}"

@@ -68,6 +68,8 @@ def test_what_is_tested_on_is_not_trained_on(tmp_path: Path) -> None:
         {"name": "c", "digest": material.left_out[1].digest, "exact": 1},
         {"name": "synth", "digest": material.left_out[2].digest},
     ]
+    assert str(material.left_out[0]) == "left out of the training problems for b: 1 exact"
+    assert str(material.left_out[2]) == "left out of the training problems for synth: none"
 
 
 def test_nothing_left_is_refused(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from corl_train.evaluation import evaluate, open_run
 from corl_train.runs.files import read_config
 from corl_train.studies import STUDIES, run_study
 from corl_train.studies.measuring import measure
-from corl_train.studies.page import whisker, write_page
+from corl_train.studies.page import whiskers, write_page
 from corl_train.studies.study import Options, Part, Row, Study
 from corl_train.studies.table import describe
 from corl_train.trainer import train
@@ -86,7 +86,7 @@ def test_a_part_is_the_sum_of_its_subjects(study: Study) -> None:
             assert whole.episodes == whole.problems
             if subjects:
                 assert sum(row.problems for row in subjects) == whole.problems
-                for figure in ("reward", "accuracy", "optimum"):
+                for figure in ("accuracy", "optimum"):
                     total = math.fsum(getattr(row, figure) * row.problems for row in subjects)
                     assert total / whole.problems == pytest.approx(getattr(whole, figure))
 
@@ -130,9 +130,14 @@ def test_its_page_needs_nothing_else(run: Path, study: Study, tmp_path: Path) ->
     assert "62.5%" in drawn
 
 
-def test_whiskers_stay_in_their_cell() -> None:
-    assert whisker(replace(ROW, fraction=1.0, interval=(-0.5, 3.0))) == (0.0, 90.91, 100.0, 90.91)
-    assert whisker(UNKNOWN) is None
+def test_all_whiskers_have_one_scale() -> None:
+    wide = replace(ROW, fraction=0.9, interval=(0.0, 1.0))
+    places = whiskers(made_up(ROW, wide, UNKNOWN))
+    assert places(wide) == (4.0, 86.8, 96.0, 96.0)
+    assert places(ROW) == (50.0, 61.5, 73.0, 96.0)
+    assert places(UNKNOWN) is None
+    alone = whiskers(made_up(replace(ROW, fraction=1.0, interval=(1.0, 1.0))))
+    assert alone(replace(ROW, fraction=1.0, interval=(1.0, 1.0))) == (4.0, 4.0, 4.0, 4.0)
 
 
 def test_an_unknown_study_is_refused(run: Path) -> None:

@@ -31,6 +31,10 @@ class LeftOut:
     counts: Mapping[Kind, int]
     """Of the problems that were left out for it; only the kinds that occur."""
 
+    def __str__(self) -> str:
+        listed = ", ".join(f"{count:,} {kind}" for kind, count in self.counts.items())
+        return f"left out of the training problems for {self.task}: {listed or 'none'}"
+
     def to_json(self) -> dict[str, Any]:
         """As it stands in `config.json`."""
         counts = {str(kind): count for kind, count in self.counts.items()}

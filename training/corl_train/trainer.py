@@ -88,6 +88,8 @@ def train(
         StorageError: the directory cannot be written.
     """
     setup = prepare(config, price_date=price_date_of(folder))
+    for left_out in setup.left_out:
+        say(str(left_out))
     experts = replace(experts, folder=folder)
     experts.check(setup.pool)
     load_task(config.data.test)  # a name that is wrong shows now, not at the end

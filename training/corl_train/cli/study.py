@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 import click
 
 from corl_train.cli.options import chosen_experts, experts_options
+from corl_train.studies import STUDIES
 
 if TYPE_CHECKING:
     from corl_train.experts import Where
 
 
 @click.command()
-@click.argument("name", metavar="NAME")
+@click.argument("name", type=click.Choice(list(STUDIES)))
 @click.argument("controller", type=click.Path(path_type=Path), metavar="RUN")
 @click.option(
     "--task",
@@ -72,10 +73,15 @@ def command(
 ) -> None:
     """Study the controller in RUN, the directory of a training run, without training it further.
 
+<<<<<<< HEAD
     NAME is budget-sweep (dollars that it was never trained on), pool-shift (experts added,
     removed, renamed, re-priced) or transfer (subjects that it was not trained on, and questions
     that are no mathematics).
     On a simulated pool every row stands beside the exact optimum of the very problems, pool and
+=======
+    transfer: subjects that it was not trained on, and questions that are no mathematics. On a
+    simulated pool every row stands beside the exact optimum of the very problems, pool and
+>>>>>>> i7t
     budget. Prints tables and writes a page.
     """
     from corl_bench.extras import require

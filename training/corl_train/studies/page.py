@@ -5,7 +5,7 @@ path = write_page(study, config, Path("runs/quickstart/study-transfer.html"))
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def write_page(study: Study, config: Mapping[str, Any], out: Path) -> Path:
     page = templates.get_template("study.html.j2").render(
         study=study,
         sampled=sampled(study),
-        whisker=whisker,
+        whisker=whiskers(study),
         facts=facts(config),
         policy=policy_for(script),
         style=Markup(style),
@@ -60,16 +60,25 @@ def write_page(study: Study, config: Mapping[str, Any], out: Path) -> Path:
     return out
 
 
-def whisker(row: Row) -> tuple[float, float, float, float] | None:
-    """Where the ends of a row's interval, its share and the whole optimum stand, of 100 across.
+def whiskers(study: Study) -> Callable[[Row], tuple[float, float, float, float] | None]:
+    """Where a row's interval begins and ends, its share and the whole optimum stand, of 100 across.
 
-    The scale is the same for all rows of all studies: from nothing to a tenth above the optimum.
+    All rows of a study have one scale, which holds every interval and the optimum.
+
+    Returns:
+        Of a row: (low end, share, high end, optimum); None where the optimum is not known.
     """
-    if row.fraction is None or row.interval is None:
-        return None
+    intervals = [row.interval for part in study.parts for row in part.rows if row.interval]
+    least = min([1.0, *(low for low, _ in intervals)])
+    span = (max([1.0, *(high for _, high in intervals)]) - least) or 1.0
 
     def place(share: float) -> float:
-        return round(100 * min(max(share, 0.0), 1.1) / 1.1, 2)
+        return round(4 + 92 * (share - least) / span, 2)
 
-    low, high = row.interval
-    return (place(low), place(row.fraction), place(high), place(1.0))
+    def places(row: Row) -> tuple[float, float, float, float] | None:
+        if row.fraction is None or row.interval is None:
+            return None
+        low, high = row.interval
+        return (place(low), place(row.fraction), place(high), place(1.0))
+
+    return places

@@ -90,7 +90,7 @@ def _part(title: str, measured: Measured, problems: Sequence[Problem]) -> Part:
     """All the problems, then each subject, at every budget."""
     rows = list(measured.rows(ALL, problems))
     subjects = dict.fromkeys(problem.subject for problem in problems if problem.subject)
-    for subject in subjects if len(subjects) > 1 else ():
+    for subject in subjects:
         rows += measured.rows(subject, [p for p in problems if p.subject == subject])
     return Part(title, "", tuple(rows))
 
