@@ -73,15 +73,10 @@ def command(
 ) -> None:
     """Study the controller in RUN, the directory of a training run, without training it further.
 
-<<<<<<< HEAD
     NAME is budget-sweep (dollars that it was never trained on), pool-shift (experts added,
     removed, renamed, re-priced) or transfer (subjects that it was not trained on, and questions
     that are no mathematics).
     On a simulated pool every row stands beside the exact optimum of the very problems, pool and
-=======
-    transfer: subjects that it was not trained on, and questions that are no mathematics. On a
-    simulated pool every row stands beside the exact optimum of the very problems, pool and
->>>>>>> i7t
     budget. Prints tables and writes a page.
     """
     from corl_bench.extras import require
