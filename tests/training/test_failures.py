@@ -123,7 +123,7 @@ def test_training_goes_on_where_conversations_outgrow_the_context(tmp_path: Path
     # What was read last was not answered any more.
     assert not all(sample["pieces"][-1]["own"] for sample in read_samples(folder))
     for line in read_metrics(folder):
-        assert all(score["reward"] == 0 for score in line["train"])
+        assert all(score["reward"] <= 0 for score in line["train"])
 
 
 def test_a_conversation_that_outgrows_the_context_is_an_answer_not_given(tmp_path: Path) -> None:

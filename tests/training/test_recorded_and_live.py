@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -46,11 +46,12 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 SIMULATED = load_pool("sim")
 PROBLEMS = load_task("synth:train", limit=6).problems
+"""What is trained and validated on."""
+TESTED = load_task("synth:test", limit=4).problems
 DRAWS = 3
 
 
-def write_problems(folder: Path) -> Path:
-    path = folder / "problems.jsonl"
+def write_problems(path: Path, problems: Sequence[Problem]) -> Path:
     path.write_text(
         "".join(
             json.dumps(
@@ -62,17 +63,18 @@ def write_problems(folder: Path) -> Path:
                 }
             )
             + "\n"
-            for problem in PROBLEMS
+            for problem in problems
         )
     )
     return path
 
 
 def tiny(folder: Path, pool: Path) -> Config:
-    problems = write_problems(folder)
+    problems = write_problems(folder / "problems.jsonl", PROBLEMS)
     return recipe(
         f"data.pool={pool}",
-        *(f"data.{split}={problems}" for split in ("train", "validation", "test")),
+        *(f"data.{split}={problems}" for split in ("train", "validation")),
+        f"data.test={write_problems(folder / 'tested.jsonl', TESTED)}",
         "training.iterations=2",
         # Enough that it calls somebody when it is measured, too.
         *("warm_start.minibatch=4", "warm_start.learning_rate=1e-2", "warm_start.bare_epochs=2"),
@@ -92,7 +94,7 @@ def asked(folder: Path) -> float:
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Some draws of each simulated expert's reply to each problem."""
     path = tmp_path_factory.mktemp("recorded") / "store.sqlite"
-    provider = SimulatedProvider(SIMULATED, ProblemBook(PROBLEMS))
+    provider = SimulatedProvider(SIMULATED, ProblemBook([*PROBLEMS, *TESTED]))
 
     def call(name: str, problem: Problem, draw: int) -> RecordedCall:
         reply = provider.reply(
@@ -112,7 +114,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     with RecordingStore.open(path) as opened:
         for expert in SIMULATED.experts:
-            for problem in PROBLEMS:
+            for problem in (*PROBLEMS, *TESTED):
                 for draw in range(DRAWS):
                     opened.add(call(expert.name, problem, draw))
     return path
@@ -174,7 +176,7 @@ def test_a_run_learns_from_recordings_alone(
     document = json.loads(said)
     assert [score["budget"] for score in document["budgets"]] == ["low", "medium", "high"]
     for score in document["budgets"]:
-        assert score["episodes"] == 2 * len(PROBLEMS)
+        assert score["episodes"] == 2 * len(TESTED)
         assert score["fraction"] is None and score["strong_share"] is None
         low, high = score["reward_interval"]
         assert low <= score["reward"] <= high
@@ -208,13 +210,13 @@ def test_problems_without_recordings_are_told_before_they_are_trained_on(
 ) -> None:
     config = tiny(tmp_path, recorded_pool)
     experts, heard = Experts("replay", recordings=store), list[str]()
-    strangers = config.data.model_copy(update={"train": "synth:test"})
-    with pytest.raises(ConfigError, match="has no problem of synth:test that"):
+    strangers = config.data.model_copy(update={"train": "synth:validation"})
+    with pytest.raises(ConfigError, match=r"has no problem of synth.* that"):
         train(config.model_copy(update={"data": strangers}), tmp_path / "none", seed=0,
               experts=experts)  # fmt: skip
     path = tmp_path / "more.jsonl"
     more = {"id": "more", "problem": "What is 1 + 1?", "answer": "2"}
-    path.write_text(write_problems(tmp_path).read_text() + json.dumps(more) + "\n")
+    path.write_text(write_problems(path, PROBLEMS).read_text() + json.dumps(more) + "\n")
     some = config.data.model_copy(update={"validation": str(path)})
     setup = prepare(config.model_copy(update={"data": some}))
     both = (setup.train, setup.validation)
@@ -230,7 +232,7 @@ def test_problems_without_recordings_are_told_before_they_are_trained_on(
 def live(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
     """The file of a pool whose experts stand at a server, and the server's own log."""
     log = tmp_path / "requests.jsonl"
-    app = build_app(SIMULATED, ProblemBook(PROBLEMS), log_path=log, latency_scale=0)
+    app = build_app(SIMULATED, ProblemBook([*PROBLEMS, *TESTED]), log_path=log, latency_scale=0)
     with in_thread(lambda: listening(app)) as base_url:
         path = tmp_path / "served.toml"
         path.write_text(served_pool_toml(SIMULATED, base_url))
