@@ -129,6 +129,9 @@ class WarmStartTable(Table):
     """`plan` asks every expert once about each training problem, and teaches the best plan against
     how their answers hang together, at a price of dollars for each budget; see
     `corl_train.warmstart.advice`. It takes `data.spend = "mean"`."""
+    drawn_share: float = Field(default=0.5, ge=0, le=1)
+    """With `plan`: how many of the episodes are about problems that are drawn from what was learned
+    of the experts; the others are about training problems."""
     stop_rate: float = Field(default=0.15, ge=0, le=1)
     """How often the demonstrator answers when it could, and no two experts agree."""
     agreed_stop_rate: float = Field(default=0.8, ge=0, le=1)

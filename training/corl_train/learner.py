@@ -122,7 +122,6 @@ class Learner:
                 demonstrator,
                 setup,
                 self._environment,
-                first_sample=1,
                 rng=self.rng("warm start"),
                 reward=self._rewarded_at,
                 say=say,

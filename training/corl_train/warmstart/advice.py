@@ -21,16 +21,17 @@ import numpy as np
 import torch
 
 from corl_bench.episode import ExpertInfo
-from corl_train.environment import Environment, draw_errands
+from corl_train.environment import Environment
 from corl_train.losses import masked_mean
 from corl_train.rollouts import Rollout, pad, split
 from corl_train.runs.interruption import Stop
 from corl_train.setup import Setup
 from corl_train.warmstart.census import code_of, take_census
 from corl_train.warmstart.demonstrator import Demonstrator
-from corl_train.warmstart.difficulty import fit_jury
+from corl_train.warmstart.difficulty import State, fit_jury
 from corl_train.warmstart.lessons import Targets, pad_targets, targets_of
 from corl_train.warmstart.planning import Plan, PricedPlan
+from corl_train.warmstart.rehearsals import draw_sightings, rehearse
 
 _MARK = "\0"
 
@@ -41,6 +42,7 @@ class Advised(Demonstrator):
 
     plans: Mapping[str, PricedPlan] = field(default_factory=dict)
     """By how the first message at a budget begins."""
+    _known: dict[tuple[str, State], dict[str, float]] = field(default_factory=dict)
 
     def session(self) -> Advised:
         return self
@@ -61,8 +63,13 @@ class Advised(Demonstrator):
 
         A choice is e times as probable as another for each `counsel_heat` that it is worth more.
         """
-        plan = next(plan for begins, plan in self.plans.items() if texts[0].startswith(begins))
-        state = code_of(texts, self.experts)
+        begins = next(begins for begins in self.plans if texts[0].startswith(begins))
+        plan, state = self.plans[begins], code_of(texts, self.experts)
+        if (begins, state) not in self._known:
+            self._known[begins, state] = self._odds_of(plan, state, texts)
+        return self._known[begins, state]
+
+    def _odds_of(self, plan: PricedPlan, state: State, texts: Sequence[str]) -> dict[str, float]:
         believed = [self.answer(self.experts[place]) for place in plan.believed(state)]
         worth: dict[str, tuple[float, int]] = {}
         for choice, value in plan.worth(state).items():
@@ -84,7 +91,6 @@ def teach_plan(
     setup: Setup,
     environment: Environment,
     *,
-    first_sample: int,
     rng: Random,
     reward: Callable[[Rollout, Mapping[Decimal, float]], Rollout],
     say: Callable[[str], None],
@@ -95,9 +101,8 @@ def teach_plan(
     Args:
         player: who spells turns, and whose policy learns.
         setup: recipe, budgets, problems.
-        environment: where the census and the demonstrations are made.
-        first_sample: number of the first demonstration.
-        rng: draws problems and shuffles.
+        environment: where the census is taken.
+        rng: draws rehearsals and shuffles.
         reward: rewards an episode, given the prices.
         say: told how it goes.
         stop: looked at before each minibatch.
@@ -112,7 +117,8 @@ def teach_plan(
     how, problems = setup.config.warm_start, setup.train.problems
     sightings = take_census(environment, player, problems, setup.budgets[0])
     costs = np.array([seen.costs_usd for seen in sightings])
-    plan = Plan(fit_jury(sightings), np.nanmean(costs, axis=0).tolist(), player.protocol.max_calls)
+    jury, costs_usd = fit_jury(sightings), np.nanmean(costs, axis=0).tolist()
+    plan = Plan(jury, costs_usd, player.protocol.max_calls)
     whole = [seen for seen in sightings if not any(map(math.isnan, seen.costs_usd))]
     plans, prices = {}, {}
     infos = [ExpertInfo.of(expert) for expert in setup.pool.experts]
@@ -126,13 +132,15 @@ def teach_plan(
             f" ${spend_usd:.6f} a training problem"
         )
     advised = Advised(player.policy, player.protocol, player.experts, how, plans)
-    errands = draw_errands(
-        problems, setup.budgets, how.episodes, 1, first_sample=first_sample, rng=rng
-    )
-    played = [
-        reward(rollout, prices)
-        for rollout in environment.roll_out(errands, temperature=1.0, policy=advised)
-    ]
+    drawn = how.episodes if not whole else round(how.drawn_share * how.episodes)
+    dice = np.random.default_rng(rng.getrandbits(64))
+    known = [rng.choice(whole) for _ in range(how.episodes - drawn)]
+    played = []
+    for number, seen in enumerate([*known, *draw_sightings(jury, costs_usd, drawn, dice)]):
+        stop.check()
+        budget = setup.budgets[number % len(setup.budgets)]
+        statement = rng.choice(problems).text
+        played.append(reward(rehearse(advised, setup, budget, seen, statement, rng), prices))
     stops = setup.protocol.stops
     targets = [
         targets_of(player.policy, rollout.transcript, stops, advised.planned_odds)

@@ -90,7 +90,7 @@ class Jury(nn.Module):
             (n, groups) for each group, and (n,) for none of them; all of it sums to the
             probability of the state.
         """
-        right, silent, traps, alone = self._chances()
+        right, silent, traps, alone = self.chances(self.nodes)
         one = torch.ones((), dtype=torch.float64)
 
         def together(member: Tensor, chances: Tensor) -> Tensor:
@@ -137,12 +137,19 @@ class Jury(nn.Module):
             whole[chunk] = (by_group.sum(dim=1) + none).numpy()
         return whole, each
 
-    def _chances(self) -> tuple[Tensor, Tensor, list[Tensor], Tensor]:
-        """Of each expert at each difficulty, (experts, nodes): right, silent, trapped, alone."""
+    def chances(self, difficulties: Tensor) -> tuple[Tensor, Tensor, list[Tensor], Tensor]:
+        """How each expert answers at some difficulties; the larger, the easier.
+
+        Args:
+            difficulties: (n,), standard normal.
+
+        Returns:
+            (experts, n) each: right, silent, in each of the traps, and alone.
+        """
         slopes = self.log_slope.exp()[:, None]
-        right = torch.sigmoid(self.ability[:, None] + slopes * self.nodes)
+        right = torch.sigmoid(self.ability[:, None] + slopes * difficulties)
         silent = torch.sigmoid(self.silence)[:, None]
-        leanings = self.trap[:, None] + self.trap_slope * self.nodes
+        leanings = self.trap[:, None] + self.trap_slope * difficulties
         shares = torch.cat([leanings, torch.zeros_like(leanings[:1])]).softmax(dim=0)
         said = (1 - right) * (1 - silent)
         return (
