@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corl_bench.money.amounts import PRICE_DECIMALS
@@ -16,6 +16,7 @@ AMOUNTS = st.decimals("0.0001", "1000", places=4)
 RATES = st.decimals("0.01", "1000000", places=2)
 
 
+@settings(deadline=None)
 @given(usd=AMOUNTS, gpus=st.integers(1, 64), read=RATES, written=RATES)
 def test_a_price_is_the_exact_one_rounded_up(
     usd: Decimal, gpus: int, read: Decimal, written: Decimal

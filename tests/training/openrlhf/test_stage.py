@@ -17,7 +17,7 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 from corl_bench.errors import ConfigError
-from corl_bench.experts.base import ExpertSpec
+from corl_bench.experts.base import ExpertSpec, ProviderError
 from corl_bench.experts.pool_text import pool_text
 from corl_bench.experts.pools import load_pool
 from corl_bench.results import encode_episode
@@ -32,7 +32,7 @@ from corl_train.policies.base import Said, Speaking
 from corl_train.policies.chat import Chat
 from corl_train.rewards import gate
 from corl_train.rollouts import Transcript
-from servers.experts import KEY, KEY_ENV, expert_at
+from servers.experts import KEY, KEY_ENV, ask, expert_at
 from servers.fault_server import Arrival, Question
 from small_models import small_tokenizer
 from training.openrlhf.engines import ScriptedEngine, output, wanted
@@ -352,13 +352,13 @@ def test_faults_end_the_episode_as_data(
     assert "the mask is wrong" in diary(tmp_path)[0]["detail"]
 
 
-def test_a_rollout_that_is_over_speaks_no_more() -> None:
+async def test_a_rollout_that_is_over_speaks_no_more() -> None:
     engine = Engine(timeout_s=1.0)
     talk = Talk(None, None, wanted(), 10)  # type: ignore[arg-type]
     engine.open(3, talk)
     assert engine.close(3) is talk
-    with pytest.raises(KeyError):
-        engine.close(3)
+    with pytest.raises(ProviderError, match="is over"):
+        await engine.send(ask(expert_at(None), sample=3))
 
 
 @pytest.mark.usefixtures("key")

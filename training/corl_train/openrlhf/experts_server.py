@@ -151,9 +151,9 @@ class ExpertsServer:
             ConfigError: it does not answer.
         """
         address, key = self.address, read_key(self.folder)
-        request = urllib.request.Request(f"{address}/stats")
-        request.add_header("Authorization", f"Bearer {key}")
         try:
+            request = urllib.request.Request(f"{address}/stats")
+            request.add_header("Authorization", f"Bearer {key}")
             with _direct().open(request, timeout=_TIMEOUT_S) as answer:
                 told: dict[str, Any] = json.loads(answer.read())
                 return told
