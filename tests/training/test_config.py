@@ -62,7 +62,7 @@ def test_budgets_are_amounts_or_none() -> None:
 @pytest.mark.parametrize(
     ("kind", "keys"),
     [
-        ("gate", {"fine"}),
+        ("gate", {"fines"}),
         ("soft", {"per_usd", "most"}),
         ("linear", {"weight", "scale_usd"}),
         ("percentile", {"alpha"}),
@@ -78,8 +78,8 @@ def test_a_reward_is_its_kind_with_its_own_settings(kind: str, keys: set[str]) -
 
 def test_another_kind_takes_no_setting_of_the_recipes(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text("[reward]\nfine = 0.5\n")
-    assert load_recipe(str(path)).reward.model_dump() == {"kind": "gate", "fine": 0.5}
+    path.write_text("[reward]\nfines = [0.5]\n")
+    assert load_recipe(str(path)).reward.model_dump() == {"kind": "gate", "fines": (0.5,)}
     soft = load_recipe(str(path), settings=["reward.most=0.7", "reward.kind=soft"]).reward
     assert soft.model_dump() == {"kind": "soft", "per_usd": 50.0, "most": 0.7}
     path.write_text('[reward]\nkind = "soft"\nmost = 0.8\n')

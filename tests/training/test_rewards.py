@@ -15,7 +15,7 @@ COSTS = st.decimals(0, 1, places=6)
 BUDGETS = st.none() | COSTS
 EVERY: list[Reward] = [
     gate,
-    Gate(fine=0.7),
+    Gate({Decimal("0.01"): 0.7}),
     Soft(per_usd=50),
     Linear(weight=0.8, scale_usd=0.02),
     Percentile(recent_usd=(0.0, 0.01, 0.04)),
@@ -42,10 +42,11 @@ def test_gate(right: bool, cost: str, budget: str | None, reward: float) -> None
 
 @pytest.mark.parametrize("right", [True, False])
 def test_a_fine_is_for_broken_budgets_alone(right: bool) -> None:
-    fined = Gate(fine=0.7)
+    fined = Gate({Decimal("0.0006"): 0.7})
     for cost, budget, reward in (
         ("0.0006", Decimal("0.0006"), float(right)),
         ("0.00060000001", Decimal("0.0006"), -0.7),
+        ("0.02", Decimal("0.01"), 0.0),
         ("1000", None, float(right)),
     ):
         assert fined(right=right, cost_usd=Decimal(cost), budget_usd=budget) == reward

@@ -177,8 +177,9 @@ class GateTable(Table):
     """CoRL's reward: a right answer within the budget; see `corl_train.rewards.Gate`."""
 
     kind: Literal["gate"] = "gate"
-    fine: float = Field(default=0.0, ge=0)
-    """Of breaking the budget, beyond the answer that counts for nothing then; CoRL has none."""
+    fines: tuple[Annotated[float, Field(ge=0)], ...] = ()
+    """Of breaking each of the budgets, in their order, beyond the answer that counts for nothing
+    then; none where none is said, and CoRL has none."""
 
 
 class SoftTable(Table):

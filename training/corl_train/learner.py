@@ -57,7 +57,7 @@ class Learner:
         self.config = setup.config
         self.iteration = 0
         """How many were made."""
-        self.reward: Reward = make_reward(self.config.reward)
+        self.reward: Reward = make_reward(self.config.reward, setup.budgets)
         self.optimiser = torch.optim.AdamW(
             [p for p in policy.module.parameters() if p.requires_grad],
             lr=self.config.training.learning_rate,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Protocol
 
@@ -41,15 +41,15 @@ class Gate:
     """CoRL's reward: 1 where the answer is right and the cost within the budget, else 0.
 
     right × [cost ≤ budget] − fine × [cost > budget]. Source: arXiv 2511.02755, section 3, where
-    there is no fine.
+    there are no fines.
     """
 
-    fine: float = 0.0
-    """Of breaking the budget, beyond the answer that counts for nothing then."""
+    fines: Mapping[Decimal, float] = field(default_factory=dict)
+    """By a budget's dollars: of breaking it, beyond the answer that counts for nothing then."""
 
     def __call__(self, *, right: bool, cost_usd: Decimal, budget_usd: Decimal | None) -> float:
         if budget_usd is not None and cost_usd > budget_usd:
-            return -self.fine
+            return -self.fines.get(budget_usd, 0.0)
         return float(right)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -203,8 +204,13 @@ def new_policy(setup: Setup, *, seed: int) -> Policy:
     return TinyPolicy.new(tokens, shape, seed=seed)
 
 
-def make_reward(table: RewardTable) -> Reward:
-    """The reward that a recipe names."""
+def make_reward(table: RewardTable, budgets: Sequence[Budget]) -> Reward:
+    """The reward that a recipe names.
+
+    Args:
+        table: of the recipe.
+        budgets: in their order.
+    """
     if table.kind == "soft":
         return Soft(table.per_usd, table.most)
     if table.kind == "linear":
@@ -213,7 +219,7 @@ def make_reward(table: RewardTable) -> Reward:
         return Mean({}, table.most)
     if table.kind == "percentile":
         return Percentile(table.alpha)
-    return Gate(table.fine)
+    return Gate({b.usd: fine for b, fine in zip(budgets, table.fines, strict=False)})
 
 
 def write_controller(setup: Setup, policy: Policy, folder: Path, *, seed: int = 0) -> None:

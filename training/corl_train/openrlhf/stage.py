@@ -83,7 +83,7 @@ class Stage:
             limit=None,
             mode="live",
         )
-        self._reward = make_reward(job.reward)
+        self._reward = make_reward(job.reward, job.named_budgets)
         self._book = ProblemBook()
         self._transport = Transport()
         self._engine = Engine(timeout_s=job.turn_timeout_s)

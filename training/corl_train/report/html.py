@@ -171,7 +171,7 @@ def _table(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _reward(config: Mapping[str, Any]) -> str:
     """What training counts, in words."""
     table = _table(config, "reward")
-    return "fined gate" if table.get("fine") else str(table.get("kind", "gate"))
+    return "fined gate" if any(table.get("fines", ())) else str(table.get("kind", "gate"))
 
 
 @dataclass(frozen=True, slots=True)
