@@ -45,7 +45,7 @@ def test_every_command_of_the_tutorial_works(tmp_path: Path) -> None:
         assert done.returncode == 0, f"{program} {verb}: {done.stdout}\n{done.stderr}"
         said[program, verb] = done.stdout
     assert "calls a problem: self" in said["corl-train", "evaluate"]
-    assert "controller:runs/quickstart@low" in said["corl-bench", "run"]
+    assert "controller:runs/quickstart" in said["corl-bench", "run"]
     assert "everyday" in said["corl-bench", "frontier"]
     assert "Another kind of question" in said["corl-train", "study"]
     for page in ("alone/report.html", "tradeoff/report.html", "quickstart/study-transfer.html"):

@@ -307,7 +307,10 @@ def test_report_and_recipes(run: Path, corl_train: CorlTrain) -> None:
 
 BEFORE_TORCH = {
     "run": "Missing argument 'RECIPE'",
-    "run nosuch": "no recipe 'nosuch': there are quickstart, smollm2, or name a .toml file",
+    "run nosuch": (
+        "no recipe 'nosuch': there are corl-lora, corl-paper, corl-paper-2x8, general, quickstart,"
+        " recorded, smollm2, or name a .toml file"
+    ),
     "run gone.toml": "cannot read recipe gone.toml",
     "run broken.toml": "broken.toml: no TOML",
     "run small.toml --set training.foo=1": "small.toml: training.foo: unknown key",

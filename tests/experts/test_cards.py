@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -122,4 +121,4 @@ def test_a_card_can_be_had_of_recordings(tmp_path: Path) -> None:
     assert {card.trials for card in cards.values()} == {30}
     assert cards["reasoner"].trust("") > cards["self"].trust("")
     reasoner = cards["reasoner"].costs_usd(POOL["reasoner"].price)
-    assert reasoner[0] > float(Decimal("0.001"))
+    assert sum(reasoner) / len(reasoner) > 0.001

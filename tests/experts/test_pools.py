@@ -115,8 +115,9 @@ def test_every_key_reaches_the_experts(tmp_path: Path) -> None:
 
 def test_every_setting_of_an_expert_can_be_given_in_a_file() -> None:
     """A field that is added to the contract must not be forgotten here."""
-    # A tariff is of servers that choose their models; a pool's experts have one price.
-    given = set(ExpertTable.model_fields) | {"name", "sampling", "tariff"}
+    # A tariff is of servers that choose their models; a pool's experts have one price. A card is
+    # measured, and stands in a file of its own.
+    given = set(ExpertTable.model_fields) | {"name", "sampling", "tariff", "card"}
     assert {field.name for field in fields(ExpertSpec)} <= given
 
 

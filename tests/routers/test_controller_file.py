@@ -109,7 +109,7 @@ def test_a_protocol_and_weights_lie_beside_the_file(folder: Path, pool: Pool) ->
         ("[model]", "[models]", "unknown key 'models'"),
         ('name = "own"', 'nam = "own"', "unknown key 'nam'"),
         ('name = "own"', 'name = ""', "name and protocol are texts"),
-        ('"digest"', '"digset"', "there are corl, digest"),
+        ('"digest"', '"digset"', "there are cards, corl, digest"),
         ('"digest"', '"mine.toml"', "cannot read protocol"),
         ('model = "corl-7b"', 'modle = "corl-7b"', "did you mean model?"),
         (

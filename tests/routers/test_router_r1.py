@@ -195,7 +195,7 @@ def test_an_alias_with_a_colon_needs_a_name(tmp_path: Path, pool: Pool) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('naming = "prefix"', 'naming = "colon"', 'naming is "attribute" or "prefix"'),
+        ('naming = "prefix"', 'naming = "colon"', 'naming is "attribute", "prefix" or "letter"'),
         ("continues = true", 'continues = "yes"', "continues is true or false"),
         ("continues = true", "continues = false", "begins a text where it is true"),
         ('think = "think"', 'think = "answer"', "tags are four different names"),
