@@ -254,6 +254,56 @@ async def test_an_attempt_whose_reply_is_nowhere_stays_unsettled(books: Books) -
     assert books.ledger.totals.billed_cost_usd == 0
 
 
+async def test_an_earlier_failure_settles_no_attempt_that_was_left_in_flight(books: Books) -> None:
+    """It was refused once, asked again, and then the process died: nobody knows the second bill."""
+    await books.caller(Script(REFUSED)).call(request(), call_id="e#0", episode="e")
+    books.reopen()
+    script = Script("hang")
+    again = asyncio.create_task(
+        books.caller(script, reuse_failures=False).call(request(), call_id="f#0", episode="e")
+    )
+    await script.arrived.wait()
+    killed = (books.folder / "ledger.jsonl").read_bytes()
+    again.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await again
+    (books.folder / "ledger.jsonl").write_bytes(killed)
+    books.reopen()
+    assert settle_unaccounted(books.ledger, books.store, "r", {"a": EXPERT.price}) == 1
+    assert books.statuses() == ["bad_request", INTERRUPTED]
+    assert books.ledger.totals.unsettled_usd > COST
+
+
+async def test_the_failure_of_one_draw_stands_for_no_other(books: Books) -> None:
+    first, second = request(), replace(request(), sample=1)
+    await books.caller(Script(REFUSED)).call(first, call_id="e#0", episode="e")
+    script = Script(REFUSED, "fine")
+    caller = books.caller(script, reuse_failures=False)
+    assert (await caller.call(second, call_id="e#1", episode="e")).reply is None
+    assert (await caller.call(first, call_id="e#2", episode="e")).reply is not None
+    assert (await caller.call(second, call_id="e#3", episode="e")).reply is None
+    assert script.asked == 2
+
+
+async def test_a_later_failure_hides_no_reply_that_is_stored(books: Books) -> None:
+    """Two runs on one store ask for a draw at once; one is answered, the other refused."""
+    refused = Script("hang")
+    waiting = asyncio.create_task(
+        books.caller(refused, run_id="two").call(request(), call_id="e#0", episode="e")
+    )
+    await refused.arrived.wait()
+    await books.caller(Script("fine"), run_id="one").call(request(), call_id="e#1", episode="e")
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    stored = books.store.find(request().key(), 0, 0, episode="")
+    assert stored is not None and stored.reply is not None
+    books.store.add(replace(stored, run_id="two", reply=None))
+    script = Script()
+    again = await books.caller(script, run_id="two").call(request(), call_id="e#2", episode="e")
+    assert again.reply is not None and again.reply.text == "fine" and script.asked == 0
+
+
 async def test_nothing_is_sent_once_the_run_is_stopping(books: Books) -> None:
     script = Script("fine")
     with pytest.raises(StoppedError):

@@ -340,7 +340,8 @@ def settle_unaccounted(
     """Accounts for attempts that an earlier process left in flight.
 
     One whose reply reached the store is settled by it; any other is written off at its worst
-    case as `unsettled`, and the call is asked again when its episode is resumed.
+    case as `unsettled`, and the call is asked again when its episode is resumed. A failure that is
+    stored settles nothing: it may be that of an earlier try of the same draw.
 
     Args:
         ledger: with the journal of the earlier process.
@@ -362,7 +363,7 @@ def settle_unaccounted(
             run_id=run_id,
         )
         pricing = price_of.get(intent.expert)
-        if recorded is not None and pricing is not None:
+        if recorded is not None and recorded.reply is not None and pricing is not None:
             last = recorded.attempts[-1]
             ledger.account([_line(intent, last, recorded.reply, pricing, intent.worst_usd)])
         else:

@@ -96,8 +96,9 @@ class Caller:
         self._run_id = run_id
         self._reuse_failures = reuse_failures
         self._asking: dict[tuple[str, int, int, str], asyncio.Future[None]] = {}
-        self._failed: set[str] = set()
-        """Request keys of calls that failed in this process; none is tried twice in it."""
+        self._failed: set[tuple[str, int, int]] = set()
+        """Draws (request key, sample, occurrence) that failed in this process; none is tried
+        twice in it."""
 
     async def call(self, request: Request, *, call_id: str, episode: str) -> CallOutcome:
         """Answers one request from the store or from its provider.
@@ -129,7 +130,7 @@ class Caller:
         try:
             recorded = await self._asker.ask(request, key, scope, call_id)
             if recorded.reply is None:
-                self._failed.add(key)
+                self._failed.add((key, request.sample, request.occurrence))
         finally:
             del self._asking[draw]
             done.set_result(None)
@@ -174,7 +175,8 @@ class Caller:
             return True
         if failed.run_id != self._run_id:
             return False
-        return self._reuse_failures or failed.request_key in self._failed
+        draw = (failed.request_key, failed.sample, failed.occurrence)
+        return self._reuse_failures or draw in self._failed
 
     def _outcome_of(self, request: Request, recorded: RecordedCall, call_id: str) -> CallOutcome:
         """The outcome of a stored call; its list cost is booked if this call has not yet."""

@@ -61,7 +61,7 @@ _ADD_IMPORTED = _ADD.format(same=_SAME_IMPORTED)
 _FIND = (
     f"SELECT {_COLUMNS} FROM calls WHERE origin = 'recorded' AND request_key = :request_key"
     " AND sample = :sample AND occurrence = :occurrence AND episode IN (:episode, ''){run}"
-    " ORDER BY episode = '', id DESC LIMIT 1"
+    " ORDER BY reply IS NULL, episode = '', id DESC LIMIT 1"
 )
 _FIND_IN_ANY_RUN = _FIND.format(run="")
 _FIND_IN_ONE_RUN = _FIND.format(run=" AND run_id = :run_id")
