@@ -58,13 +58,37 @@ def read_cards(path: Path) -> dict[str, Card]:
         raise ConfigError(f"{path}: no TOML: {error}") from None
     cards = {}
     for model, table in data.items():
-        read = validate(_CardTable, table, file=path.name, where=(model,))
-        if _OVERALL not in read.right:
-            raise ConfigError(f"{path.name}: {model}.right.{_OVERALL}: missing")
-        right = {"" if name == _OVERALL else name: share for name, share in read.right.items()}
-        calls = tuple((first, second) for first, second in read.calls)
-        cards[model] = Card(right, read.silent, calls, read.trials)
+        cards[model] = read_card(table, file=path.name, where=(model,))
     return cards
+
+
+def read_card(table: object, *, file: str, where: tuple[str, ...]) -> Card:
+    """One card.
+
+    Args:
+        table: as TOML gave it.
+        file: the name of its file, for the message.
+        where: keys that lead to it.
+
+    Raises:
+        ConfigError: it holds what no card holds.
+    """
+    read = validate(_CardTable, table, file=file, where=where)
+    if _OVERALL not in read.right:
+        raise ConfigError(f"{file}: {'.'.join(where)}.right.{_OVERALL}: missing")
+    right = {"" if name == _OVERALL else name: share for name, share in read.right.items()}
+    calls = tuple((first, second) for first, second in read.calls)
+    return Card(right, read.silent, calls, read.trials)
+
+
+def card_table(card: Card) -> dict[str, object]:
+    """A card as the table that reads back as it."""
+    return {
+        "trials": card.trials,
+        "silent": card.silent,
+        "calls": [list(call) for call in card.calls],
+        "right": {name or _OVERALL: share for name, share in sorted(card.right.items())},
+    }
 
 
 def encode_cards(cards: Mapping[str, Card]) -> str:

@@ -30,6 +30,7 @@ class Refusal(Exception):
         param: the field of the request that is at fault.
         retry_after_s: when it may be worth another try; None: do not.
         ledger: what the request has cost all the same, as `replies.describe_costs` has it.
+        request: its name, for whoever is to come back for its answer.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Refusal(Exception):
         param: str | None = None,
         retry_after_s: float | None = None,
         ledger: Mapping[str, Any] | None = None,
+        request: str | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -48,13 +50,15 @@ class Refusal(Exception):
         self.param = param
         self.retry_after_s = retry_after_s
         self.ledger = ledger
+        self.request = request
 
     @property
     def headers(self) -> dict[str, str]:
         """When to come back, where that helps; OpenAI's clients repeat 5xx of themselves."""
+        named = {} if self.request is None else {"x-request-id": self.request}
         if self.retry_after_s is not None:
-            return {"Retry-After": str(max(1, math.ceil(self.retry_after_s)))}
-        return {"x-should-retry": "false"}
+            return {"Retry-After": str(max(1, math.ceil(self.retry_after_s))), **named}
+        return {"x-should-retry": "false", **named}
 
     def body(self) -> dict[str, Any]:
         """The error object, and the ledger where something was spent."""

@@ -321,7 +321,11 @@ def _pool_of(job: Job) -> Pool:
             " share` and take its pool file with experts = gateway, or replay recordings"
         )
     if job.experts == "gateway":
-        unfit = [e.name for e in pool.experts if e.provider != "openai" or not e.send_seed]
+        unfit = [
+            e.name
+            for e in pool.experts
+            if e.shared is None and (e.provider != "openai" or not e.send_seed)
+        ]
         if unfit:
             raise ConfigError(
                 f"pool {pool.name!r}: {', '.join(unfit)} would not be asked through the gateway:"
