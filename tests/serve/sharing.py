@@ -79,22 +79,8 @@ class Shared:
         """A worker with books of its own, which has only the file that is written for workers."""
         path = folder / "worker.toml"
         path.write_text(worker_pool(self.pool, self.url, key_env=None, answer_s=answer_s))
-        pool = load_pool(str(path))
-        transport = Transport()
-        context = ProviderContext(pool=pool, transport=transport)
-        with RecordingStore.open(folder / "own.sqlite") as store, Ledger.open(folder) as ledger:
-            asker = Asker(
-                providers={e.name: make_provider(e, context) for e in pool.experts},
-                store=store,
-                ledger=ledger,
-                cap=SpendingCap(None),
-                run_id="w",
-            )
-            caller = Caller(asker, store, ledger, mode="live", run_id="w")
-            try:
-                yield Worker(pool, caller, ledger, store)
-            finally:
-                await transport.aclose()
+        async with worker(path, folder) as asking:
+            yield asking
 
 
 @dataclass(frozen=True)
@@ -112,6 +98,27 @@ class Worker:
 
     def request(self, expert: str, text: str = QUESTION, **more: Any) -> Request:
         return request_of(self.pool, expert, text, **more)
+
+
+@asynccontextmanager
+async def worker(path: Path, folder: Path) -> AsyncIterator[Worker]:
+    """A worker that asks with a pool file, and keeps its books in a folder."""
+    pool = load_pool(str(path))
+    transport = Transport()
+    context = ProviderContext(pool=pool, transport=transport)
+    with RecordingStore.open(folder / "own.sqlite") as store, Ledger.open(folder) as ledger:
+        asker = Asker(
+            providers={e.name: make_provider(e, context) for e in pool.experts},
+            store=store,
+            ledger=ledger,
+            cap=SpendingCap(None),
+            run_id="w",
+        )
+        caller = Caller(asker, store, ledger, mode="live", run_id="w")
+        try:
+            yield Worker(pool, caller, ledger, store)
+        finally:
+            await transport.aclose()
 
 
 def request_of(pool: Pool, expert: str, text: str = QUESTION, **more: Any) -> Request:
