@@ -51,6 +51,8 @@ except PackageNotFoundError:
 
 SCRIPT = Path(__file__).resolve().parents[2] / "training" / "scripts" / "smollm2.py"
 STOPS = load_protocol("digest").stops
+NAME = "smollm2-0"
+"""Of the export, which `served.toml` asks for."""
 ASKED = "budget low\nnano fast\nWhat is 6 times 7?"
 pytestmark = pytest.mark.timeout(3600)  # minutes of a core that is its own
 
@@ -61,7 +63,7 @@ protocol = "digest"
 [model]
 provider = "openai"
 base_url = "{url}/v1"
-model = "smollm2"
+model = "smollm2-0"
 temperature = 0
 timeout_s = 1800
 
@@ -80,7 +82,7 @@ include_stop_str_in_output = true
 EXPERT = """
 [experts.smol]
 provider = "openai"
-model = "smollm2"
+model = "smollm2-0"
 base_url = "{url}/v1"
 max_output_tokens = 16
 temperature = 0
@@ -107,7 +109,7 @@ class Served:
         """The choice and the prompt's tokens; the user speaks first, then by turns."""
         roles = ("user", "assistant")
         body = {
-            "model": "smollm2",
+            "model": NAME,
             "messages": [
                 {"role": roles[place % 2], "content": text} for place, text in enumerate(messages)
             ],
@@ -141,9 +143,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     write_controller(setup, new_policy(setup, seed=0), folder.with_name("run"), seed=0)
     url = f"http://127.0.0.1:{port}"
     done = export(folder.with_name("run"), folder.with_name("exported"), base_url=f"{url}/v1")
+    assert done.name == NAME
     command = [
         *("nice", "-n", "15", PYTHON, "-m", "vllm.entrypoints.openai.api_server"),
-        *("--model", str(done.folder), "--served-model-name", done.name, "smollm2"),
+        *("--model", str(done.folder), "--served-model-name", NAME),
         "--enable-prompt-tokens-details",
         *("--host", "127.0.0.1", "--port", str(port)),
         *("--max-model-len", "1024", "--max-num-seqs", "2"),

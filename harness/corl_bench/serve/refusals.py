@@ -12,6 +12,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from corl_bench.serving import error_body
+
 _KINDS = {
     401: "authentication_error",
     402: "insufficient_quota",
@@ -65,5 +67,5 @@ class Refusal(Exception):
         kind = _KINDS.get(
             self.status, "server_error" if self.status >= 500 else "invalid_request_error"
         )
-        error = {"message": str(self), "type": kind, "param": self.param, "code": self.code}
-        return {"error": error} | ({} if self.ledger is None else {"corl": dict(self.ledger)})
+        body = error_body(str(self), kind=kind, param=self.param, code=self.code)
+        return body | ({} if self.ledger is None else {"corl": dict(self.ledger)})
