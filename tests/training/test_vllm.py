@@ -258,8 +258,9 @@ def test_a_controller_completes_a_run(
         own = [call for call in episode["calls"] if call["expert"] == "smollm2"]
         assert episode["verdict"] in ("correct", "wrong", "no_answer")
         for call in own:
-            usage = call["usage"]
-            read, said = usage["input_tokens"], usage["output_tokens"]
+            usage = Usage(**call["usage"])
+            # What the prefix cache held is read for what reading costs; see docs/vllm.md.
+            read, said = usage.total_input_tokens, usage.output_tokens
             # 0.36 dollars an hour are 10⁻⁴ a second: 10⁻⁷ a token read, 10⁻⁶ a token said.
             assert Decimal(call["list_cost_usd"]) == read * Decimal("1e-7") + said * Decimal("1e-6")
         if turns is not None and calls is not None:
