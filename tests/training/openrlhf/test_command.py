@@ -18,6 +18,7 @@ from corl_train.openrlhf.command import (
     submit_command,
 )
 from corl_train.openrlhf.recipe import load_job_recipe
+from corl_train.openrlhf.workers import KEY_VARIABLE, write_key
 from corl_train.recipe_file import recipes
 from training.openrlhf.library import require, write_stubs
 
@@ -108,7 +109,14 @@ def test_a_flag_stands_once_and_off_is_left_out(name: str, tmp_path: Path) -> No
     assert arguments == openrlhf_arguments(load_job_recipe(name), tmp_path, seed=0)
 
 
-def test_what_is_submitted_names_files_and_no_secret(tmp_path: Path) -> None:
+def test_what_is_submitted_names_files_and_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a provider's key and the workers' where a launch has them."""
+    secrets = ("sk-of-a-provider", "of-the-workers")
+    monkeypatch.setenv("OPENAI_API_KEY", secrets[0])
+    monkeypatch.setenv(KEY_VARIABLE, secrets[1])
+    write_key(tmp_path, secrets[1])
     arguments = openrlhf_arguments(load_job_recipe("corl-paper"), tmp_path, seed=0)
     words = submit_command(arguments, tmp_path, address="http://head:8265", submission="corl-1")
     assert words[:3] == ["ray", "job", "submit"]
@@ -116,4 +124,5 @@ def test_what_is_submitted_names_files_and_no_secret(tmp_path: Path) -> None:
     assert words[words.index("--") :][:4] == ["--", "python", "-m", "corl_train.openrlhf.training"]
     shown = runtime_env(tmp_path)
     assert str(tmp_path / "job.json") in shown
-    assert "KEY" not in shown.upper().replace("WORKERS", "")
+    for secret in secrets:
+        assert secret not in shown and secret not in " ".join(words)
