@@ -71,6 +71,8 @@ def test_openrlhf_takes_every_recipe(
     assert (args.algo.advantage.gamma, args.algo.advantage.lambd) == (1.0, 1.0)
     assert args.algo.advantage.estimator == "gae"
     assert args.ckpt.load_enable
+    # Weights of the critic beside those at the end, which nobody reads and no estimate counts.
+    assert not args.critic.save_value_network
     assert args.train.seed == 7
     assert args.ds.lora.rank == recipe.model.lora_rank
     # What `train` asserts before it takes a GPU: engines cover the GPUs that all share.

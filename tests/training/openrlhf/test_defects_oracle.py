@@ -106,6 +106,19 @@ def test_its_turns_have_neither_stops_nor_a_cap(theirs: SimpleNamespace, tokeniz
         assert how.max_tokens == MOST - len(ids) > 5 and how.stop == []
 
 
+def test_it_tokenises_texts_and_no_messages(theirs: SimpleNamespace, tokenizer: Any) -> None:
+    """No chat template, and its own turn again as part of nothing but a text."""
+    (response,), engine = execute(theirs, instance(theirs), tokenizer, wanted(), "One.")
+    (first, _), (second, _) = engine.asked
+
+    def spelled(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    assert first == spelled("One.")
+    assert second[len(first) :] == spelled("hm") + spelled(" Go on.")
+    assert "<|im_start|>" not in tokenizer.decode(response["observation_tokens"])
+
+
 def test_it_cuts_a_long_prompt_from_the_left(theirs: SimpleNamespace, tokenizer: Any) -> None:
     prompt = "Mind the rules. " + "Then count the sheep. " * 40
     (response,), _ = execute(theirs, instance(theirs, turns=1), tokenizer, wanted(), prompt)
@@ -119,15 +132,10 @@ def test_an_exception_of_an_environment_leaves_it(theirs: SimpleNamespace, token
         execute(theirs, instance(theirs, turns=0), tokenizer, wanted(), "One.", "Two.")
 
 
-def test_it_needs_the_same_logs_of_all_and_has_none_without_room(
-    theirs: SimpleNamespace, tokenizer: Any
-) -> None:
+def test_a_batch_of_it_needs_the_same_logs_of_all(theirs: SimpleNamespace, tokenizer: Any) -> None:
     (full,), _ = execute(theirs, instance(theirs), tokenizer, wanted(), "One.")
-    long = "and so on " * MOST
-    (none,), _ = execute(theirs, instance(theirs), tokenizer, wanted(max_tokens=0), long)
     kind = theirs.samples_generator.SamplesGenerator
     generator = kind.__new__(kind)
-    assert full["extra_logs"] == {"calls": 1.0}
     (other,), _ = execute(theirs, instance(theirs, logs={"o": 1.0}), tokenizer, wanted(), "One.")
     batch = [
         generator._process_response_into_experience(response, max_len=MOST)
@@ -135,11 +143,10 @@ def test_it_needs_the_same_logs_of_all_and_has_none_without_room(
     ]
     for place, sample in enumerate(batch):
         sample.index = [place]
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="calls"):
         theirs.experience.make_experience_batch(
             [item for sample in batch for item in theirs.experience.split_experience_batch(sample)]
         )
-    assert none["extra_logs"] in ({}, {"calls": 1.0})
 
 
 def test_its_validation_tells_sources_apart_by_the_text_alone(theirs: SimpleNamespace) -> None:

@@ -1,9 +1,10 @@
 """What would go wrong hours later, found before anything is paid for.
 
 Each check returns lines, one for each mistake, which say what to do; none where all is well.
-`check_recipe` needs nothing but the recipe and what it names, `check_cluster` a survey of the
-nodes. What OpenRLHF 0.11.2 itself asserts is checked here in the words of the recipe, and so is
-what it does not assert and hangs or wastes GPUs on; its sources are named at each check.
+`check_recipe` needs nothing but the recipe and what it names, `ask_experts` asks those who will be
+paid, and `check_cluster` needs a survey of the nodes. What OpenRLHF 0.11.2 itself asserts is
+checked here in the words of the recipe, and so is what it does not assert and hangs or wastes GPUs
+on; its sources are named at each check.
 
     mistakes = [*check_recipe(recipe, setup, estimated, cap_usd), *check_cluster(recipe, nodes, 3)]
 """

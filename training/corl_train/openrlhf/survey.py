@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     ray.init(log_to_driver=False)
     state = require("ray._private.state", extra="openrlhf", why="A survey")
-    # Taken before the looking begins, which takes nothing itself.
+    # Ray says nowhere else what is left of each node; looking itself takes nothing of it.
     free = state.available_resources_per_node()
     looking = []
     for node in ray.nodes():
@@ -144,7 +144,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         remote = ray.remote(num_cpus=0, scheduling_strategy=there)(look)
         has, left = node["Resources"], free.get(node["NodeID"], {})
         share = Share(
-            *(int(of.get(kind, 0)) for kind in ("GPU", "CPU") for of in (has, left)),
+            gpus=int(has.get("GPU", 0)),
+            free_gpus=int(left.get("GPU", 0)),
+            cpus=int(has.get("CPU", 0)),
+            free_cpus=int(left.get("CPU", 0)),
         )
         looking.append(
             remote.remote(
