@@ -116,11 +116,7 @@ class Label:
 
 
 def label_of(
-    task: str,
-    problem: Problem,
-    budget: Budget | None,
-    *,
-    draws: int | None = None,
+    task: str, problem: Problem, budget: Budget | None, *, draws: int | None = None
 ) -> Label:
     """The label of a problem at a budget.
 
