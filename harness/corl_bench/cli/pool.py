@@ -9,7 +9,6 @@ corl-bench pool optimum sim --json
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -80,11 +79,12 @@ def check(context: click.Context, pool: str, date: str | None) -> None:
     """
     import asyncio
 
+    from corl_bench.experts.checks import check_experts
     from corl_bench.experts.providers import missing_keys
 
     loaded = pool_of(pool, date, "--date")
     click.echo(_title(loaded))
-    results = asyncio.run(_check_all(loaded))
+    results = asyncio.run(check_experts(loaded))
     keyless = {expert for expert, _ in missing_keys(loaded.experts)}
     unusable = []
     for expert, result in zip(loaded.experts, results, strict=True):
@@ -99,33 +99,6 @@ def check(context: click.Context, pool: str, date: str | None) -> None:
     if unusable:
         click.echo(f"\ncannot be used: {', '.join(unusable)}", err=True)
         context.exit(2)
-
-
-async def _check_all(pool: Pool) -> Sequence[CheckResult]:
-    import asyncio
-
-    from corl_bench.errors import CorlError
-    from corl_bench.experts.base import CheckResult
-    from corl_bench.experts.providers import ProviderContext, make_provider
-    from corl_bench.experts.transport import Transport
-
-    transport = Transport()
-    context = ProviderContext(pool=pool, transport=transport)
-
-    async def check_one(expert: ExpertSpec) -> CheckResult:
-        try:
-            provider = make_provider(expert, context)
-        except CorlError as error:
-            return CheckResult(reachable=None, detail=str(error), ready=False)
-        try:
-            return await provider.check()
-        finally:
-            await provider.aclose()
-
-    try:
-        return await asyncio.gather(*(check_one(expert) for expert in pool.experts))
-    finally:
-        await transport.aclose()
 
 
 def _verdict(result: CheckResult, *, missing_key: bool) -> str:

@@ -208,7 +208,7 @@ def test_one_cap_holds_for_all_actors(scene: Scene) -> None:
         logs = ray.get(
             [
                 actor.roll_out.remote(
-                    [(p.text, label(p, HIGH, first_draw=100 * number)) for p in problems(6)]
+                    [(p.text, label(p)) for p in problems(6 * ACTORS)[number::ACTORS]]
                 )
                 for number, actor in enumerate(scene.actors)
             ],

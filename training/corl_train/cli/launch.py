@@ -63,6 +63,11 @@ _EXIT_CODES = {"finished": 0, "failed": 1, "stopped": INTERRUPTED, "cap": 3}
 )
 @data_dir_option
 @experts_options("this job")
+@click.option(
+    "--skip-expert-check",
+    is_flag=True,
+    help="Do not ask the experts whether they would answer (lists of models; it costs nothing).",
+)
 @click.option("--dry-run", is_flag=True, help="Check, estimate, and show the command; no more.")
 @click.option("--stop", is_flag=True, help="End the job; the command without it goes on.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress.")
@@ -79,6 +84,7 @@ def command(
     mode: Where,
     recordings: Path | None,
     max_cost: str | None,
+    skip_expert_check: bool,
     dry_run: bool,
     stop: bool,
     quiet: bool,
@@ -87,8 +93,9 @@ def command(
 
     Prepares the data, checks recipe, cluster and experts before anything is paid for, submits
     the job and follows it. Ctrl-C stops following, not the job; the same command follows it
-    again, or goes on from its last checkpoint where it has crashed or was stopped. No recorded
-    reply is ever paid for again.
+    again, or goes on from its last checkpoint where it has crashed or was stopped. A recorded
+    call (the same question, the same draw) is never paid for again; what the controller asks in
+    other words when it makes episodes anew since the checkpoint is paid for.
     """
     from corl_bench.money.amounts import parse_usd
     from corl_train.openrlhf.launching import (
@@ -117,6 +124,7 @@ def command(
         address=address,
         host=host,
         retries=retries,
+        is_asking_experts=not skip_expert_check,
     )
     if stop:
         stop_job(loaded, options)

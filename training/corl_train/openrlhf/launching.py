@@ -48,7 +48,13 @@ from corl_train.openrlhf.experts_server import POOL_NAME, ExpertsServer
 from corl_train.openrlhf.job import FILE_NAME, Job, read_job, write_job
 from corl_train.openrlhf.jobs import JobServer
 from corl_train.openrlhf.placement import memory_of
-from corl_train.openrlhf.preflight import Setup, check_cluster, check_folder, check_recipe
+from corl_train.openrlhf.preflight import (
+    Setup,
+    ask_experts,
+    check_cluster,
+    check_folder,
+    check_recipe,
+)
 from corl_train.openrlhf.recipe import JobRecipe
 from corl_train.openrlhf.submission import (
     Ending,
@@ -83,6 +89,8 @@ class Options:
     """Where the experts' server listens, as the nodes reach this machine."""
     retries: int = 2
     """How often a job that has failed is gone on with by itself."""
+    is_asking_experts: bool = True
+    """Whether each expert is asked, for nothing, if it would answer."""
     entry: str = ENTRY
     python: str = "python"
 
@@ -155,6 +163,8 @@ def check(prepared: PreparedJob, options: Options) -> list[str]:
             f"{nodes} nodes cannot reach an experts' server on {options.host}: name an address of"
             " this machine that they reach with --host"
         )
+    if prepared.setup.is_billed and options.is_asking_experts:
+        mistakes += ask_experts(prepared.setup.pool)
     return mistakes
 
 
@@ -340,8 +350,8 @@ def _survey(
             *("ray", "job", "submit", "--address", server.address, "--submission-id", name),
             *("--runtime-env", str(folder / RUNTIME_ENV_NAME), "--no-wait", "--", job.python),
             *("-m", "corl_train.openrlhf.survey", str(folder)),
-            digest_of_file(folder / FILE_NAME),
-            *(() if experts is None else (experts.health_url,)),
+            *(digest_of_file(folder / FILE_NAME), "--model", job.recipe.model.path),
+            *(() if experts is None else ("--health-url", experts.health_url)),
         ]
     )
     while not (state := server.state(name)).is_over:
