@@ -38,6 +38,7 @@ from typing import Any
 from corl_bench.errors import CapReachedError, CorlError
 from corl_train.openrlhf.logs import PREFIX
 from corl_train.openrlhf.lora_weights import merging_trainer
+from corl_train.openrlhf.rotation import rotating_strategy
 
 VERSION = "0.11.2"
 """Of OpenRLHF: what is said here is true of this one."""
@@ -183,12 +184,17 @@ def _in_ppo_actor(module: Any) -> None:
     module.ActorPPOTrainer = merging_trainer(module.ActorPPOTrainer)
 
 
+def _in_deepspeed(module: Any) -> None:
+    module.DeepspeedStrategy = rotating_strategy(module.DeepspeedStrategy)
+
+
 CORRECTIONS: Mapping[str, Callable[[Any], None]] = {
     "openrlhf.trainer.ppo_utils.experience_maker": _in_experience_maker,
     "openrlhf.trainer.ppo_utils.samples_generator": _in_samples_generator,
     "openrlhf.models.utils": _in_model_utils,
     "openrlhf.utils.loss_utils": _in_loss_utils,
     "openrlhf.trainer.ray.ppo_actor": _in_ppo_actor,
+    "openrlhf.utils.deepspeed.deepspeed": _in_deepspeed,
 }
 """By module: what is done to it once it is there, before anybody has taken a name from it."""
 
