@@ -41,13 +41,13 @@ class Mended:
 
     @property
     def told(self) -> list[str]:
-        """What happened, as lines for a terminal; none where a job begins that has saved nothing."""
+        """What happened, as lines for a terminal; none where nothing was saved."""
         lines = [f"going on behind step {self.step}"] if self.step else []
         if self.aside is not None and not self.step:
             lines.append("no checkpoint is whole in policy and critic: the job begins anew")
         if self.aside is not None:
             lines.append(
-                f"unfinished checkpoints are put aside; delete them where room is short: {self.aside}"
+                f"unfinished checkpoints lie in {self.aside} now: delete them where room is short"
             )
         return lines
 
@@ -106,8 +106,10 @@ def whole_checkpoints(part: Path, placement: PlacementTable) -> dict[str, int]:
 
 
 def _is_whole(path: Path, placement: PlacementTable) -> bool:
-    """DeepSpeed's file names are those of `_get_zero_ckpt_name` and `_get_ckpt_name` in its
-    runtime/engine.py: an optimiser's part for each GPU, and with ZeRO-3 one of the weights, too."""
+    """By the files that DeepSpeed names in `_get_zero_ckpt_name` and `_get_ckpt_name`.
+
+    Each GPU writes a part of the optimiser, and with ZeRO-3 one of the weights, too.
+    """
     if not (path / METRIC_NAME).is_file():
         return False
     weights = placement.gpus if placement.zero_stage == 3 else 1
