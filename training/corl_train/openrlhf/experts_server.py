@@ -193,6 +193,7 @@ class ExpertsServer:
                 raise ConfigError(f"the experts' server (process {process}) does not end: end it")
             _reap(process)
             time.sleep(0.05)
+        _reap(process)
         (self.folder / FOLDER / PROCESS_NAME).unlink(missing_ok=True)
 
     def _begin(self, pool: str, terms: Terms, wanted: dict[str, str | None]) -> None:
