@@ -20,8 +20,8 @@ from pathlib import Path
 
 import ray
 
-from corl_bench.errors import CorlError
-from corl_bench.experts.base import Request
+from corl_bench.errors import CapReachedError, CorlError
+from corl_bench.experts.base import ProviderError, Request
 from corl_bench.experts.pools import load_pool
 from corl_bench.experts.providers import ProviderContext, make_provider
 from corl_bench.experts.transport import Transport
@@ -45,6 +45,10 @@ def ask(pool_file: str, question: str) -> tuple[str, dict[str, str]]:
         try:
             reply = await provider.send(request)
             return reply.text
+        except ProviderError as error:
+            if error.status == "cap_reached":  # as the agent's episodes say it
+                raise CapReachedError(str(error)) from None
+            raise
         finally:
             await provider.aclose()
             await transport.aclose()

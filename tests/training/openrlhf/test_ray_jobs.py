@@ -239,10 +239,11 @@ def leave_alone(recipe: JobRecipe, options: Options, place: Path) -> None:
         "running.check_cluster = lambda *given: []\n"
         "recipe = JobRecipe.model_validate_json(Path(sys.argv[1]).read_bytes())\n"
         "options = Options(Path(sys.argv[2]), cap_usd=Decimal(5), address=sys.argv[3],\n"
-        "    entry='stand_in_training', python=sys.executable)\n"
+        "    entry='stand_in_training', python=sys.argv[4])\n"
         "running.run_job(recipe, options, say=print)\n"
     )
     words = [str(place / "recipe.json"), str(options.folder), str(options.address)]
+    words.append(options.python)
     launch = subprocess.Popen([sys.executable, "-c", code, *words])
     while not (options.folder / "waiting").exists():
         assert launch.poll() is None
