@@ -44,15 +44,12 @@ _EXIT_CODES = {"finished": 0, "failed": 1, "stopped": INTERRUPTED, "cap": 3}
     "--address",
     envvar=["RAY_API_SERVER_ADDRESS"],
     show_envvar=True,
-    default="http://127.0.0.1:8265",
-    show_default=True,
-    help="Of Ray's job server.",
+    help="Of Ray's job server.  [default: where the job was submitted, else http://127.0.0.1:8265]",
 )
 @click.option(
     "--host",
-    default="127.0.0.1",
-    show_default=True,
-    help="Address of this machine that the nodes reach, for the experts' server.",
+    help="Address of this machine that the nodes reach, for the experts' server.  [default: the"
+    " job's of before, else 127.0.0.1]",
 )
 @click.option(
     "--retries",
@@ -69,7 +66,12 @@ _EXIT_CODES = {"finished": 0, "failed": 1, "stopped": INTERRUPTED, "cap": 3}
     help="Do not ask the experts whether they would answer (lists of models; it costs nothing).",
 )
 @click.option("--dry-run", is_flag=True, help="Check, estimate, and show the command; no more.")
-@click.option("--stop", is_flag=True, help="End the job; the command without it goes on.")
+@click.option(
+    "--stop",
+    is_flag=True,
+    help="End the job and its experts' server, whatever else is said; the command without it"
+    " goes on.",
+)
 @click.option("--quiet", "-q", is_flag=True, help="No progress.")
 def command(
     recipe: str,
@@ -77,8 +79,8 @@ def command(
     nodes: int | None,
     seed: int,
     settings: tuple[str, ...],
-    address: str,
-    host: str,
+    address: str | None,
+    host: str | None,
     retries: int,
     data_dir: Path | None,
     mode: Where,
@@ -104,12 +106,14 @@ def command(
         check,
         describe,
         prepare_job,
-        run_job,
-        stop_job,
     )
     from corl_train.openrlhf.launching import dry_run as show
     from corl_train.openrlhf.recipe import load_job_recipe
+    from corl_train.openrlhf.running import run_job, stop_job
 
+    if stop and out is not None:
+        stop_job(out.absolute(), address=address, say=click.echo)
+        return 0
     if nodes is not None:
         settings = (*settings, f"placement.nodes={nodes}")
     loaded = load_job_recipe(recipe, settings=settings)
@@ -127,7 +131,7 @@ def command(
         is_asking_experts=not skip_expert_check,
     )
     if stop:
-        stop_job(loaded, options)
+        stop_job(options.folder, address=address, say=click.echo)
         return 0
     try:
         if dry_run:

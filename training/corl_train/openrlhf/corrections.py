@@ -16,6 +16,8 @@
    it is. `SkippingMaker` and `CountingGenerator` refuse what `soundness` finds unsound. The weights
    stay as they were, and the job goes on from its checkpoint.
 5. *A LoRA never reaches the engines*: see `lora_weights`.
+6. *Of its checkpoints OpenRLHF deletes the one that validated worst*, which may be the one that it
+   would go on from: see `rotation`.
 
 What is wrong with `MultiTurnAgentExecutor` (shared `SamplingParams` without stops or a cap for a
 turn, text that is tokenised again, exceptions that end the training, a prompt that is cut from the
@@ -36,6 +38,7 @@ from types import ModuleType
 from typing import Any
 
 from corl_train.openrlhf.lora_weights import merging_trainer
+from corl_train.openrlhf.rotation import rotating_strategy
 from corl_train.openrlhf.soundness import Judge
 
 VERSION = "0.11.2"
@@ -150,12 +153,17 @@ def _in_ppo_actor(module: Any) -> None:
     module.ActorPPOTrainer = merging_trainer(module.ActorPPOTrainer)
 
 
+def _in_deepspeed(module: Any) -> None:
+    module.DeepspeedStrategy = rotating_strategy(module.DeepspeedStrategy)
+
+
 CORRECTIONS: Mapping[str, Callable[[Any], None]] = {
     "openrlhf.trainer.ppo_utils.experience_maker": _in_experience_maker,
     "openrlhf.trainer.ppo_utils.samples_generator": _in_samples_generator,
     "openrlhf.models.utils": _in_model_utils,
     "openrlhf.utils.loss_utils": _in_loss_utils,
     "openrlhf.trainer.ray.ppo_actor": _in_ppo_actor,
+    "openrlhf.utils.deepspeed.deepspeed": _in_deepspeed,
 }
 """By module: what is done to it once it is there, before anybody has taken a name from it."""
 

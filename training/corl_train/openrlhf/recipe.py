@@ -127,8 +127,9 @@ class JobScheduleTable(Table):
 
     validate_every: int = Field(default=20, ge=1)
     checkpoint_every: int = Field(default=10, ge=1)
-    keep: int = Field(default=2, ge=1)
-    """Checkpoints that are kept beside the best one."""
+    keep: int = Field(default=2, ge=2)
+    """Checkpoints that are kept beside the best one; with one OpenRLHF would delete it before the
+    next is written."""
     save_hugging_face: bool = False
     """A Hugging Face directory beside each checkpoint; OpenRLHF never deletes one."""
 
