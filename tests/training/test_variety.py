@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -32,6 +33,7 @@ from corl_train.setup import Setup, new_policy, prepare
 from corl_train.studies import budget_sweep, pool_shift
 from corl_train.studies.study import Options
 from corl_train.trainer import train
+from corl_train.variety import warming
 from corl_train.variety.errands import under_nearest, varied
 from corl_train.variety.family import draw_family, pool_of, repriced
 from corl_train.variety.foresight import Foresight
@@ -203,15 +205,15 @@ def test_school_teaches_what_foresight_says(setup: Setup, rehearsals: list[Rehea
     policy = new_policy(setup, seed=0)
     subjects = sorted({problem.subject or "" for problem in setup.train.problems})
     how = setup.config.warm_start
-    school = School(policy, setup.protocol, subjects, Random(0), how, heat=0.015)
+    school = School(policy, setup.protocol, subjects, how, heat=0.015)
     drills = [school.drill(rehearsal) for rehearsal in rehearsals]
     for drill, rehearsal in zip(drills, rehearsals, strict=True):
         assert [len(target) > 0 for target in drill.targets] == [True] * len(rehearsal.advice)
         for target in drill.targets:
             assert sum(target.values()) == pytest.approx(1)
     before = school.examine(drills)
-    for _ in range(25):
-        school.teach(drills, rate=1e-2)
+    for epoch in range(25):
+        school.teach(drills, rate=1e-2, rng=Random(epoch))
     after = school.examine(drills)
     assert after.loss < before.loss / 2
     assert after.regret < before.regret
@@ -275,12 +277,38 @@ def test_letters_are_the_listing_that_the_controller_is_shown(setup: Setup) -> N
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_a_run_that_is_resumed_comes_to_the_same(tmp_path: Path, run: Path) -> None:
-    folder = tmp_path / "cut"
-    train(recipe("training.iterations=2"), folder, seed=0)
-    assert figures(folder) == figures(run)
-    assert weights(folder) == weights(run)
-    assert (folder / "cards.toml").read_bytes() == (run / "cards.toml").read_bytes()
+@pytest.mark.parametrize("cut_at", ["rehearsals 16", "   1 "])
+def test_a_run_that_is_cut_comes_to_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut_at: str
+) -> None:
+    monkeypatch.setattr(warming, "ROUND", 16)
+    monkeypatch.setattr(warming, "ROUNDS_KEPT", 1)
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    train(recipe(), whole, seed=0)
+
+    def hang_up(line: str) -> None:
+        if line.startswith(cut_at):
+            signal.raise_signal(signal.SIGTERM)
+
+    stopped = train(recipe(), cut, seed=0, say=hang_up)
+    assert not stopped.finished
+    assert (cut / "warmstart.pt").exists() == (cut_at == "rehearsals 16")
+    said: list[str] = []
+    assert train(recipe(), cut, seed=0, say=said.append).finished
+    assert any(line.startswith("going on behind") for line in said)
+    assert not any(line.startswith("rehearsals 16") for line in said)
+    assert not (cut / "warmstart.pt").exists()
+    assert figures(cut) == figures(whole)
+    assert weights(cut) == weights(whole)
+    assert (cut / "cards.toml").read_bytes() == (whole / "cards.toml").read_bytes()
+
+
+def test_rehearsals_that_do_not_fit_are_counted(tmp_path: Path) -> None:
+    said: list[str] = []
+    train(recipe("policy.context=160"), tmp_path / "short", seed=0, say=said.append)
+    assert any("did not fit into a context of 160 tokens" in line for line in said)
+    with pytest.raises(ConfigError, match=r"no rehearsal fits .* raise policy\.context"):
+        train(recipe("policy.context=64", "variety.fewest=4"), tmp_path / "none", seed=0)
 
 
 def test_the_sweep_plays_what_was_held_out(run: Path) -> None:

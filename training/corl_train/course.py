@@ -25,7 +25,7 @@ from corl_train.diagnosis import Finding, changes, diagnose
 from corl_train.evaluation.scores import BudgetScore
 from corl_train.learner import Learner
 from corl_train.rollouts import Rollout
-from corl_train.runs.checkpoints import Checkpoint
+from corl_train.runs.checkpoints import Checkpoint, Halfway
 from corl_train.runs.files import SAMPLES_NAME, read_metrics
 from corl_train.runs.hardware import cpu_used_s
 from corl_train.runs.interruption import Stop
@@ -95,19 +95,23 @@ class Course:
 
         Args:
             kept: the last checkpoint, if there is one.
-            stop: leaves a warm start, of which there are no checkpoints.
+            stop: leaves a warm start; a long one goes on where it was left.
 
         Raises:
             StoppedEarlyError: it was wanted.
         """
         if kept is None:
-            self.learner.warm_up(stop, self.say)
+            halfway = Halfway(self.folder, self.run, lambda: self.cpu_s)
+            if (state := halfway.load()) is not None:
+                self._cpu_before_s = state["cpu_s"]
+            self.learner.warm_up(stop, self.say, halfway)
             if self.config.warm_start.episodes:
                 self.warm_start_s = self.cpu_s
             self.is_warm = True
             self._end({"iteration": 0, "cpu_s": self.cpu_s, "train": []})
             # Behind its line, as ever: a run that is cut in between makes both again.
             self.save()
+            halfway.forget()
             return
         self._restore(kept)
         self.is_warm = True

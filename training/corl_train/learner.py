@@ -30,7 +30,7 @@ from corl_train.policies.base import Player, Policy
 from corl_train.ppo import update
 from corl_train.rewards import Mean, Percentile, Reward
 from corl_train.rollouts import Rollout, pad
-from corl_train.runs.checkpoints import Checkpoint
+from corl_train.runs.checkpoints import Checkpoint, Halfway
 from corl_train.runs.hardware import gpu_figures
 from corl_train.runs.interruption import Stop
 from corl_train.runs.lines import zero_groups
@@ -88,12 +88,13 @@ class Learner:
         self.prices = {Decimal(usd): price for usd, price in kept.prices.items()}
         self._set_prices()
 
-    def warm_up(self, stop: Stop, say: Callable[[str], None]) -> None:
+    def warm_up(self, stop: Stop, say: Callable[[str], None], halfway: Halfway) -> None:
         """Plays demonstrations and learns from them; what comes of it is the reference.
 
         Args:
             stop: leaves it.
             say: told how it goes.
+            halfway: where a long one is kept meanwhile.
 
         Raises:
             StoppedEarlyError: it was wanted.
@@ -107,9 +108,10 @@ class Learner:
                 setup.world,
                 setup.controller.own_model.price,
                 how,
-                rng=self.rng("rehearsals"),
+                dice=self.rng,
                 say=say,
                 stop=stop,
+                halfway=halfway,
             )
             self.reference.module.load_state_dict(self.policy.module.state_dict())
             return

@@ -10,6 +10,7 @@ and takes its place in one step.
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import torch
 from corl_bench.errors import ConfigError, StorageError
 
 NAME = "checkpoint.pt"
+HALFWAY_NAME = "warmstart.pt"
 
 
 @dataclass(slots=True)
@@ -49,13 +51,7 @@ class Checkpoint:
         Raises:
             StorageError: the disk is full or cannot be written.
         """
-        path = folder / NAME
-        beside = path.with_suffix(".new")
-        try:
-            torch.save({name: getattr(self, name) for name in self.__slots__}, beside)
-            beside.replace(path)
-        except (OSError, RuntimeError) as error:
-            raise StorageError(f"cannot write {path}: {error}") from error
+        _write(folder / NAME, {name: getattr(self, name) for name in self.__slots__})
 
     @classmethod
     def load(cls, folder: Path, *, run: str | None = None) -> Checkpoint | None:
@@ -72,35 +68,87 @@ class Checkpoint:
             StorageError: it cannot be read.
         """
         path = folder / NAME
-        if not path.exists():
+        state = _read(path, run=run)
+        if state is None:
             return None
         try:
-            with path.open("rb") as file:
-                whole = is_zipfile(file)  # a torn archive lacks its end
-            if not whole:
-                raise _broken(path, BadZipFile())
-            kept = cls(**torch.load(path, map_location="cpu", weights_only=True))
-        except (pickle.UnpicklingError, EOFError, LookupError, ValueError, AttributeError) as error:
-            # What is no pickle at all is unpickled to whatever error its bytes come to.
-            raise _broken(path, error) from error
-        except RuntimeError as error:
-            # Torch has one type for a torn archive and for a lack of memory: advice to remove a
-            # checkpoint is for the former alone.
-            if "PytorchStreamReader" not in str(error):
-                raise
-            raise _broken(path, error) from error
+            return cls(**state)
         except TypeError as error:
             raise ConfigError(
                 f"{path} is of another version of corl-train: go on with that one, or name another"
                 " directory with --out"
             ) from error
-        except OSError as error:
-            raise StorageError(f"cannot read {path}: {error.strerror}") from error
-        if run is not None and kept.run != run:
-            raise ConfigError(
-                f"{path} is another run's: put back its own, or remove it to begin again"
-            )
-        return kept
+
+
+@dataclass(slots=True)
+class Halfway:
+    """A warm start that takes long, and where it has come to: one that is cut goes on there.
+
+    Args:
+        folder: of the run.
+        run: which one it is.
+        cpu_s: CPU seconds that it has taken so far.
+    """
+
+    folder: Path
+    run: str
+    cpu_s: Callable[[], float]
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Keeps a state: numbers, tensors and tables of them.
+
+        Raises:
+            StorageError: the disk is full or cannot be written.
+        """
+        _write(self.folder / HALFWAY_NAME, {"run": self.run, "cpu_s": self.cpu_s(), **state})
+
+    def load(self) -> dict[str, Any] | None:
+        """The last state, with the `cpu_s` that it took to come to it; None where there is none.
+
+        Raises:
+            ConfigError: it is broken, or another run's.
+            StorageError: it cannot be read.
+        """
+        return _read(self.folder / HALFWAY_NAME, run=self.run)
+
+    def forget(self) -> None:
+        """The warm start is over: its checkpoint stands."""
+        (self.folder / HALFWAY_NAME).unlink(missing_ok=True)
+
+
+def _write(path: Path, state: Mapping[str, Any]) -> None:
+    beside = path.with_suffix(".new")
+    try:
+        torch.save(dict(state), beside)
+        beside.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise StorageError(f"cannot write {path}: {error}") from error
+
+
+def _read(path: Path, *, run: str | None) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    try:
+        with path.open("rb") as file:
+            whole = is_zipfile(file)  # a torn archive lacks its end
+        if not whole:
+            raise _broken(path, BadZipFile())
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        kept = state["run"]
+    except (pickle.UnpicklingError, EOFError, LookupError, ValueError, AttributeError) as error:
+        # What is no pickle at all is unpickled to whatever error its bytes come to.
+        raise _broken(path, error) from error
+    except RuntimeError as error:
+        # Torch has one type for a torn archive and for a lack of memory: advice to remove a
+        # checkpoint is for the former alone.
+        if "PytorchStreamReader" not in str(error):
+            raise
+        raise _broken(path, error) from error
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    if run is not None and kept != run:
+        raise ConfigError(f"{path} is another run's: put back its own, or remove it to begin again")
+    return state
 
 
 def _broken(path: Path, error: Exception) -> ConfigError:

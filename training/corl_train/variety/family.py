@@ -101,6 +101,7 @@ def _draw_expert(name: str, known: Sequence[SimulatedExpert], rng: Random) -> Ex
         model=f"simulated-{name}",
         description="simulated expert, drawn at random",
         role="expert",
+        card=None,
         sampling=replace(shaken.spec.sampling, max_output_tokens=8000),
         options={"simulation": table},
     )

@@ -1,21 +1,23 @@
 """School: a policy learns from rehearsals what foresight says to every turn.
 
 Each turn teaches its whole distribution: the better a choice, the more probable it is to be, e to
-the power of its worth in `heat`s. Heads that are thrown away afterwards teach to read: what each
-choice is worth, which subject the problem is of, and, behind each line of the listing, how good
-this one expert is at it. So a state holds the figures that a decision needs before any decision
-is right.
+the power of its worth in `heat`s. Whom to believe is asked at every turn, also where it is not
+time to answer, or there would be few turns to learn it from. Heads that are thrown away afterwards
+teach to read: what each choice is worth, which subject the problem is of, and, behind each line of
+the listing, how good this one expert is at it. So a state holds the figures that a decision needs
+before any decision is right.
 
-    school = School(policy, protocol, subjects, rng, how, heat=0.015)
-    school.teach([school.drill(rehearsal) for rehearsal in rehearsals], rate=1e-3)
+    school = School(policy, protocol, subjects, how, heat=0.015)
+    school.teach([school.drill(rehearsal) for rehearsal in rehearsals], rate=1e-3, rng=Random(0))
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +43,9 @@ class Drill:
     """Places of the first tokens of its turns."""
     targets: tuple[dict[int, float], ...]
     """For each turn: what its first token could be, with its probability."""
+    believed: tuple[tuple[float, ...], ...]
+    """For each turn, by letter: shares of the experts whose answer is the likeliest; zeros where
+    nobody has answered."""
     worth: tuple[tuple[float, ...], ...]
     """For each turn, of each choice; NaN where there is none."""
     trust: tuple[float, ...]
@@ -58,6 +63,8 @@ class Marks:
     """Cross-entropy of the turns."""
     regret: float
     """Worth that the most probable turn falls short of the best one."""
+    believed: float
+    """Of the turns that know an answer, how many would give the likeliest one."""
     subject: float
     """Share of the subjects that are told right."""
 
@@ -70,12 +77,11 @@ class School:
         policy: Policy,
         protocol: Protocol,
         subjects: Sequence[str],
-        rng: Random,
         how: WarmStartTable,
         *,
         heat: float,
     ) -> None:
-        self.policy, self.protocol, self.rng = policy, protocol, rng
+        self.policy, self.protocol = policy, protocol
         self.subjects = {subject: place for place, subject in enumerate(subjects)}
         self.heat, self.minibatch = heat, how.minibatch
         self.reading_weight, self.value_weight = how.reading_weight, how.value_weight
@@ -111,6 +117,13 @@ class School:
             ids=tuple(ids),
             own=tuple(own),
             targets=tuple(map(self._targets, rehearsal.advice)),
+            believed=tuple(
+                tuple(
+                    (name in advice.believed) / max(1, len(advice.believed))
+                    for name in LETTERS[:MOST_EXPERTS]
+                )
+                for advice in rehearsal.advice
+            ),
             worth=tuple(
                 tuple(advice.worth.get(choice, math.nan) for choice in _CHOICES)
                 for advice in rehearsal.advice
@@ -128,7 +141,23 @@ class School:
         # The first line begins with the heading, and the last one ends with the mark of the turn.
         return (*begins[len(begins) - experts + 1 :], len(opening) - 1)
 
-    def teach(self, drills: Sequence[Drill], *, rate: float) -> Marks:
+    def state(self) -> dict[str, Any]:
+        """All that goes on from here: the policy, the heads, the optimiser."""
+        return {
+            "policy": self.policy.module.state_dict(),
+            "heads": None if self.heads is None else self.heads.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes on from a state."""
+        self.policy.module.load_state_dict(state["policy"])
+        if state["heads"] is not None:
+            width = state["heads"]["subject.weight"].shape[1]
+            self._opened(width).load_state_dict(state["heads"])
+        self.optimiser.load_state_dict(state["optimiser"])
+
+    def teach(self, drills: Sequence[Drill], *, rate: float, rng: Random) -> Marks:
         """One epoch; returns what was known before each step of it."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
@@ -136,7 +165,7 @@ class School:
         batches = [
             order[first : first + self.minibatch] for first in range(0, len(order), self.minibatch)
         ]
-        self.rng.shuffle(batches)
+        rng.shuffle(batches)
         marks = []
         for rows in batches:
             loss, mark = self._loss([drills[row] for row in rows])
@@ -174,10 +203,14 @@ class School:
         targets = [target for drill in drills for target in drill.targets]
         places, shares = pad_targets(targets)
         told = -(shares * distributions.gather(1, places)).sum(dim=1).mean()
+        believed = torch.tensor([turn for drill in drills for turn in drill.believed])
+        answers = distributions[:, list(self._answers.values())].log_softmax(dim=1)
+        answered = believed.sum().clamp(min=1.0)
         worth = torch.tensor([turn for drill in drills for turn in drill.worth])
         best = worth.nan_to_num(-1.0).max(dim=1).values
         values = scores.values[mask > 0]
         read = self._misjudged(states, "worth", worth)
+        read = read - (believed * answers).sum() / answered
         subjects = torch.tensor(
             [drill.subject for drill in drills for _ in (*drill.own, *drill.lines)]
         )
@@ -191,8 +224,14 @@ class School:
         with torch.no_grad():
             chosen = self._chosen(distributions, worth)
             regret = (best - chosen).mean()
+            likeliest = believed.gather(1, answers.argmax(dim=1, keepdim=True))[:, 0] > 0
             right = (guessed.argmax(dim=1) == subjects).float().mean()
-        return loss, Marks(told.item(), regret.item(), right.item())
+        return loss, Marks(
+            loss=told.item(),
+            regret=regret.item(),
+            believed=(likeliest.sum() / answered).item(),
+            subject=right.item(),
+        )
 
     def _chosen(self, distributions: Tensor, worth: Tensor) -> Tensor:
         """Worth of the likeliest choice; an answer counts as the best answer there is."""
@@ -224,19 +263,18 @@ class School:
         return F.binary_cross_entropy_with_logits(told, wanted[known].clamp(0.0, 1.0))
 
     def _head(self, states: Tensor, what: str) -> nn.Module:
+        return self._opened(states.shape[1])[what]
+
+    def _opened(self, width: int) -> nn.ModuleDict:
         if self.heads is None:
-            sizes = {
-                "worth": len(_CHOICES),
-                "trust": 1,
-                "subject": max(1, len(self.subjects)),
-            }
+            sizes = {"worth": len(_CHOICES), "trust": 1, "subject": max(1, len(self.subjects))}
             self.heads = nn.ModuleDict(
-                {name: nn.Linear(states.shape[1], size) for name, size in sizes.items()}
+                {name: nn.Linear(width, size) for name, size in sizes.items()}
             )
             for parameter in self.heads.parameters():
                 nn.init.zeros_(parameter)  # where it begins depends on no generator
             self.optimiser.add_param_group({"params": self.heads.parameters()})
-        return self.heads[what]
+        return self.heads
 
     def _first(self, text: str) -> int:
         (token,) = self.policy.spell(text, self.protocol.stops)[:1]
@@ -248,5 +286,6 @@ def _mean(marks: Sequence[Marks]) -> Marks:
     return Marks(
         loss=sum(mark.loss for mark in marks) / count,
         regret=sum(mark.regret for mark in marks) / count,
+        believed=sum(mark.believed for mark in marks) / count,
         subject=sum(mark.subject for mark in marks) / count,
     )

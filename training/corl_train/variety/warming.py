@@ -3,7 +3,11 @@
 Every round rehearses with new pools and teaches what was rehearsed a few times, then forgets it:
 what is learned is to read listings and not to know pools. The learning rate falls like a cosine.
 
-    rehearse(policy, protocol, problems, world, own_price, how, rng=rng, say=print, stop=stop)
+Invariant: every round has dice of its own, so one that was left between two rounds goes on to what
+it would have come to.
+
+    rehearse(policy, protocol, problems, world, own_price, how, dice=dice, say=print, stop=stop,
+             halfway=halfway)
 """
 
 from __future__ import annotations
@@ -12,14 +16,16 @@ import math
 from collections.abc import Callable, Sequence
 from random import Random
 
+from corl_bench.errors import ConfigError
 from corl_bench.money.prices import Price
 from corl_bench.routers.protocol import Protocol
 from corl_bench.types import Problem, Usage
 from corl_train.config import WarmStartTable
 from corl_train.policies.base import Policy
+from corl_train.runs.checkpoints import Halfway
 from corl_train.runs.interruption import Stop
 from corl_train.variety.rehearsals import Rehearsal, Stage
-from corl_train.variety.school import School
+from corl_train.variety.school import Drill, School
 from corl_train.variety.world import World
 
 ROUND = 960
@@ -29,6 +35,8 @@ _WARMING = 2000
 _LAST_RATE = 0.05
 """Of the learning rate, in the end."""
 _EXAMINED = 240
+ROUNDS_KEPT = 5
+"""After so many rounds it is said how it goes, and kept where it has come to."""
 
 
 def rehearse(
@@ -39,9 +47,10 @@ def rehearse(
     own_price: Price,
     how: WarmStartTable,
     *,
-    rng: Random,
+    dice: Callable[[str], Random],
     say: Callable[[str], None],
     stop: Stop,
+    halfway: Halfway,
 ) -> None:
     """Teaches a policy to play with any pool at any budget.
 
@@ -51,13 +60,16 @@ def rehearse(
         problems: of the training split.
         world: what pools and budgets are drawn from, and how many rehearsals there are.
         own_price: of the policy's tokens.
-        how: learning rate, minibatch and weights.
-        rng: draws and shuffles.
+        how: learning rate, epochs, minibatch and weights.
+        dice: for each use, by its name; the same ones whenever they are asked for.
         say: told of the rounds.
-        stop: looked at before each round.
+        stop: looked at before each round; where it has come to is kept first.
+        halfway: where it begins, and where it is kept every few rounds.
 
     Raises:
+        ConfigError: no rehearsal fits into the policy's context.
         StoppedEarlyError: it was wanted.
+        StorageError: it cannot be kept.
     """
     table = world.table
     stage = Stage(
@@ -70,29 +82,47 @@ def rehearse(
         turn_usd=own_price.cost_usd(Usage(policy.context // 2, 1)),
     )
     subjects = sorted({problem.subject or "" for problem in problems})
-    school = School(policy, protocol, subjects, rng, how, heat=table.heat)
-    unseen = [school.drill(r) for r in _rehearsals(stage, world, _EXAMINED, rng)]
-    done, told = 0, school.examine(unseen)
+    school = School(policy, protocol, subjects, how, heat=table.heat)
+
+    def drills(name: str, count: int) -> list[Drill]:
+        rehearsed = map(school.drill, _rehearsals(stage, world, count, dice(name)))
+        return [drill for drill in rehearsed if len(drill.ids) <= policy.context]
+
+    unseen = drills("unseen rehearsals", _EXAMINED)
+    if not unseen:
+        raise ConfigError(
+            f"no rehearsal fits into a context of {policy.context} tokens: raise policy.context"
+        )
+    done, too_long = 0, 0
+    if (state := halfway.load()) is not None:
+        done, too_long = state["done"], state["too_long"]
+        school.restore(state["school"])
+        say(f"going on behind {done:,} rehearsals")
+    told = school.examine(unseen)
     while done < table.rehearsals:
         stop.check()
         count = min(ROUND, table.rehearsals - done)
-        drills = [
-            drill
-            for drill in map(school.drill, _rehearsals(stage, world, count, rng))
-            if len(drill.ids) <= policy.context
-        ]
+        lessons = drills(f"rehearsals {done}", count)
+        too_long += count - len(lessons)
         falling = 0.5 * (1 + math.cos(math.pi * done / table.rehearsals))
         rising = min(1.0, (done + count) / _WARMING)
         rate = how.learning_rate * rising * (_LAST_RATE + (1 - _LAST_RATE) * falling)
-        for _ in range(how.epochs):
-            told = school.teach(drills, rate=rate)
+        for epoch in range(how.epochs):
+            told = school.teach(lessons, rate=rate, rng=dice(f"order {done} {epoch}"))
         done += count
-        if (done // ROUND) % 5 == 0 or done == table.rehearsals:
+        if (done // ROUND) % ROUNDS_KEPT == 0 or done == table.rehearsals:
             known = school.examine(unseen)
             say(
                 f"rehearsals {done:,}: loss {told.loss:.3f}; unseen {known.loss:.3f}, falls"
-                f" {known.regret:.4f} short a turn, tells {known.subject:.0%} of the subjects"
+                f" {known.regret:.4f} short a turn, believes {known.believed:.0%} as it should,"
+                f" tells {known.subject:.0%} of the subjects"
             )
+            halfway.save({"done": done, "too_long": too_long, "school": school.state()})
+    if too_long:
+        say(
+            f"{too_long:,} of {done:,} rehearsals did not fit into a context of {policy.context}"
+            " tokens: raise policy.context"
+        )
 
 
 def _rehearsals(stage: Stage, world: World, count: int, rng: Random) -> list[Rehearsal]:
