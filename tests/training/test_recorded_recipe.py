@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -15,18 +16,25 @@ import pytest
 pytest.importorskip("torch")
 
 from corl_bench.cli.main import main as bench
+from corl_bench.experts.store import RecordingStore
+from corl_bench.experts.trials import RecordedBooth
 from corl_bench.metrics.summary import recorded_verdict
 from corl_bench.results import read_episodes
+from corl_bench.routers.protocol import read_protocol
 from corl_train.config import Config, load_recipe
 from corl_train.environment import Environment, Errand
 from corl_train.evaluation import evaluate, open_run
 from corl_train.experts import Experts
 from corl_train.judging import Judging
+from corl_train.learner import Learner
 from corl_train.policies.loading import open_policy
 from corl_train.runs.checkpoints import Checkpoint
 from corl_train.runs.files import read_metrics
 from corl_train.setup import WEIGHTS_FOLDER, prepare
 from corl_train.trainer import train
+from corl_train.warmstart import Demonstrator, planning, verdicts_by_turn
+from corl_train.warmstart.census import take_census
+from corl_train.warmstart.difficulty import FIRST_GROUP, SILENT
 from training.tiny_runs import figures, weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -81,10 +89,11 @@ def write_pool(path: Path, experts: Sequence[str]) -> Path:
     """Recorded experts, each with its price."""
     text = f'name = "{path.stem}"\n'
     for name in experts:
+        price = PRICES.get(name, "0.2")
         text += (
             f'\n[experts.{name}]\nprovider = "recorded"\nmodel = "{name}"\n'
-            f'price = {{ input_usd_per_mtok = "{PRICES[name]}", output_usd_per_mtok ='
-            f' "{PRICES[name]}", effective_from = 2026-01-01, source = "made up" }}\n'
+            f'price = {{ input_usd_per_mtok = "{price}", output_usd_per_mtok ='
+            f' "{price}", effective_from = 2026-01-01, source = "made up" }}\n'
         )
     path.write_text(text)
     return path
@@ -183,6 +192,64 @@ def test_measured_by_published_verdicts_and_without_a_limit(
     assert evaluation.budgets[0].score.accuracy == sum(r.right for r in rollouts) / len(rollouts)
 
 
+NINE = {**SKILL, **{f"other-{place}": 0.2 + 0.05 * place for place in range(6)}}
+
+
+@pytest.mark.parametrize("most_states", [2_000, 100_000])
+def test_nine_experts_are_trained_with_as_three_are(
+    recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_states: int
+) -> None:
+    """Plans count on five of them, or ask three at most; the census asks all, in one episode."""
+    monkeypatch.setattr(planning, "MOST_STATES", most_states)
+    write_answers(tmp_path / "answers", NINE)
+    store = tmp_path / "store.sqlite"
+    assert not run_bench("recordings", "import", str(store), str(tmp_path / "answers"))
+    write_pool(tmp_path / "pool.toml", tuple(NINE))
+    settings = []
+    if most_states == 100_000:
+        protocol = read_protocol("votes").replace("max_calls = 8", "max_calls = 3")
+        (tmp_path / "three.toml").write_text(protocol)
+        settings = [f"data.protocol={tmp_path / 'three.toml'}"]
+    told: list[str] = []
+    done = train(
+        config_of(tmp_path, "training.iterations=0", *settings),
+        tmp_path / "run",
+        seed=0,
+        experts=Experts("replay", recordings=store),
+        say=told.append,
+    )
+    plans = [line for line in told if line.startswith("plan at $")]
+    assert done.finished and len(plans) == 3
+    assert all(("it counts on all but" in line) == (most_states == 2_000) for line in plans)
+
+
+def test_a_census_compares_all_answers_to_a_problem(recordings: Path, trained: Path) -> None:
+    setup = prepare(config_of(recordings))
+    protocol = replace(setup.protocol, max_calls=1)
+    policy = open_policy(trained / WEIGHTS_FOLDER)
+    with Environment(
+        setup.pool,
+        setup.train,
+        setup.train.problems,
+        replace(setup.controller, protocol=protocol),
+        policy,
+        experts=Experts("replay", recordings=recordings / "store.sqlite"),
+        judging=Judging("recorded", "mean"),
+    ) as environment:
+        player = Demonstrator(policy, protocol, tuple(SKILL), setup.config.warm_start)
+        seen = take_census(environment, player, setup.train.problems, setup.budgets[0])
+    assert [sighting.problem for sighting in seen] == [p.id for p in setup.train.problems]
+    assert all(sighting.is_whole for sighting in seen)
+    for problem, sighting in zip(setup.train.problems, seen, strict=True):
+        said = dict(zip(sighting.state, sighting.answers, strict=True))
+        assert all((answer is None) == (code == SILENT) for code, answer in said.items())
+        assert len(set(said.values())) == len(said)  # an answer is one group's
+        if problem.text == "What is 11 plus one?":
+            assert sighting.right == -1  # by the published verdicts
+        elif sighting.right >= 0:
+            assert said[sighting.right + FIRST_GROUP] == problem.answer
+
+
 def test_published_verdicts_go_before_ours(recordings: Path, trained: Path) -> None:
     """Problem 11 is wrong by the published verdicts, whatever is said."""
     setup = prepare(config_of(recordings))
@@ -205,6 +272,47 @@ def test_published_verdicts_go_before_ours(recordings: Path, trained: Path) -> N
         assert all((r.limit_usd is None) == (judging.spend == "mean") for r in rollouts)
         assert all(r.budget_usd == setup.budgets[-1].usd for r in rollouts)
     assert any(verdicts[0]) and not any(verdicts[1])
+
+
+def test_whatever_looks_at_a_reply_goes_by_the_same_verdicts(
+    recordings: Path, trained: Path
+) -> None:
+    """What answering at once would have earned, whom to believe, and cards."""
+    setup = prepare(config_of(recordings))
+    (problem,) = (p for p in setup.train.problems if p.text == "What is 11 plus one?")
+    policy = open_policy(trained / WEIGHTS_FOLDER)
+    found = []
+    for judging in (Judging(), Judging("recorded", "mean")):
+        with Environment(
+            setup.pool,
+            setup.train,
+            setup.train.problems,
+            setup.controller,
+            policy,
+            experts=Experts("replay", recordings=recordings / "store.sqlite"),
+            judging=judging,
+        ) as environment:
+            learner = Learner(setup, policy, environment, seed=0)
+            errands = [Errand(problem, setup.budgets[-1], sample) for sample in range(8)]
+            rollouts = environment.roll_out(errands, temperature=1.0)
+            looked = [learner._looked_back(rollout) for rollout in rollouts]
+        told = [
+            v
+            for r in rollouts
+            for turn in verdicts_by_turn(r, problem, judging)
+            for v in turn.values()
+        ]
+        found.append((any(told), max(map(max, (r.at_once for r in looked)))))
+        assert told
+    assert found[0][0] and found[0][1] > 0  # by our grader somebody is right
+    assert found[1] == (False, 0.0)
+    with RecordingStore.open(recordings / "store.sqlite", create=False, read_only=True) as store:
+        ours, recorded = (
+            RecordedBooth(setup.pool, setup.train, store, verdicts=by).ask("large", problem, 0)
+            for by in ("ours", "recorded")
+        )
+    assert ours is not None and recorded is not None and ours.answer == recorded.answer
+    assert ours.right and not recorded.right
 
 
 def test_an_expert_is_added_with_a_file_and_a_price(
