@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("torch")
 
 from corl_bench.cli.main import main as bench
+from corl_bench.errors import ConfigError
 from corl_bench.experts.store import RecordingStore
 from corl_bench.experts.trials import RecordedBooth
 from corl_bench.metrics.summary import recorded_verdict
@@ -31,6 +32,8 @@ from corl_train.policies.loading import open_policy
 from corl_train.runs.checkpoints import Checkpoint
 from corl_train.runs.files import read_metrics
 from corl_train.setup import WEIGHTS_FOLDER, prepare
+from corl_train.studies import run_study
+from corl_train.studies.study import Options
 from corl_train.trainer import train
 from corl_train.warmstart import Demonstrator, planning, verdicts_by_turn
 from corl_train.warmstart.census import take_census
@@ -315,19 +318,30 @@ def test_whatever_looks_at_a_reply_goes_by_the_same_verdicts(
     assert ours.right and not recorded.right
 
 
-def test_an_expert_is_added_with_a_file_and_a_price(
-    recordings: Path, trained: Path, tmp_path: Path
+NEWCOMER = {"newcomer": 0.97}
+
+
+@pytest.fixture(scope="module")
+def larger(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a newcomer takes: a file of answers, imported, and a price."""
+    folder = tmp_path_factory.mktemp("larger")
+    shutil.copy(recordings / "store.sqlite", folder / "store.sqlite")
+    write_answers(folder / "answers", NEWCOMER)
+    assert not run_bench(
+        "recordings", "import", str(folder / "store.sqlite"), str(folder / "answers")
+    )
+    write_pool(folder / "pool.toml", (*SKILL, *NEWCOMER))
+    return folder
+
+
+def test_a_controller_runs_on_a_pool_that_has_grown_and_calls_whom_it_knows(
+    larger: Path, trained: Path, tmp_path: Path
 ) -> None:
-    """The controller that knew three runs on a pool of four: one command each."""
-    store = tmp_path / "store.sqlite"
-    shutil.copy(recordings / "store.sqlite", store)
-    answers = tmp_path / "answers"
-    write_answers(answers, {"newcomer": 0.9})
-    assert not run_bench("recordings", "import", str(store), str(answers))
-    pool = write_pool(tmp_path / "four.toml", (*SKILL, "newcomer"))
+    """Its protocol lists nobody, so a newcomer changes nothing of what it reads."""
     code = run_bench(
-        *("run", "--task", f"{answers / 'problems.jsonl'}:test", "--pool", str(pool)),
-        *("--mode", "auto", "--recordings", str(store), "--system", f"controller:{trained}"),
+        *("run", "--task", f"{larger / 'answers' / 'problems.jsonl'}:test"),
+        *("--pool", str(larger / "pool.toml"), "--mode", "auto"),
+        *("--recordings", str(larger / "store.sqlite"), "--system", f"controller:{trained}"),
         *("--system", "single:*", "--budget", "0.0001,0.01", "--out", str(tmp_path / "out")),
         "--quiet",
     )
@@ -337,3 +351,62 @@ def test_an_expert_is_added_with_a_file_and_a_price(
     assert len(own) == 2 * PROBLEMS // 2 and all(e.verdict != "error" for e in own)
     assert {c.expert for e in own for c in e.calls} <= {*SKILL, "recorded-0"}
     assert any(e.system == "single:newcomer" for e in episodes)
+
+
+def test_a_pool_shift_says_what_a_newcomer_changes(larger: Path, trained: Path) -> None:
+    experts = Experts("replay", recordings=larger / "store.sqlite")
+    options = Options(
+        pools=(str(larger / "pool.toml"),), budgets="0.01", samples=1, experts=experts
+    )
+    study = run_study("pool-shift", trained, options)
+    rows = {row.name: row for row in study.parts[0].rows}
+    assert list(rows) == [
+        "added newcomer (pool)",
+        "as it was",
+        *(f"without {name}" for name in SKILL),
+        "in another order",
+        "all at 0.5 times",
+        "all at 2 times",
+    ]
+    before, grown = rows["as it was"], rows["added newcomer (pool)"]
+    assert grown.note == "never calls newcomer" and not before.note
+    assert grown.accuracy == before.accuracy and grown.mean_cost_usd == before.mean_cost_usd
+    assert rows["in another order"].accuracy == before.accuracy
+    # Prices are exactly those that the change is called by; the controller's own turns are free.
+    half, double = rows["all at 0.5 times"], rows["all at 2 times"]
+    assert half.calls == double.calls == before.calls
+    own_usd = 2 * half.mean_cost_usd - before.mean_cost_usd
+    assert double.mean_cost_usd == 2 * before.mean_cost_usd - own_usd
+    for name in SKILL:
+        assert not rows[f"without {name}"].calls.get(name)
+    assert all(row.optimum is None for row in rows.values())
+    assert "not called before the controller was trained again" in study.notes[-1]
+    # The recipe's own verdicts hold, and no budget is a limit of a single episode.
+    assert all(row.reward == row.accuracy for row in rows.values())
+
+
+def test_a_pool_shift_without_recordings_is_refused(trained: Path) -> None:
+    with pytest.raises(ConfigError, match="name them with --recordings FILE"):
+        run_study("pool-shift", trained, Options(samples=1))
+
+
+def test_training_again_takes_nothing_else_and_calls_the_newcomer(
+    larger: Path, tmp_path: Path
+) -> None:
+    """It is nearly always right and costs little, so a plan begins with it."""
+    experts = Experts("replay", recordings=larger / "store.sqlite")
+    settings = ("training.iterations=0", "warm_start.episodes=192", "data.budgets=0.001")
+    train(config_of(larger, *settings), tmp_path / "run", seed=0, experts=experts)
+    with open_run(tmp_path / "run", experts=experts) as (environment, budgets):
+        (judged,) = evaluate(environment, budgets, samples=1).budgets
+    assert judged.score.calls["newcomer"] > 0.5
+
+
+def test_an_expert_without_replies_to_the_training_problems_is_named(
+    larger: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(larger, tmp_path / "larger")
+    write_pool(tmp_path / "larger" / "pool.toml", (*SKILL, *NEWCOMER, "nobody"))
+    experts = Experts("replay", recordings=larger / "store.sqlite")
+    with pytest.raises(ConfigError, match="has no reply of nobody"):
+        train(config_of(tmp_path / "larger"), tmp_path / "run", seed=0, experts=experts)

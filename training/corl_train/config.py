@@ -211,8 +211,8 @@ class MeanTable(Table):
     """
 
     kind: Literal["mean"]
-    most: float = Field(default=1.0, gt=0)
-    """The most that cost can take away."""
+    most: float = Field(default=4.0, gt=0)
+    """The most that cost can take away; what is spent beyond it is free."""
 
 
 class PercentileTable(Table):
