@@ -49,7 +49,9 @@ def judge(
     )
     system = replace(system, own_model=replace(system.own_model, price=price))
     budgets = [Budget(name, Decimal(usd)) for name, usd in pool.budgets.items()]
-    with Environment(pool, task, task.problems, system, policy, seed=1, judging=judging) as environment:
+    with Environment(
+        pool, task, task.problems, system, policy, seed=1, judging=judging
+    ) as environment:
         return evaluate(environment, budgets, samples=samples)
 
 

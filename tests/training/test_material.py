@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from corl_bench.errors import ConfigError
+from corl_bench.tasks import load_task
 from corl_train.config import Config, DataTable, load_recipe
-from corl_train.material import gather
+from corl_train.material import gather, keep_apart
+from corl_train.setup import prepare
 from training.tiny_runs import recipe
 
 GEOMETRY = 'data.subjects=["Geometry"]'
@@ -76,3 +78,26 @@ def test_nothing_left_is_refused(tmp_path: Path) -> None:
     train = write(tmp_path / "a.jsonl", ("1 + 1 = ?", "2"))
     with pytest.raises(ConfigError, match="every problem of it stands in a, which it is tested on"):
         gather(DataTable(train=train, test=train))
+
+
+def test_the_best_controller_is_not_chosen_on_what_is_tested(tmp_path: Path) -> None:
+    train = write(tmp_path / "a.jsonl", ("1 + 1 = ?", "2"), ("2 + 2 = ?", "4"), ("3 + 3 = ?", "6"))
+    test = write(tmp_path / "b.jsonl", ("$1+1=$?", "2"))
+    named = [f"data.{key}={value}" for key, value in (("train", train), ("validation", train))]
+    settings = [*named, f"data.test={test}", "data.pool=sim"]
+    with pytest.raises(
+        ConfigError, match=r"data.validation a: 1 of its problems stand in data.test b.*keep=last"
+    ):
+        prepare(recipe(*settings))
+    setup = prepare(recipe(*settings, "schedule.keep=last"))
+    assert [p.answer for p in setup.validation.problems] == ["2", "4", "6"]
+    other = write(tmp_path / "c.jsonl", ("2 + 2 = ?", "4"))
+    prepare(recipe(*settings[:-2], f"data.validation={other}", *settings[-2:]))
+
+
+def test_a_problem_that_stands_in_several_sets_is_told_for_each(tmp_path: Path) -> None:
+    train = write(tmp_path / "a.jsonl", ("1 + 1 = ?", "2"), ("2 + 2 = ?", "4"))
+    others = [load_task(write(tmp_path / f"{name}.jsonl", ("$1+1=$?", "2"))) for name in ("b", "c")]
+    kept, found = keep_apart(load_task(train).problems, others)
+    assert [p.answer for p in kept] == ["4"]
+    assert [[match.kind for match in matches] for matches in found] == [["exact"], ["exact"]]

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from corl_bench.errors import ConfigError, StorageError
 from corl_bench.experts.base import ExpertSpec, Pool, Sampling
 from corl_bench.experts.card_file import FILE_NAME as CARDS_NAME
-from corl_bench.experts.card_file import encode_cards
+from corl_bench.experts.card_file import encode_cards, keyed
 from corl_bench.experts.pools import load_pool
 from corl_bench.files import write_text
 from corl_bench.money.amounts import PRICE_DECIMALS, parse_usd
@@ -33,7 +33,7 @@ from corl_bench.runs.plan import parse_budgets
 from corl_bench.tasks import LoadedTask
 from corl_bench.types import Budget
 from corl_train.config import Config, RewardTable
-from corl_train.material import LeftOut, gather
+from corl_train.material import LeftOut, gather, require_unseen
 from corl_train.provider import NAME as PROVIDER
 from corl_train.rewards import Gate, Linear, Mean, Percentile, Reward, Soft
 from corl_train.variety.world import World, open_world
@@ -85,6 +85,8 @@ def prepare(config: Config, *, price_date: date | None = None) -> Setup:
     protocol = parse_protocol(protocol_text, config.data.protocol)
     require_trainable(protocol)
     material = gather(config.data)
+    if config.schedule.keep == "best":
+        require_unseen(material.validation, config.data.test)
     world = None
     if config.variety is not None:
         if protocol.naming != "letter":
@@ -247,7 +249,7 @@ def write_controller(setup: Setup, policy: Policy, folder: Path, *, seed: int = 
         policy.save(new)
         described = _describe(setup, digest_of(new), name=f"{setup.config.name}-{seed}")
         write_text(folder / PROTOCOL_NAME, setup.protocol_text)
-        cards = {e.model: e.card for e in setup.pool.experts if e.card is not None}
+        cards = keyed(setup.pool.experts)
         if setup.protocol.lists_cards and cards:
             write_text(folder / CARDS_NAME, encode_cards(cards))
         if weights.exists():
