@@ -385,6 +385,34 @@ def test_a_pool_shift_says_what_a_newcomer_changes(larger: Path, trained: Path) 
     assert all(row.reward == row.accuracy for row in rows.values())
 
 
+def test_a_pool_shift_is_at_the_prices_of_the_run(
+    recordings: Path, trained: Path, tmp_path: Path
+) -> None:
+    """o3 cost five times as much before June 2025 as it did later."""
+    pool = tmp_path / "dear.toml"
+    pool.write_text(
+        "\n".join(
+            f'[experts.{name}]\nprovider = "recorded"\nmodel = "{name}"\nprice = "openai/o3"'
+            for name in SKILL
+        )
+    )
+    experts = Experts("replay", recordings=recordings / "store.sqlite")
+    options = Options(
+        pools=(str(pool),), budgets="0.01", samples=1, limit=4, only=("changed",), experts=experts
+    )
+    costs_usd = []
+    for day in ("2025-05-01", "2025-07-01"):
+        run = tmp_path / day
+        shutil.copytree(trained, run)
+        kept = json.loads((run / "config.json").read_text())
+        kept["inputs"]["price_date"] = day
+        (run / "config.json").write_text(json.dumps(kept))
+        (row,) = run_study("pool-shift", run, options).parts[0].rows
+        assert sum(row.calls.values()) > 0
+        costs_usd.append(float(row.mean_cost_usd))
+    assert costs_usd[0] == pytest.approx(5 * costs_usd[1], rel=0.01)
+
+
 def test_a_pool_shift_without_recordings_is_refused(trained: Path) -> None:
     with pytest.raises(ConfigError, match="name them with --recordings FILE"):
         run_study("pool-shift", trained, Options(samples=1))

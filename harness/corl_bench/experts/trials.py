@@ -74,7 +74,7 @@ class SimulatedBooth:
 
     def ask(self, expert: str, problem: Problem, sample: int, again: int = 0) -> Heard:
         reply = self._provider.reply(
-            expert, problem, n_bytes=len(problem.text), draw_seed=sample + _AGAIN * again
+            expert, problem, n_bytes=len(problem.text.encode()), draw_seed=sample + _AGAIN * again
         )
         # Simulated replies state the gold to the letter, or another answer.
         answer = _answer_in(reply, problem)
