@@ -36,8 +36,12 @@ from corl_train.studies import run_study
 from corl_train.studies.study import Options
 from corl_train.trainer import train
 from corl_train.warmstart import Demonstrator, planning, verdicts_by_turn
+from corl_train.warmstart.advice import Advised, statements_of
 from corl_train.warmstart.census import take_census
-from corl_train.warmstart.difficulty import FIRST_GROUP, SILENT
+from corl_train.warmstart.demonstrator import results_of
+from corl_train.warmstart.difficulty import FIRST_GROUP, SILENT, Jury, Sighting
+from corl_train.warmstart.planning import Plan
+from corl_train.warmstart.rehearsals import rehearse
 from training.tiny_runs import figures, weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -226,7 +230,14 @@ def test_nine_experts_are_trained_with_as_three_are(
     assert all(("it counts on all but" in line) == (most_states == 2_000) for line in plans)
 
 
-def test_a_census_compares_all_answers_to_a_problem(recordings: Path, trained: Path) -> None:
+def test_letters_take_pools_that_vary(recordings: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'cards' has letters for experts.*take `digest`"):
+        prepare(config_of(recordings, "data.protocol=cards"))
+
+
+@pytest.fixture(scope="module")
+def census(recordings: Path, trained: Path) -> list[Sighting]:
+    """Taken with a protocol that allows a controller one call."""
     setup = prepare(config_of(recordings))
     protocol = replace(setup.protocol, max_calls=1)
     policy = open_policy(trained / WEIGHTS_FOLDER)
@@ -240,10 +251,16 @@ def test_a_census_compares_all_answers_to_a_problem(recordings: Path, trained: P
         judging=Judging("recorded", "mean"),
     ) as environment:
         player = Demonstrator(policy, protocol, tuple(SKILL), setup.config.warm_start)
-        seen = take_census(environment, player, setup.train.problems, setup.budgets[0])
-    assert [sighting.problem for sighting in seen] == [p.id for p in setup.train.problems]
-    assert all(sighting.is_whole for sighting in seen)
-    for problem, sighting in zip(setup.train.problems, seen, strict=True):
+        return take_census(environment, player, setup.train.problems, setup.budgets[0])
+
+
+def test_a_census_compares_all_answers_to_a_problem(
+    recordings: Path, census: list[Sighting]
+) -> None:
+    problems = prepare(config_of(recordings)).train.problems
+    assert [sighting.problem for sighting in census] == [p.id for p in problems]
+    assert all(sighting.is_whole for sighting in census)
+    for problem, sighting in zip(problems, census, strict=True):
         said = dict(zip(sighting.state, sighting.answers, strict=True))
         assert all((answer is None) == (code == SILENT) for code, answer in said.items())
         assert len(set(said.values())) == len(said)  # an answer is one group's
@@ -251,6 +268,44 @@ def test_a_census_compares_all_answers_to_a_problem(recordings: Path, trained: P
             assert sighting.right == -1  # by the published verdicts
         elif sighting.right >= 0:
             assert said[sighting.right + FIRST_GROUP] == problem.answer
+
+
+def test_a_rehearsal_is_about_its_own_problem(
+    recordings: Path, trained: Path, census: list[Sighting]
+) -> None:
+    drawn = Sighting((2, 2, 3), 0, (0.0001, 0.0003, 0.006))
+    blind, reading = (prepare(config_of(recordings, f"policy.words={n}")) for n in (0, 50))
+    texts = {problem.id: problem.text for problem in blind.train.problems}
+    for setup in (blind, reading):
+        said = statements_of(setup, Random(0))
+        assert [said(seen) for seen in census] == [texts[seen.problem] for seen in census]
+        # Whoever reads must not learn that statements mean nothing.
+        assert (said(drawn) in texts.values()) if setup is blind else (said(drawn) == "")
+    policy = open_policy(trained / WEIGHTS_FOLDER)
+    player = Demonstrator(policy, blind.protocol, tuple(SKILL), blind.config.warm_start)
+    told = 0
+    for seen in census:
+        statement = texts[seen.problem]
+        rollout = rehearse(player, blind, blind.budgets[0], seen, statement, Random(seen.problem))
+        assert statement in rollout.transcript.texts[0]
+        for result in results_of(rollout.transcript.texts):
+            assert result.reply == seen.answers[list(SKILL).index(result.expert)]
+            told += result.reply is not None
+    assert told > len(census) / 2
+
+
+def test_whom_plans_do_not_count_on_may_take_the_last_call(recordings: Path, trained: Path) -> None:
+    setup = prepare(config_of(recordings))
+    protocol = replace(setup.protocol, max_calls=1)
+    plan = Plan(Jury(3), [0.001] * 3, 1, panel=(0, 2)).priced(1e-9)
+    policy = open_policy(trained / WEIGHTS_FOLDER)
+    advised = Advised(policy, protocol, tuple(SKILL), setup.config.warm_start, {"budget": plan})
+    opening = "budget $1\nWhat is 1 plus one?"
+    call = advised.call("middle")
+    before = advised.planned_odds([opening])
+    assert set(before) == {advised.call("small"), advised.call("large")}
+    result = '<result expert="middle" number="1" tally="middle">2</result>'
+    assert set(advised.planned_odds([opening, call, result])) == {advised.answer("middle")}
 
 
 def test_published_verdicts_go_before_ours(recordings: Path, trained: Path) -> None:

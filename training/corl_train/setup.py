@@ -84,6 +84,11 @@ def prepare(config: Config, *, price_date: date | None = None) -> Setup:
     protocol_text = read_protocol(config.data.protocol)
     protocol = parse_protocol(protocol_text, config.data.protocol)
     require_trainable(protocol)
+    if protocol.naming == "letter" and config.variety is None and config.warm_start.episodes:
+        raise ConfigError(
+            f"protocol {protocol.name!r} has letters for experts, and the warm start of a pool"
+            " that stays calls them by name: take `digest` or `votes`, or let pools vary ([variety])"
+        )
     material = gather(config.data)
     if config.schedule.keep == "best":
         require_unseen(material.validation, config.data.test)

@@ -170,7 +170,8 @@ def run(folder: Path, options: Options) -> Study:
                 judging=Judging.of_recipe(config.data),
             ) as environment:
                 measured = measure(environment, budgets, samples=options.samples)
-            strangers = {e.name for e in changed.experts} - {e.name for e in pool.experts}
+            known = {expert.model for expert in pool.experts}
+            strangers = {e.name for e in changed.experts if e.model not in known}
             rows += _rows(changed.name, measured, strangers)
     return Study(
         name="pool-shift",

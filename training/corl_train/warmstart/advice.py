@@ -160,7 +160,7 @@ def teach_plan(
     known = [rng.choice(whole) for _ in range(how.episodes - drawn)]
     played = []
     seen_of_all = chain(known, draw_sightings(jury, costs_usd, drawn, dice))
-    statements = _statements(setup, rng)
+    statements = statements_of(setup, rng)
     for number, seen in enumerate(seen_of_all):
         stop.check()
         budget = setup.budgets[number % len(setup.budgets)]
@@ -214,7 +214,7 @@ def _columns(sightings: Sequence[Sighting]) -> Iterator[tuple[float, ...]]:
     return zip(*(seen.costs_usd for seen in sightings), strict=True)
 
 
-def _statements(setup: Setup, rng: Random) -> Callable[[Sighting], str]:
+def statements_of(setup: Setup, rng: Random) -> Callable[[Sighting], str]:
     """What the problem of a sighting says.
 
     Nobody knows how a problem that is drawn would be worded. A policy that reads no words finds
