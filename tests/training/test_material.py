@@ -85,14 +85,15 @@ def test_the_best_controller_is_not_chosen_on_what_is_tested(tmp_path: Path) -> 
     test = write(tmp_path / "b.jsonl", ("$1+1=$?", "2"))
     named = [f"data.{key}={value}" for key, value in (("train", train), ("validation", train))]
     settings = [*named, f"data.test={test}", "data.pool=sim"]
-    with pytest.raises(
-        ConfigError, match=r"data.validation a: 1 of its problems stand in data.test b.*keep=last"
-    ):
-        prepare(recipe(*settings))
-    setup = prepare(recipe(*settings, "schedule.keep=last"))
-    assert [p.answer for p in setup.validation.problems] == ["2", "4", "6"]
-    other = write(tmp_path / "c.jsonl", ("2 + 2 = ?", "4"))
-    prepare(recipe(*settings[:-2], f"data.validation={other}", *settings[-2:]))
+    best = prepare(recipe(*settings))
+    assert [p.answer for p in best.validation.problems] == ["4", "6"]
+    assert str(best.left_out[-1]) == "left out of the validation problems for b: 1 exact"
+    assert best.left_out[-1].to_json()["of"] == "validation"
+    last = prepare(recipe(*settings, "schedule.keep=last"))
+    assert [p.answer for p in last.validation.problems] == ["2", "4", "6"]
+    assert last.left_out == best.left_out[:-1]
+    with pytest.raises(ConfigError, match=r"data.validation b: every problem of it.*keep=last"):
+        prepare(recipe(*settings, f"data.validation={test}"))
 
 
 def test_a_problem_that_stands_in_several_sets_is_told_for_each(tmp_path: Path) -> None:

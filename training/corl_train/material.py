@@ -3,8 +3,8 @@
 Problems that stand in the recipe's own test set, or in those that `data.decontaminate` names, are
 left out of the training ones, in whatever words they stand there. How many were, and of which
 set, is part of what a run is: it stands in its `config.json`. A recipe may take training problems
-for its validation set, but none of the test set where validation chooses the controller
-(`require_unseen`).
+for its validation set. Where validation chooses the controller, problems of the test set are left
+out of it as well (`unseen`).
 
     material = gather(config.data)
     material.train.problems, material.left_out       # (LeftOut("math500", "sha256:…", {…}),)
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from corl_bench.errors import ConfigError
 from corl_bench.tasks import LoadedTask, load_task
@@ -25,22 +25,25 @@ from corl_train.config import DataTable
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Training problems that stand in one set."""
+    """Problems that stand in one set."""
 
     task: str
     digest: str
     """Of the set."""
     counts: Mapping[Kind, int]
     """Of the problems that were left out for it; only the kinds that occur."""
+    of: Literal["training", "validation"] = "training"
+    """Which problems they were left out of."""
 
     def __str__(self) -> str:
         listed = ", ".join(f"{count:,} {kind}" for kind, count in self.counts.items())
-        return f"left out of the training problems for {self.task}: {listed or 'none'}"
+        return f"left out of the {self.of} problems for {self.task}: {listed or 'none'}"
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in `config.json`."""
         counts = {str(kind): count for kind, count in self.counts.items()}
-        return {"name": self.task, "digest": self.digest, **counts}
+        of = {} if self.of == "training" else {"of": self.of}
+        return {"name": self.task, "digest": self.digest, **of, **counts}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,25 +98,35 @@ def keep_apart(
     return without(problems, (match for matches in found for match in matches)), found
 
 
-def require_unseen(validation: LoadedTask, test: str) -> None:
-    """Refuses a validation set that has problems of the test set, for where it chooses.
+def unseen(material: Material, data: DataTable) -> Material:
+    """The material without validation problems that stand in the test set, for where these choose.
 
     Args:
-        validation: of a recipe that keeps the best controller on it.
-        test: the name of the set that is tested on.
+        material: of a recipe that keeps the best controller on the validation set.
+        data: of the recipe.
 
     Raises:
-        ConfigError: it has some.
+        ConfigError: nothing is left of it.
     """
-    other = load_task(test)
-    if _is_apart(validation, other):
-        return
-    if found := find_overlap(validation.problems, other.problems):
+    validation, test = material.validation, load_task(data.test)
+    if _is_apart(validation, test):
+        return material
+    kept, (found,) = keep_apart(validation.problems, [test])
+    if not kept:
         raise ConfigError(
-            f"data.validation {validation.label}: {len(found):,} of its problems stand in data.test"
-            f" {other.label}, and the best controller on them would be kept: name other problems,"
+            f"data.validation {validation.label}: every problem of it stands in data.test"
+            f" {test.label}, and the best controller on them would be kept: name other problems,"
             " or set schedule.keep=last"
         )
+    if not found:
+        return material
+    counts = {kind: count for kind, count in count_kinds(found).items() if count}
+    told = LeftOut(test.label, test.digest, counts, of="validation")
+    return replace(
+        material,
+        validation=replace(validation, problems=kept),
+        left_out=(*material.left_out, told),
+    )
 
 
 def _of_subjects(task: LoadedTask, data: DataTable) -> LoadedTask:

@@ -101,7 +101,7 @@ class Mean:
     most: float = 4.0
     """The most that cost can take away, so that one episode does not outweigh all others. What
     is spent beyond it is free, so it has to lie far above what a budget is worth at its price,
-    which is .02 to .1 of a right answer on the recorded pools."""
+    which was .02 to .25 of a right answer wherever that was looked at."""
 
     def __call__(self, *, right: bool, cost_usd: Decimal, budget_usd: Decimal | None) -> float:
         price = 0.0 if budget_usd is None else self.per_usd.get(budget_usd, 0.0)

@@ -33,7 +33,7 @@ from corl_bench.runs.plan import parse_budgets
 from corl_bench.tasks import LoadedTask
 from corl_bench.types import Budget
 from corl_train.config import Config, RewardTable
-from corl_train.material import LeftOut, gather, require_unseen
+from corl_train.material import LeftOut, gather, unseen
 from corl_train.provider import NAME as PROVIDER
 from corl_train.rewards import Gate, Linear, Mean, Percentile, Reward, Soft
 from corl_train.variety.world import World, open_world
@@ -60,7 +60,7 @@ class Setup:
     train: LoadedTask
     validation: LoadedTask
     left_out: tuple[LeftOut, ...]
-    """Of the training problems, those that stand in what is tested on."""
+    """Of the training and validation problems, those that stand in what is tested on."""
     protocol: Protocol
     protocol_text: str
     """Its file, as it was when it was read: what the controller is handed on with."""
@@ -87,11 +87,11 @@ def prepare(config: Config, *, price_date: date | None = None) -> Setup:
     if protocol.naming == "letter" and config.variety is None and config.warm_start.episodes:
         raise ConfigError(
             f"protocol {protocol.name!r} has letters for experts, and the warm start of a pool"
-            " that stays calls them by name: take `digest` or `votes`, or let pools vary ([variety])"
+            " that stays calls them by name: take `digest` or `votes`, or let pools vary, [variety]"
         )
     material = gather(config.data)
     if config.schedule.keep == "best":
-        require_unseen(material.validation, config.data.test)
+        material = unseen(material, config.data)
     world = None
     if config.variety is not None:
         if protocol.naming != "letter":
