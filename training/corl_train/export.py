@@ -21,6 +21,7 @@ from typing import Any
 
 from corl_bench.errors import ConfigError, StorageError
 from corl_bench.experts.base import ExpertSpec, Pool, Sampling
+from corl_bench.experts.card_file import FILE_NAME as CARDS_NAME
 from corl_bench.extras import require
 from corl_bench.files import write_text
 from corl_bench.routers.controller_file import FILE_NAME, read_controller
@@ -97,6 +98,9 @@ def export(
         _write_weights(found, partial)
         _require_template(partial)
         shutil.copyfile(found.protocol, partial / PROTOCOL_NAME)
+        cards = found.protocol.with_name(CARDS_NAME)
+        if cards.is_file():
+            shutil.copyfile(cards, partial / CARDS_NAME)
         _describe(found, partial, base_url)
         partial.rename(out)
     except OSError as error:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from corl_bench.cli.options import data_dir_option
 from corl_bench.cli.serving import pool_of
+
+if TYPE_CHECKING:
+    from corl_bench.experts.verdicts import Judge
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -30,18 +34,33 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     help="Stored replies to the task; needed where experts are not simulated.",
 )
 @click.option(
+    "--verdicts",
+    type=click.Choice(["ours", "recorded"]),
+    default="ours",
+    show_default=True,
+    help="Whose judgement of stored replies counts: our grader's, or the one that came with them.",
+)
+@click.option(
     "--out", type=_FILE, required=True, metavar="FILE", help="Where the cards go, as TOML."
 )
-def cards(pool: str, task: str, data_dir: Path | None, recordings: Path | None, out: Path) -> None:
+def cards(
+    pool: str,
+    task: str,
+    data_dir: Path | None,
+    recordings: Path | None,
+    verdicts: Judge,
+    out: Path,
+) -> None:
     """Measure how often experts of POOL are right, by subject, and how long their replies are.
 
     Costs nothing: replies are those that are stored, or a simulated expert's. A pool names the
     file with a line `cards = "FILE"`; controllers of the protocol `cards` read them.
     """
     from contextlib import ExitStack
+    from dataclasses import replace
 
     from corl_bench.errors import ConfigError
-    from corl_bench.experts.card_file import encode_cards, rounded
+    from corl_bench.experts.card_file import encode_cards, keyed, rounded
     from corl_bench.experts.store import RecordingStore
     from corl_bench.experts.trials import Booth, RecordedBooth, SimulatedBooth, measure_cards
     from corl_bench.files import write_text
@@ -52,14 +71,15 @@ def cards(pool: str, task: str, data_dir: Path | None, recordings: Path | None, 
         booth: Booth
         if recordings is not None:
             store = RecordingStore.open(recordings, create=False, read_only=True)
-            booth = RecordedBooth(loaded, problems, opened.enter_context(store))
+            opened.enter_context(store)
+            booth = RecordedBooth(loaded, problems, store, verdicts=verdicts)
         elif all(expert.provider == "simulated" for expert in loaded.experts):
             booth = SimulatedBooth(loaded)
         else:
             raise ConfigError(f"pool {loaded.name!r} is not simulated: name --recordings FILE")
         measured = measure_cards(loaded, booth, problems.problems)
-    by_model = {loaded[name].model: rounded(card) for name, card in measured.items()}
-    write_text(out, encode_cards(by_model))
+    carded = [replace(expert, card=rounded(measured[expert.name])) for expert in loaded.experts]
+    write_text(out, encode_cards(keyed(carded)))
     for name, card in measured.items():
         click.echo(f"{name}: {card.trials:,} replies, {card.trust(''):.1%} right")
     click.echo(f'{out}: name it in a pool with  cards = "{out.name}"')

@@ -27,6 +27,7 @@ from corl_bench.tasks import LoadedTask, load_task
 from corl_bench.tasks.overlap import Kind, count_kinds, find_overlap, without
 from corl_bench.tasks.statements import read_statement
 from corl_bench.types import Budget, Problem
+from corl_train.material import keep_apart
 from corl_train.openrlhf.label import label_of
 from corl_train.openrlhf.recipe import JobRecipe
 
@@ -92,11 +93,8 @@ def prepare_rows(
     table = recipe.data
     turns = _turns(budgets, table.budget_weights)
     task = load_task(table.train, data_dir=data_dir)
-    found = {
-        name: find_overlap(task.problems, load_task(name, data_dir=data_dir).problems)
-        for name in table.apart_from
-    }
-    apart = without(task.problems, (match for matches in found.values() for match in matches))
+    tests = [load_task(name, data_dir=data_dir) for name in table.apart_from]
+    apart, found = keep_apart(task.problems, tests)
     kept = _once(apart)
     shuffled = _shuffled(kept, seed)
     held_out = shuffled[: table.validation_problems]
@@ -124,7 +122,10 @@ def prepare_rows(
         source=task.source,
         digest=task.digest,
         loaded=len(task.problems),
-        overlapping={name: count_kinds(matches) for name, matches in found.items()},
+        overlapping={
+            name: count_kinds(matches)
+            for name, matches in zip(table.apart_from, found, strict=True)
+        },
         repeated=len(apart) - len(kept),
         validation=len(held_out),
         like_validation=count_kinds(like_held_out),
