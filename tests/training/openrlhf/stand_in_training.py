@@ -27,7 +27,7 @@ from corl_bench.experts.providers import ProviderContext, make_provider
 from corl_bench.experts.transport import Transport
 from corl_bench.types import Message
 from corl_train.openrlhf import workers
-from corl_train.openrlhf.corrections import UnsoundBatchError
+from corl_train.openrlhf.soundness import UnsoundBatchError
 
 
 @ray.remote

@@ -188,12 +188,10 @@ class ExpertsServer:
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGTERM)
         deadline_s = time.monotonic() + _STOP_S
-        while self._lives(noted):
+        while self._lives(noted) or not _is_reaped(process):
             if time.monotonic() > deadline_s:
                 raise ConfigError(f"the experts' server (process {process}) does not end: end it")
-            _reap(process)
             time.sleep(0.05)
-        _reap(process)
         (self.folder / FOLDER / PROCESS_NAME).unlink(missing_ok=True)
 
     def _begin(self, pool: str, terms: Terms, wanted: dict[str, str | None]) -> None:
@@ -313,9 +311,9 @@ def _direct() -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def _reap(process: int) -> None:
+def _is_reaped(process: int) -> bool:
     """Takes note of a child that has ended; others' children are not ours to wait for."""
     try:
-        os.waitpid(process, os.WNOHANG)
+        return os.waitpid(process, os.WNOHANG)[0] == process
     except ChildProcessError:
-        return
+        return True
