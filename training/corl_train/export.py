@@ -127,7 +127,7 @@ def _of_run(source: Path, weights: str | None) -> _Source:
 def _of_job(source: Path, weights: str | None) -> _Source:
     job = read_job(source / JOB_NAME)
     own = replace(
-        own_model(job.name, job.usd_per_mtok),
+        own_model(job.name, job.usd_per_mtok, key="model.usd_per_mtok"),
         name=source.name,
         sampling=Sampling(max_output_tokens=load_protocol(job.protocol).max_turn_tokens),
         options={"dtype": "bfloat16"},

@@ -10,17 +10,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from click.testing import CliRunner
 
 from corl_bench.errors import ConfigError
+from corl_bench.experts.base import Reply
+from corl_bench.experts.pools import load_pool
+from corl_bench.experts.recording import Attempt, RecordedCall, problem_key
+from corl_bench.experts.store import RecordingStore
+from corl_bench.types import Usage
 from corl_train.cli.launch import command
+from corl_train.cli.main import main
+from corl_train.experts import Where
 from corl_train.openrlhf.command import openrlhf_arguments
 from corl_train.openrlhf.launching import Options, check, prepare_job
 from corl_train.openrlhf.model_files import read_figures
 from corl_train.openrlhf.preflight import check_cluster
-from corl_train.openrlhf.recipe import JobRecipe
+from corl_train.openrlhf.recipe import JobRecipe, load_job_recipe
 from corl_train.openrlhf.survey import PACKAGES, Node, Share, digest_of_file, look
 from servers.experts import KEY
 from servers.fault_server import FaultServer
@@ -60,10 +68,16 @@ def options(tmp_path: Path) -> Options:
 
 
 @pytest.mark.parametrize("name", ["corl-paper", "corl-paper-2x8", "corl-lora"])
-def test_recipes_that_come_with_us_pass(name: str, tmp_path: Path, options: Options) -> None:
-    recipe = recipe_at_hand(tmp_path, name, training__prompts="128")
-    host = replace(options, host="10.0.0.1")
-    assert mistakes_of(recipe, host) == []
+def test_recipes_that_come_with_us_pass(
+    name: str, tmp_path: Path, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they are, but for the test sets that problems are kept apart from: rows cannot be made
+    up that these pin."""
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    write_rows(tmp_path / "deepscaler.jsonl", [problem(number) for number in range(100, 6100)])
+    recipe = load_job_recipe(name, settings=["data.apart_from=[]"])
+    given = replace(options, data_dir=tmp_path, host="10.0.0.1", cap_usd=Decimal(100_000))
+    assert mistakes_of(recipe, given) == []
     nodes = [NODE, replace(NODE, name="gpu-2")]
     assert check_cluster(recipe, nodes, 300) == []
 
@@ -114,6 +128,17 @@ PLANTED = {
         {"data__budgets": "low=0.00000001,high=0.05"},
         "low ($0.00000001)",
     ),
+    "a budget that own turns and a question take": (
+        # Own turns alone fit.
+        {"data__budgets": "low=0.00002,high=0.05"},
+        "low ($0.00002) fits not one call to any expert, so every reward would be zero: the"
+        " question of the cheapest call alone costs about $0.0000053, and the controller's own"
+        " two turns about $0.0000162 by model.usd_per_mtok; raise",
+    ),
+    "own turns that cost too much": (
+        {"model__usd_per_mtok": "20"},
+        "by model.usd_per_mtok; raise the budget",
+    ),
     "a model that is not there": (
         {"model__path": "/models/qwen"},
         "model.path: there is no directory /models/qwen, and it is no id of the hub",
@@ -132,6 +157,113 @@ def test_a_planted_mistake_is_one_line(planted: str, tmp_path: Path, options: Op
     assert len(mistakes) == 1, mistakes
     assert said in mistakes[0]
     assert "\n" not in mistakes[0]
+
+
+RECORDED_POOL = """
+[budgets]
+low = "0.002"
+
+[experts.nano]
+provider = "recorded"
+model = "gpt-4.1-nano"
+price = "openai/gpt-4.1-nano"
+max_output_tokens = 500
+"""
+IMPOSSIBLE: dict[str, tuple[tuple[str, ...], str]] = {
+    # What workers would refuse, each in its own process.
+    "percentile": (("--set", "reward.kind=percentile"), "the percentile reward compares with"),
+    "mean": (("--set", "reward.kind=mean"), "the mean reward takes prices"),
+    "nothing to replay": (("--mode", "replay"), "mode replay needs recordings"),
+    "half a store": (("--mode", "replay", "--recordings", "STORE"), "has no reply of large:"),
+    "an alias alone": (
+        ("--mode", "replay", "--recordings", "OTHERS"),
+        "has no reply of nano, large:",
+    ),
+    "live recordings": (("--mode", "live", "--recordings", "STORE"), "drop --recordings"),
+    "no store": (("--recordings", "nosuch.sqlite"), "no recordings at nosuch.sqlite"),
+    "recorded experts": (("--set", "data.pool=RECORDED"), "name them with --recordings"),
+    "other problems": (
+        ("--set", "data.pool=RECORDED", "--recordings", "STORE"),
+        "has no problem of",
+    ),
+}
+
+
+def fill(
+    path: Path,
+    text: str,
+    *experts: tuple[str, str],
+    origin: Literal["recorded", "imported"] = "imported",
+) -> None:
+    """A store with a reply to a statement of each (alias, model)."""
+    usage = Usage(input_tokens=20, output_tokens=30)
+    with RecordingStore.open(path) as store:
+        for alias, model in experts:
+            call = RecordedCall(
+                *("" if origin == "imported" else alias, 0, 0, alias, model, problem_key(text)),
+                attempts=(Attempt("ok", usage),),
+                reply=Reply("$1$", usage),
+                origin=origin,
+            )
+            assert store.add(call)
+
+
+@pytest.mark.parametrize("is_dry", [True, False])
+@pytest.mark.parametrize("planted", IMPOSSIBLE)
+def test_what_no_worker_could_do_is_refused_in_the_dry_run_too(
+    planted: str,
+    is_dry: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments, said = IMPOSSIBLE[planted]
+    monkeypatch.chdir(tmp_path)
+    settings = [f"--set={key}={value}" for key, value in settings_at_hand(tmp_path).items()]
+    (tmp_path / "recorded.toml").write_text(RECORDED_POOL)
+    fill(tmp_path / "store.sqlite", "another problem", ("nano", "gpt-4.1-nano"))
+    simulated = (("nano", "simulated-nano"), ("large", "simulated-large"))
+    fill(tmp_path / "others.sqlite", "another problem", *simulated, origin="recorded")
+    names = {"STORE": "store.sqlite", "OTHERS": "others.sqlite"}
+    given = [names.get(word, word.replace("RECORDED", "recorded.toml")) for word in arguments]
+    before = sorted(tmp_path.rglob("*"))
+    asked = ["launch", "corl-paper", *settings, *given, "--out", "job", "--max-cost", "500"]
+    with pytest.raises(SystemExit) as ended:
+        main([*asked, "--skip-expert-check", *(["--dry-run"] if is_dry else [])])
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("pool", "mode", "source"),
+    [
+        ("sim", "auto", "simulated"),
+        ("sim", "replay", "replay"),
+        ("recorded", "auto", "replay"),
+        ("recorded", "replay", "replay"),
+        ("live", "replay", "replay"),
+        ("live", "auto", "gateway"),
+    ],
+)
+def test_mode_and_recordings_are_obeyed(
+    pool: str, mode: Where, source: str, tmp_path: Path, options: Options
+) -> None:
+    changes = {} if pool == "live" else {"data__pool": "sim"}
+    if pool == "recorded":
+        (tmp_path / "recorded.toml").write_text(RECORDED_POOL)
+        changes = {"data__pool": str(tmp_path / "recorded.toml")}
+    recipe, path = recipe_at_hand(tmp_path, **changes), tmp_path / "store.sqlite"
+    kept = prepare_job(recipe_at_hand(tmp_path), options).rows.task.problems[0]
+    fill(path, kept.text, *((e.name, e.model) for e in load_pool(recipe.data.pool).experts))
+    given = replace(options, mode=mode, recordings=path)
+    prepared = prepare_job(recipe, given)
+    assert prepared.job.experts == source
+    assert prepared.job.recordings == (None if source == "gateway" else str(path))
+    assert [" have answered 1 of 384 " in gap for gap in prepared.gaps] == (
+        [True] if source == "replay" else []
+    )
 
 
 def test_money_without_an_end(tmp_path: Path, options: Options) -> None:
@@ -414,6 +546,8 @@ def test_a_dry_run_shows_all_and_leaves_nothing(
     assert "--train.agent_func_path" in told.output
     assert "sk-the-secret" not in told.output
     assert "cap $500.00" in told.output
+    assert "worst cases: every reply" in told.output  # what calls fit into which budget
+    assert "low ($0.002)" in told.output
     assert not out.exists()
 
     refused = CliRunner().invoke(

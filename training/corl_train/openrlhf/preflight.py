@@ -29,7 +29,7 @@ from corl_bench.runs.estimate import BYTES_PER_TOKEN, RESULT_TOKENS
 from corl_bench.runs.plan import require_output_limit
 from corl_bench.tasks import LoadedTask
 from corl_bench.types import Budget
-from corl_train.feasibility import InfeasibleError, require_feasible
+from corl_train.feasibility import Outlook
 from corl_train.openrlhf.corrections import VERSION
 from corl_train.openrlhf.estimate import JobEstimate
 from corl_train.openrlhf.model_files import read_figures
@@ -53,8 +53,8 @@ class Setup:
     controller: Controller
     task: LoadedTask
     """With the problems that are trained on."""
-    recordings: Path | None = None
-    """Where all replies come from, or what costs are taken from."""
+    outlook: Outlook
+    """What the budgets allow."""
     is_billed: bool = True
     """Whether somebody sends a bill for the experts."""
 
@@ -77,7 +77,7 @@ def check_recipe(
         *_context(recipe, setup),
         *_model(recipe),
         *_schedule(recipe, estimated),
-        *_budgets(setup),
+        *([setup.outlook.refusal] if setup.outlook.refusal else []),
         *_experts(setup),
         *_cap(setup, estimated, cap_usd),
     ]
@@ -305,20 +305,6 @@ def _schedule(recipe: JobRecipe, estimated: JobEstimate) -> list[str]:
             f"schedule.checkpoint_every {every} is beyond the last of {estimated.steps} steps, so"
             " that nothing could be gone on with: lower it, or train on more"
         ]
-    return []
-
-
-def _budgets(setup: Setup) -> list[str]:
-    try:
-        require_feasible(
-            setup.pool,
-            setup.budgets,
-            task=setup.task,
-            controller=setup.controller,
-            recordings=setup.recordings,
-        )
-    except InfeasibleError as infeasible:
-        return [str(infeasible)]
     return []
 
 
