@@ -103,7 +103,7 @@ def prepare_job(recipe: JobRecipe, options: Options) -> PreparedJob:
     protocol_text = read_protocol(recipe.data.protocol)
     protocol = parse_protocol(protocol_text, recipe.data.protocol)
     require_trainable(protocol)
-    budgets = tuple(parse_budgets(recipe.data.budgets, pool))
+    budgets = tuple(parse_budgets(recipe.data.budgets, pool, option="data.budgets"))
     if not budgets:
         raise ConfigError(f"pool {pool.name!r} names no budgets: set data.budgets=low=0.0005,…")
     experts = Experts(options.mode, options.recordings)
