@@ -529,7 +529,7 @@ def test_an_address_that_is_one_is_taken(host: str, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_goes_before_another_is_written(tmp_path: Path) -> None:
-    """Room for those that are kept and the best, which is what `test_rotation` finds."""
+    """Room for those that are kept and the best; `test_rotation` counts what really is there."""
     recipe = recipe_at_hand(tmp_path)
     more = recipe_at_hand(tmp_path, schedule__keep=str(recipe.schedule.keep + 1))
     checkpoint = disk_gib(more, 300) - disk_gib(recipe, 300)
