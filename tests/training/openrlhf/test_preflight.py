@@ -22,9 +22,8 @@ from corl_train.openrlhf.launching import Options, check, prepare_job
 from corl_train.openrlhf.model_files import read_figures
 from corl_train.openrlhf.placement import disk_gib
 from corl_train.openrlhf.preflight import check_cluster
-from corl_train.openrlhf.recipe import JobRecipe, load_job_recipe
+from corl_train.openrlhf.recipe import JobRecipe
 from corl_train.openrlhf.survey import Node, Share, digest_of_file, look, own_build
-from corl_train.recipe_file import recipes
 from servers.experts import KEY
 from servers.fault_server import FaultServer
 from servers.threads import in_thread
@@ -62,17 +61,11 @@ def options(tmp_path: Path) -> Options:
     return Options(folder=tmp_path / "job", cap_usd=CAP, is_asking_experts=False)
 
 
-@pytest.mark.parametrize("name", recipes("openrlhf"))
-def test_recipes_that_come_with_us_pass(
-    name: str, tmp_path: Path, options: Options, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As they are, on enough made-up problems; only of the test sets, which are pinned, none."""
-    rows = [problem(number) for number in range(100, 2900)]
-    write_rows(tmp_path / "deepscaler.jsonl", rows)
-    monkeypatch.setenv("OPENAI_API_KEY", "k")
-    recipe = load_job_recipe(name, settings=["data.apart_from=[]"])
-    given = replace(options, host="10.0.0.1", data_dir=tmp_path, cap_usd=Decimal(7000))
-    assert mistakes_of(recipe, given) == []
+@pytest.mark.parametrize("name", ["corl-paper", "corl-paper-2x8", "corl-lora"])
+def test_recipes_that_come_with_us_pass(name: str, tmp_path: Path, options: Options) -> None:
+    recipe = recipe_at_hand(tmp_path, name, training__prompts="128")
+    host = replace(options, host="10.0.0.1")
+    assert mistakes_of(recipe, host) == []
     nodes = [NODE, replace(NODE, name="gpu-2")]
     assert check_cluster(recipe, nodes, 300) == []
 
