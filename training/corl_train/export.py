@@ -148,7 +148,14 @@ def _recipe_of(source: Path) -> JobRecipe:
     path = source / STATE_NAME
     try:
         return JobRecipe.model_validate(json.loads(path.read_bytes())["recipe"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{source} holds a job that was prepared and never submitted, so no weights: repeat its"
+            " `corl-train launch`"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: not what `corl-train launch` writes ({_line(error)})") from None
 
 

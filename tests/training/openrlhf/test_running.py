@@ -183,13 +183,36 @@ def test_a_stop_compares_nothing_and_needs_no_ray(
     """Ray's head is gone, and no setting of the job is said again, nor its recipe."""
     begin(recipe, options, RUNNING | {"address": f"http://127.0.0.1:{closed_port()}"})
     with pytest.raises(SystemExit) as ended:
-        main(["launch", "no-such-recipe", "--out", str(options.folder), "--stop"])
+        main(["launch", "--out", str(options.folder), "--stop"])
     assert ended.value.code == 2
     told = capsys.readouterr()
     assert "its experts' server has ended" in told.out
     (line,) = told.err.splitlines()
     assert "no Ray job server at http://127.0.0.1" in line
     assert not experts.was_started
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--stop"], "--stop: name the job's directory with --out"),
+        ([], "Missing argument 'RECIPE'"),
+        (["--out", "job"], "Missing argument 'RECIPE'"),
+        (["--out", "job", "--stop"], "holds no job: name the --out of its launch"),
+    ],
+)
+def test_a_stop_needs_a_job(
+    given: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["launch", *given])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_stop_ends_the_server_of_a_launch_that_was_killed(

@@ -12,6 +12,7 @@ on; its sources are named at each check.
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -35,9 +36,12 @@ from corl_train.openrlhf.estimate import JobEstimate
 from corl_train.openrlhf.model_files import read_figures
 from corl_train.openrlhf.placement import disk_gib, memory_of
 from corl_train.openrlhf.recipe import JobRecipe
-from corl_train.openrlhf.survey import Node
+from corl_train.openrlhf.survey import Node, own_build
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+"""With an owner or, as the oldest of them, without; whether there is such a one, nodes say."""
+VLLM = "0.29.0"
+"""What OpenRLHF 0.11.2 pins for itself (its extra `vllm`), and the oldest that it takes."""
 _USABLE = 0.95
 """Of the memory that a GPU is said to have, what its driver shows at least."""
 _ROUNDING = {"parameters": 0.02, "lora_parameters": 0.02}
@@ -221,12 +225,12 @@ def _placement(recipe: JobRecipe) -> list[str]:
     if placement.gpus_per_node % parallel:
         return [
             f"placement.tensor_parallel {parallel} does not divide the {placement.gpus_per_node}"
-            " GPUs of a node: set it to 1, 2, 4 or 8"
+            f" GPUs of a node: set it to {_tensor_parallels(recipe)}"
         ]
     if model.kv_heads % parallel:
         return [
             f"placement.tensor_parallel {parallel} does not divide the model's {model.kv_heads} KV"
-            " heads: lower it"
+            f" heads: set it to {_tensor_parallels(recipe)}"
         ]
     if model.lora_rank and not model.lora_parameters:
         return ["model.lora_rank without model.lora_parameters: say how many it trains"]
@@ -244,7 +248,7 @@ def _memory(recipe: JobRecipe) -> list[str]:
         mistakes.append(
             f"an update takes {memory.training_gib:.0f} GiB of a GPU's {available:.0f}"
             f" ({memory.states_gib:.0f} of states, {memory.activations_gib:.0f} of activations):"
-            " lower training.context or micro_batch, set placement.zero_stage=3, or take more GPUs"
+            f" {_less_memory(recipe)}"
         )
     elif not memory.fits(available):
         mistakes.append(
@@ -258,6 +262,30 @@ def _memory(recipe: JobRecipe) -> list[str]:
             f" {recipe.training.context}: raise placement.engine_memory or tensor_parallel"
         )
     return mistakes
+
+
+def _less_memory(recipe: JobRecipe) -> str:
+    """What makes an update smaller, of what this recipe has not done yet and may do."""
+    model, placement, training = recipe.model, recipe.placement, recipe.training
+    memory, ways = memory_of(recipe), []
+    if replace(memory, activations_gib=0).fits(placement.gpu_memory_gib):
+        ways.append("lower training.context" + " or micro_batch" * (training.micro_batch > 1))
+    if not model.lora_rank and placement.zero_stage == 2:
+        ways.append("set placement.zero_stage=3")
+    if training.kl_weight > 0 and not placement.offload_reference:
+        ways.append("set placement.offload_reference=true")
+    if not model.lora_rank and not placement.offload_adam:
+        ways.append("set placement.offload_adam=true")
+    # What a LoRA starts from lies on each GPU whole, however many there are.
+    ways.append("take GPUs with more memory" if model.lora_rank else "take more GPUs")
+    return ", or ".join(filter(None, (", ".join(ways[:-1]), ways[-1])))
+
+
+def _tensor_parallels(recipe: JobRecipe) -> str:
+    """What divides a node's GPUs and the model's KV heads."""
+    most = math.gcd(recipe.placement.gpus_per_node, recipe.model.kv_heads)
+    able = [str(number) for number in range(1, most + 1) if most % number == 0]
+    return " or ".join(filter(None, (", ".join(able[:-1]), able[-1])))
 
 
 def _context(recipe: JobRecipe, setup: Setup) -> list[str]:
@@ -341,13 +369,31 @@ def _cap(setup: Setup, estimated: JobEstimate, cap_usd: Decimal | None) -> list[
 
 
 def _packages(node: Node) -> list[str]:
-    found = node.packages.get("openrlhf")
-    if found != VERSION:
-        has = f"has OpenRLHF {found}" if found else "has no OpenRLHF"
-        return [f"{has}: pip install 'openrlhf=={VERSION}' in the environment of Ray"]
-    if "vllm" not in node.packages:
-        return ["has no vLLM: pip install vllm in the environment of Ray"]
-    return []
+    """Versions: of OpenRLHF one, of vLLM what that takes, of corl-bench what is asking."""
+    openrlhf, vllm = node.packages.get("openrlhf"), node.packages.get("vllm")
+    mistakes = []
+    if openrlhf != VERSION:
+        has = f"has OpenRLHF {openrlhf}" if openrlhf else "has no OpenRLHF"
+        mistakes.append(f"{has}: pip install 'openrlhf=={VERSION}' in the environment of Ray")
+    if vllm is None or _release(vllm) < _release(VLLM):
+        has = f"has vLLM {vllm}" if vllm else "has no vLLM"
+        mistakes.append(
+            f"{has}, and OpenRLHF {VERSION} takes {VLLM} or later: pip install 'vllm=={VLLM}' in"
+            " the environment of Ray"
+        )
+    theirs, ours = node.packages.get("corl-bench", "none"), own_build()
+    if theirs != ours:
+        mistakes.append(
+            f"has corl-bench {theirs}, and what launches is {ours}: install the same in the"
+            " environment of Ray"
+        )
+    return mistakes
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The numbers that a version begins with."""
+    found = re.match(r"\d+(\.\d+)*", version)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
 def _nearest(number: int, step: int) -> int:

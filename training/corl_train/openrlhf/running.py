@@ -321,7 +321,7 @@ def _survey(job: SubmittedJob, server: JobServer, share: _Share | None, steps: i
     if state.status != "SUCCEEDED":
         said = " ".join(state.message.split())[-300:]
         raise ConfigError(
-            "the cluster could not be surveyed: pip install 'corl-bench[openrlhf]' in the"
+            "the cluster could not be surveyed: install corl-bench with its extra openrlhf in the"
             f" environment of Ray on every node ({said})"
         )
     if mistakes := check_cluster(job.recipe, read_survey(folder), steps):
