@@ -24,11 +24,11 @@ from corl_bench.types import Usage
 from corl_train.cli.launch import command
 from corl_train.cli.main import main
 from corl_train.experts import Where
+from corl_train.openrlhf.cluster import check_cluster
 from corl_train.openrlhf.command import openrlhf_arguments
 from corl_train.openrlhf.launching import Options, check, prepare_job
 from corl_train.openrlhf.model_files import read_figures
 from corl_train.openrlhf.placement import disk_gib
-from corl_train.openrlhf.preflight import check_cluster
 from corl_train.openrlhf.recipe import JobRecipe, load_job_recipe
 from corl_train.openrlhf.survey import Node, Share, digest_of_file, look, own_build
 from servers.experts import KEY

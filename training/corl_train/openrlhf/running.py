@@ -23,6 +23,7 @@ from corl_bench.errors import ConfigError
 from corl_bench.experts.pools import load_pool
 from corl_bench.files import write_text
 from corl_bench.money.amounts import format_usd
+from corl_train.openrlhf.cluster import check_cluster
 from corl_train.openrlhf.command import DATA, RUNTIME_ENV_NAME, runtime_env
 from corl_train.openrlhf.data import REPORT_NAME
 from corl_train.openrlhf.experts_server import LOOPBACK, ExpertsServer, Terms
@@ -38,7 +39,7 @@ from corl_train.openrlhf.launching import (
     source_pool,
     write_prepared,
 )
-from corl_train.openrlhf.preflight import ask_experts, check_cluster, check_folder
+from corl_train.openrlhf.preflight import ask_experts, check_folder
 from corl_train.openrlhf.recipe import JobRecipe
 from corl_train.openrlhf.submission import (
     STATE_NAME,
