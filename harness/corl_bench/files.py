@@ -72,9 +72,7 @@ class LineFile(Closing):
         Raises:
             StorageError: the disk is full or the file has become unwritable.
         """
-        text = "".join(
-            json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows
-        )
+        text = "".join(_line(row) + "\n" for row in rows)
         data = well_formed(text).encode()
         start = os.lseek(self._descriptor, 0, os.SEEK_END)
         try:
@@ -93,6 +91,10 @@ class LineFile(Closing):
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+# One encoder for all lines: `json.dumps` would make one a line, for the same text.
+_line = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -24,6 +24,7 @@ VERBS: dict[str, str] = {
     "run": "Score routing systems on a task, from problems to a table in dollars.",
     "fit": "Learn a routing system from recorded replies.",
     "compare": "Compare the systems of runs, with error bars: do they beat the coin?",
+    "replay": "Replay files of decisions on the recorded experts of a run.",
     "frontier": "Show the frontier of cost and accuracy, with its band and areas.",
     "gate": "Fail on a regression of a run against its baseline.",
     "baseline": "Keep a run as the baseline of later ones.",

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from corl_bench.cli.options import FiniteFloat, budget_option, data_dir_option, pool_option
 from corl_bench.runs.settings import DEFAULT_CONCURRENCY, OWN_STORE
 from corl_bench.types import MODES, Mode
+
+if TYPE_CHECKING:
+    from corl_bench.results import EpisodeRecord
 
 _ERRORS_SHOWN = 3
 
@@ -260,11 +264,11 @@ def command(
         skip_preflight=skip_preflight,
         quiet=quiet or as_json,
     )
-    report = write_report(finished.directory)
+    episodes = read_episodes(finished.directory)
+    report = write_report(finished.directory, episodes=episodes)
     if as_json:
         click.echo(json.dumps(encode_summary(finished.summary), ensure_ascii=False, indent=2))
     else:
-        episodes = read_episodes(finished.directory)
         write_table(finished.summary, sys.stdout, assess_tasks(finished.summary, episodes))
         click.echo(f"Report: {report}")
     if finished.decisions is not None:
@@ -276,7 +280,7 @@ def command(
         raise finished.cap
     if finished.interrupted:
         click.echo("Interrupted; the same command goes on where it stopped.", err=True)
-    _print_commonest_errors(finished.directory)
+    _print_commonest_errors(episodes)
     return finished.exit_code
 
 
@@ -300,16 +304,12 @@ def _check_together(until_decided: bool, others: Mapping[str, object]) -> None:
             )
 
 
-def _print_commonest_errors(run_dir: Path) -> None:
+def _print_commonest_errors(episodes: Sequence[EpisodeRecord]) -> None:
     """Why episodes ended in error, the commonest reasons first, on standard error."""
     from collections import Counter
 
-    from corl_bench.results import read_episodes
-
     reasons = Counter(
-        record.detail or "no reason known"
-        for record in read_episodes(run_dir)
-        if record.verdict == "error"
+        record.detail or "no reason known" for record in episodes if record.verdict == "error"
     )
     for reason, count in reasons.most_common(_ERRORS_SHOWN):
         click.echo(f"{count:,} in error: {' '.join(reason.split())}", err=True)

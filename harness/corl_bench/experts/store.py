@@ -98,6 +98,13 @@ _STATS = """SELECT expert, model, count(*), sum(origin = 'imported'), count(DIST
 _DEFLATE_LEVEL = 1
 """Level 1 gives within 5 % of the size of level 6 on replies, at four fifths of its time."""
 
+_SMALL_BYTES = 7_900
+"""Of a text that a window of 8 KiB holds whole."""
+_SMALL_WINDOW, _WHOLE_WINDOW = 13, 15
+_HASH_MEMORY = 6
+"""zlib's own choice of window and tables is 256 KiB to set up, which takes eight times as long
+as deflating a reply does. These give the same size."""
+
 _PAGE_ROWS = 256
 
 
@@ -408,7 +415,12 @@ def usage_as_dict(usage: Usage) -> dict[str, int | bool]:
 
 def _deflate(text: str) -> bytes:
     # surrogatepass: a provider may cut a character in two, and a reply is stored as it came.
-    return zlib.compress(text.encode("utf-8", "surrogatepass"), _DEFLATE_LEVEL) if text else b""
+    if not text:
+        return b""
+    data = text.encode("utf-8", "surrogatepass")
+    window = _SMALL_WINDOW if len(data) <= _SMALL_BYTES else _WHOLE_WINDOW
+    deflater = zlib.compressobj(_DEFLATE_LEVEL, zlib.DEFLATED, window, _HASH_MEMORY)
+    return deflater.compress(data) + deflater.flush()
 
 
 def _inflate(data: bytes) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import Pool
@@ -36,7 +36,7 @@ from corl_bench.money.amounts import parse_json_usd
 from corl_bench.routers.base import Router
 from corl_bench.routers.decisions import Choice, Deciding, DecisionError, Question
 from corl_bench.tasks import LoadedTask
-from corl_bench.types import Budget
+from corl_bench.types import Budget, Problem
 
 SIZE_LIMIT_BYTES = 64 << 20
 """A larger file is refused; a decision has a hundred bytes."""
@@ -57,6 +57,16 @@ class Decision:
     """Label of the task; None: whichever has the problem."""
     budget: str | None
     choice: Choice
+
+
+class HasProblems(Protocol):
+    """A loaded task, or what a stored run says of one."""
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def problems(self) -> Sequence[Problem]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +101,7 @@ class DecisionFile:
             raise DecisionError(f"{self.path} has no decision on this problem")
         return choice
 
-    def matched(self, tasks: Iterable[LoadedTask], budgets: Sequence[Budget]) -> DecisionFile:
+    def matched(self, tasks: Iterable[HasProblems], budgets: Sequence[Budget]) -> DecisionFile:
         """The file with each decision at the statement that it is on.
 
         Rows on other problems are left alone: a file may have decisions on more than is run.
@@ -161,15 +171,35 @@ def make_players(rest: str, pool: Pool) -> list[Router]:
         raise ConfigError("'decisions:': write decisions:FILE, a JSONL or CSV file")
     path = Path(rest)
     data = _read(path)
-    player = DecisionFile(path, tuple(_decisions(path, data, pool)))
+    known = [expert.name for expert in pool.experts if expert.role == "expert"]
+    player = DecisionFile(path, tuple(_decisions(path, data, known, pool.name)))
     return [
         Deciding(
-            name=f"decisions:{path.name}",
+            name=name_of(path),
             decider=player,
             reads_budget=player.names_budgets,
             digest=hashlib.sha256(data).hexdigest(),
         )
     ]
+
+
+def read_decisions(path: Path, experts: Sequence[str], pool: str) -> DecisionFile:
+    """The decisions of a file, not yet matched to problems.
+
+    Args:
+        path: the file, JSONL or CSV.
+        experts: aliases that it may name.
+        pool: name of the pool that has them, for messages.
+
+    Raises:
+        ConfigError: the file is not usable, or names another expert.
+    """
+    return DecisionFile(path, tuple(_decisions(path, _read(path), experts, pool)))
+
+
+def name_of(path: Path) -> str:
+    """The system that plays a file of decisions."""
+    return f"decisions:{path.name}"
 
 
 def _read(path: Path) -> bytes:
@@ -185,13 +215,12 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _decisions(path: Path, data: bytes, pool: Pool) -> Iterator[Decision]:
+def _decisions(path: Path, data: bytes, known: Sequence[str], pool: str) -> Iterator[Decision]:
     """Rows, each checked by itself and for standing there once.
 
     Raises:
         ConfigError: a row that cannot be used, or no row at all; it begins with `file:line`.
     """
-    known = [expert.name for expert in pool.experts if expert.role == "expert"]
     seen: dict[tuple[str | None, ...], Decision] = {}
     by_budget: bool | None = None
     for number, values in _values(path, data):
@@ -201,9 +230,7 @@ def _decisions(path: Path, data: bytes, pool: Pool) -> Iterator[Decision]:
             if row.choice.expert not in known:
                 near = get_close_matches(row.choice.expert, known, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
-                raise RowError(
-                    f"no expert {quoted(row.choice.expert)} in pool {pool.name!r}; {hint}"
-                )
+                raise RowError(f"no expert {quoted(row.choice.expert)} in pool {pool!r}; {hint}")
             by_budget = row.budget is not None if by_budget is None else by_budget
             if (row.budget is not None) != by_budget:
                 raise RowError("rows with a budget and rows without one; give all of them one")
