@@ -111,14 +111,12 @@ async def _ask_all(name: str, url: str, calls: int, in_flight: int) -> dict[str,
     async with CLIENTS[name](url, in_flight) as ask:
         start_s = time.process_time() - started_s
         numbers = iter(range(calls))
-        answered: list[bool] = []
 
-        async def work() -> None:
-            for number in numbers:
-                answered.append(await ask(number))
+        async def work() -> int:
+            return sum([await ask(number) for number in numbers])
 
-        await asyncio.gather(*(work() for _ in range(in_flight)))
-    return {"answered": sum(answered), "start_s": round(start_s, 3)}
+        answered = sum(await asyncio.gather(*(work() for _ in range(in_flight))))
+    return {"answered": answered, "start_s": round(start_s, 3)}
 
 
 if __name__ == "__main__":

@@ -17,8 +17,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from random import Random
+from typing import TypeVar
 
 from questions import question, reply_to
 
@@ -28,6 +30,7 @@ from corl_bench.experts.store import RecordingStore
 from corl_bench.types import Usage
 
 PROBED = 2_000
+Piece = TypeVar("Piece")
 
 
 def key_of(number: int) -> str:
@@ -53,13 +56,18 @@ def call_of(number: int) -> RecordedCall:
     )
 
 
-def microseconds(work: Callable[[int], object], numbers: Iterable[int]) -> float:
+def find(store: RecordingStore, key: str) -> RecordedCall | None:
+    """The lookup of an episode."""
+    return store.find(key, 0, 0, episode="synth|p1|single:m|-|0")
+
+
+def microseconds(work: Callable[[Piece], object], pieces: Iterable[Piece]) -> float:
     """CPU time of a piece of work, the mean over so many."""
-    numbers = list(numbers)
+    pieces = list(pieces)
     started_s = time.process_time()
-    for number in numbers:
-        work(number)
-    return 1e6 * (time.process_time() - started_s) / len(numbers)
+    for piece in pieces:
+        work(piece)
+    return 1e6 * (time.process_time() - started_s) / len(pieces)
 
 
 def main() -> int:
@@ -80,12 +88,12 @@ def main() -> int:
             per_call = path.stat().st_size / size
             # Opened anew, as the next run would: what it is fast at must not be its memory.
             with RecordingStore.open(path) as store:
-                new = {number: call_of(number) for number in range(size, size + PROBED)}
-                add_us = microseconds(lambda n: store.add(new[n]), new)
+                new = range(size, size + PROBED)
+                add_us = microseconds(store.add, [call_of(number) for number in new])
                 stored = size + PROBED
                 drawn = [rng.randrange(stored) for _ in range(PROBED)]
-                find_us = microseconds(lambda n: store.find(key_of(n), 0, 0, episode="e"), drawn)
-                miss_us = microseconds(lambda n: store.find(key_of(-n), 0, 0, episode="e"), new)
+                find_us = microseconds(partial(find, store), map(key_of, drawn))
+                miss_us = microseconds(partial(find, store), (key_of(-number) for number in new))
                 wrong += sum(store.find(key_of(n), 0, 0) != call_of(n) for n in drawn[:200])
             print(
                 f"{size:>9,} calls: add {add_us:.0f} µs, find {find_us:.0f} µs, find none"

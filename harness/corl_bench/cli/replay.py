@@ -76,6 +76,8 @@ class _Task:
 
 def _replayed(run_dir: Path, files: Sequence[Path]) -> Iterator[list[Outcomes]]:
     """The outcomes of each file, by task and budget."""
+    from functools import cache
+
     from corl_bench.experts.recording import problem_key
     from corl_bench.results import read_episodes, read_manifest
     from corl_bench.results.replay import recorded_experts
@@ -87,15 +89,16 @@ def _replayed(run_dir: Path, files: Sequence[Path]) -> Iterator[list[Outcomes]]:
     recorded = [recorded_experts(episodes, task=task.label) for task in tasks]
     budgets = _budgets(manifest)
     pool = str(manifest["pool"]["name"])
-    keys = [{problem.id: problem_key(problem.text) for problem in task.problems} for task in tasks]
+    key_of = cache(problem_key)
+    keys = [{problem.id: key_of(problem.text) for problem in task.problems} for task in tasks]
     for path in files:
-        decided = read_decisions(path, recorded[0].experts, pool).matched(tasks, budgets)
+        decided = read_decisions(path, recorded[0].experts, pool).matched(tasks, budgets, key_of)
         assert decided.by_statement is not None
         found = []
-        for key_of, experts in zip(keys, recorded, strict=True):
+        for own_keys, experts in zip(keys, recorded, strict=True):
             for budget in budgets if decided.names_budgets else (None,):
                 name = None if budget is None else budget.name
-                choices = {p: decided.by_statement[key, name] for p, key in key_of.items()}
+                choices = {p: decided.by_statement[key, name] for p, key in own_keys.items()}
                 found.append(
                     experts.replay(
                         {problem: choice.expert for problem, choice in choices.items()},

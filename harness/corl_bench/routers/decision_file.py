@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -23,7 +23,6 @@ from corl_bench.errors import ConfigError
 from corl_bench.experts.base import Pool
 from corl_bench.experts.recording import problem_key
 from corl_bench.experts.recording_columns import (
-    Row,
     RowError,
     parse_object,
     quoted,
@@ -41,7 +40,8 @@ from corl_bench.types import Budget, Problem
 SIZE_LIMIT_BYTES = 64 << 20
 """A larger file is refused; a decision has a hundred bytes."""
 
-COLUMNS = ("problem_id", "problem_key", "problem", "expert", "task", "budget", "cost_usd")
+_REFERENCES = ("problem_id", "problem_key", "problem")
+COLUMNS = frozenset({*_REFERENCES, "expert", "task", "budget", "cost_usd"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +101,20 @@ class DecisionFile:
             raise DecisionError(f"{self.path} has no decision on this problem")
         return choice
 
-    def matched(self, tasks: Iterable[HasProblems], budgets: Sequence[Budget]) -> DecisionFile:
+    def matched(
+        self,
+        tasks: Iterable[HasProblems],
+        budgets: Sequence[Budget],
+        key_of: Callable[[str], str] = problem_key,
+    ) -> DecisionFile:
         """The file with each decision at the statement that it is on.
 
         Rows on other problems are left alone: a file may have decisions on more than is run.
+
+        Args:
+            tasks: that are run.
+            budgets: of the run; each needs its decisions where the file names budgets.
+            key_of: `problem_key`, or what remembers the keys of many files' problems.
 
         Raises:
             ConfigError: a problem without a decision, or with two.
@@ -117,7 +127,7 @@ class DecisionFile:
         used: dict[str, tuple[str, str]] = {}
         for task in tasks:
             for problem in task.problems:
-                key = problem_key(problem.text)
+                key = key_of(problem.text)
                 for budget in names:
                     fitting = [
                         row
@@ -125,10 +135,8 @@ class DecisionFile:
                         for reference in (problem.id, key)
                         if (row := rows.get((label, reference, budget)))
                     ]
-                    which = f"problem {quoted(problem.id)} of {task.label}" + (
-                        f" at budget {quoted(budget)}" if budget else ""
-                    )
                     if not fitting:
+                        which = _named(problem.id, task.label, budget)
                         raise ConfigError(f"{self.path} has no decision on {which}: add a row")
                     for row in fitting:
                         task_key = used.setdefault(row.where, (task.label, key))
@@ -140,12 +148,19 @@ class DecisionFile:
                     first = found.setdefault((key, budget), fitting[0])
                     for row in fitting:
                         if row.choice != first.choice:
+                            which = _named(problem.id, task.label, budget)
                             raise ConfigError(
                                 f"{row.where}: {which} goes to {row.choice.expert!r}, and"
                                 f" {first.where} sends the same statement to"
                                 f" {first.choice.expert!r}: keep one"
                             )
         return replace(self, by_statement={at: row.choice for at, row in found.items()})
+
+
+def _named(problem: str, task: str, budget: str | None) -> str:
+    """A problem as messages name it."""
+    at = f" at budget {quoted(budget)}" if budget else ""
+    return f"problem {quoted(problem)} of {task}{at}"
 
 
 def match_decisions(
@@ -245,9 +260,8 @@ def _decisions(path: Path, data: bytes, known: Sequence[str], pool: str) -> Iter
 
 
 def _decision(where: str, values: Mapping[str, Any]) -> Decision:
-    row = Row(values)
-    problem_id, digest, statement = map(row.take, ("problem_id", "problem_key", "problem"))
-    if sum(reference is not None for reference in (problem_id, digest, statement)) != 1:
+    problem_id, digest, statement = map(values.get, _REFERENCES)
+    if (problem_id, digest, statement).count(None) != 2:
         raise RowError("name the problem by one of problem_id, problem_key and problem")
     key = None
     if problem_id is not None:
@@ -256,15 +270,17 @@ def _decision(where: str, values: Mapping[str, Any]) -> Decision:
         key = read_digest(digest, "problem_key")
     else:
         key = problem_key(read_statement(statement))
-    task, budget, cost = map(row.take, ("task", "budget", "cost_usd"))
-    expert = read_name(row.need("expert"), "expert")
+    expert, task, budget, cost = map(values.get, ("expert", "task", "budget", "cost_usd"))
+    if expert is None:
+        raise RowError("no expert")
+    expert = read_name(expert, "expert")
     try:
         cost_usd = None if cost is None else parse_json_usd(cost, what="cost_usd")
     except ConfigError as error:
         raise RowError(str(error)) from None
-    if odd := sorted(row.ignored()):
+    if odd := sorted(values.keys() - COLUMNS):
         near = get_close_matches(odd[0], COLUMNS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(COLUMNS)}"
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(COLUMNS))}"
         raise RowError(f"no column {quoted(odd[0])}; {hint}")
     return Decision(
         where=where,
