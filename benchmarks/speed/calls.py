@@ -126,10 +126,7 @@ def command_of(
         return [sys.executable, "-m", "corl_bench.cli.main", *run, *money]
     if contender == "lm-eval":
         (folder / "questions.yaml").write_text(LM_EVAL_TASK.format(path=questions))
-        model = f"model=m,base_url={url}/v1/chat/completions,num_concurrent={width}"
-        run = ("run", "--model", "local-chat-completions", "--model_args", model)
-        task = ("--tasks", "questions", "--include_path", str(folder), "--apply_chat_template")
-        return [python, "-m", "lm_eval", *run, *task, "--log_samples", "--output_path", out]
+        return [python, str(HERE / "lm_eval_questions.py"), url, width, str(folder)]
     if contender == "inspect_ai":
         for name in ("inspect_task.py", "questions.py"):  # it takes relative names only
             shutil.copy(HERE / name, folder)
