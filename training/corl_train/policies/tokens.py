@@ -91,17 +91,16 @@ class Tokens:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids; special ones are silent, broken UTF-8 becomes U+FFFD."""
-        data = bytearray()
-        for token in ids:
-            if token >= _PIECES:
-                data += self._spelled[token - _PIECES]
-            elif token >= _BYTES:
-                data.append(token - _BYTES)
-        return data.decode("utf-8", "replace")
+        return b"".join(map(self.spelled, ids)).decode("utf-8", "replace")
+
+    def spelled(self, token: int) -> bytes:
+        """The bytes of one id; none of a special one."""
+        return self._spelled[token]
 
     @cached_property
     def _spelled(self) -> list[bytes]:
-        return [piece.encode() for piece in (*self.phrases, *self.words)]
+        pieces = (piece.encode() for piece in (*self.phrases, *self.words))
+        return [*[b""] * _BYTES, *(bytes([byte]) for byte in range(256)), *pieces]
 
     def save(self, path: Path) -> None:
         """Writes the vocabulary as JSON."""
