@@ -22,7 +22,7 @@ from corl_bench.errors import ConfigError
 from corl_train.policies.base import Said, Scores, Speaking
 from corl_train.policies.draws import draw
 from corl_train.policies.tokens import END, OTHER, PAD, TURN, Tokens
-from corl_train.policies.transformer import Cache, Shape, Transformer
+from corl_train.policies.transformer import Cache, Shape, Transformer, Wanted
 from corl_train.rollouts import Transcript
 
 TOKENS_NAME, SHAPE_NAME, WEIGHTS_NAME = "tokens.json", "shape.json", "weights.pt"
@@ -31,6 +31,10 @@ _READ_AT_ONCE = 64
 """Conversations, all different, that are read at once: more do not fit a core's cache."""
 _SPEAK_AT_ONCE = 256
 """Conversations that speak at once, some of them alike so far."""
+_MOSTLY = 0.75
+"""Of what its neighbours share a row has to begin with so much to be read with them."""
+_WORTH_IT = 0.25
+"""Of the tokens of a batch that need not be read: below, the detour costs what it saves."""
 _REMEMBERED = 1024
 """Conversations that a session keeps; one that it has forgotten is read again."""
 
@@ -70,10 +74,10 @@ class TinyPolicy:
         return TinySession(self)
 
     def score(self, ids: Tensor, mask: Tensor, *, distributions: bool = True) -> Scores:
-        hidden = self.model(ids[:, :-1][:, : self.model.shape.context])
+        read = ids[:, :-1][:, : self.model.shape.context]
         # Token t is chosen in the state behind token t - 1; only chosen tokens need logits.
-        rows, columns = mask[:, 1 : 1 + hidden.shape[1]].nonzero(as_tuple=True)
-        states = hidden[rows, columns]
+        rows, columns = mask[:, 1 : 1 + read.shape[1]].nonzero(as_tuple=True)
+        states = self._states(read, rows, columns)
         scores = self.log_softmax(states)
         chosen = ids[rows, columns + 1]
         entropies = -(scores.exp() * scores).sum(dim=1)
@@ -88,6 +92,33 @@ class TinyPolicy:
             states=states,
             distributions=scores,
         )
+
+    def _states(self, ids: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Hidden states at some places, (n, width); (batch, time) ids are read from the left.
+
+        Where nothing is learned, neighbours that begin alike have their beginning read once.
+        """
+        model, batch = self.model, len(ids)
+        if not len(rows):
+            return model.embedding.weight.new_zeros(0, model.shape.width)
+        wanted = Wanted.of(rows, columns, batch)
+        if torch.is_grad_enabled():
+            return model(ids, wanted=wanted)
+        groups, shared = _beginnings(ids, rows, columns)
+        saved = sum(shared[group] for group in groups) - sum(shared)
+        if saved < _WORTH_IT * ids.numel():
+            return model(ids, wanted=wanted)
+        first = torch.tensor(groups).diff(prepend=torch.tensor([-1])).nonzero()[:, 0]
+        ends = torch.tensor(shared)
+        longest, shortest = int(ends.max()), int(ends.min())
+        cache = Cache(model.shape, len(shared), ids.shape[1] + longest - shortest)
+        everybody = torch.arange(len(shared))
+        model(ids[first, :longest], cache, Wanted.of(everybody, ends - 1, len(shared)))
+        cache.lengths += ends
+        cache = cache.keep(groups)
+        behind = cache.lengths[:, None] + torch.arange(ids.shape[1] - shortest)
+        rest = ids.gather(1, behind.clamp(max=ids.shape[1] - 1))
+        return model(rest, cache, Wanted.of(rows, columns - cache.lengths[rows], batch))
 
     def save(self, folder: Path) -> None:
         self.tokens.save(folder / TOKENS_NAME)
@@ -218,10 +249,36 @@ class TinySession:
         ids = torch.zeros(len(unread), int(sizes.max()), dtype=torch.long)
         for row, new in enumerate(unread):
             ids[row, : len(new)] = torch.tensor(new)
-        hidden = model(ids, cache)
+        last = model(ids, cache, Wanted.of(torch.arange(len(unread)), sizes - 1, len(unread)))
         cache.lengths += sizes
-        last = hidden[torch.arange(len(unread)), sizes - 1]
         return (cache, last) if len(places) == len(rows) else (cache.keep(rows), last[rows])
+
+
+def _beginnings(ids: Tensor, rows: Tensor, columns: Tensor) -> tuple[list[int], list[int]]:
+    """Which neighbours are read together, and how far.
+
+    Args:
+        ids: (batch, time).
+        rows: of the places whose states are wanted.
+        columns: likewise.
+
+    Returns:
+        Of each row the number of its group; of each group how many tokens its rows have in
+        common, none of which has a state that is wanted.
+    """
+    batch, time = ids.shape
+    free = torch.full((batch,), time).scatter_reduce(0, rows, columns, "amin").tolist()
+    alike = (ids[1:] == ids[:-1]).long().cumprod(dim=1).sum(dim=1).tolist()
+    groups, shared = [0], [free[0]]
+    for room, same in zip(free[1:], alike, strict=True):
+        common = min(room, same, shared[-1])
+        # One that has little in common with the others would cost them what they have.
+        if common >= _MOSTLY * shared[-1] > 0:
+            shared[-1] = common
+        else:
+            shared.append(room)
+        groups.append(len(shared) - 1)
+    return (groups, shared) if min(shared) > 0 else (list(range(batch)), free)
 
 
 def _chunks(rows: Sequence[int], transcripts: Sequence[Transcript]) -> Iterator[list[int]]:
