@@ -116,9 +116,7 @@ def test_an_epoch_of_the_school(benchmark: Any, capsys: Any, classroom: Classroo
     tell(benchmark, capsys, what, "bare forward and backward passes of their tokens", bare)
 
 
-def tell(
-    benchmark: Any, capsys: Any, what: str, beside: str, theirs: Callable[[], object]
-) -> None:
+def tell(benchmark: Any, capsys: Any, what: str, beside: str, theirs: Callable[[], object]) -> None:
     if benchmark.stats is None:  # --benchmark-disable
         return
     spent_s = []

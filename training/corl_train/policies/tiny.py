@@ -233,7 +233,9 @@ class TinySession:
         model = self.policy.model
         places: dict[tuple[int, ...], int] = {}
         rows = [places.setdefault(tuple(t.ids), len(places)) for t in transcripts]
-        cache = Cache(model.shape, len(places), min(model.shape.context, max(map(len, places)) + room))
+        cache = Cache(
+            model.shape, len(places), min(model.shape.context, max(map(len, places)) + room)
+        )
         unread: list[tuple[int, ...]] = [()] * len(places)
         for row, transcript in zip(rows, transcripts, strict=True):
             _, entries, known = self._kept.pop(id(transcript), (None, None, 0))

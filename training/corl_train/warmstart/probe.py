@@ -17,7 +17,6 @@ from corl_train.rollouts import Transcript
 from corl_train.warmstart.demonstrator import Demonstrator, results_of
 from corl_train.warmstart.knowledge import Lesson
 
-
 _STATES_AT_ONCE = 8
 """Whose turns are scored in one batch."""
 
