@@ -26,6 +26,6 @@ def test_the_collector_is_as_before_afterwards() -> None:
 def test_garbage_is_still_found() -> None:
     with seldom_collecting():
         gone = weakref.ref(Node())
-        kept = [[] for _ in range(1_200_000)]
+        kept: list[list[int]] = [[] for _ in range(1_200_000)]
         assert gone() is None
     assert len(kept) == 1_200_000
