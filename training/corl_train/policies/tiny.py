@@ -99,16 +99,19 @@ class TinyPolicy:
         Where nothing is learned, neighbours that begin alike have their beginning read once.
         """
         model, batch = self.model, len(ids)
+        states: Tensor
         if not len(rows):
-            return model.embedding.weight.new_zeros(0, model.shape.width)
+            return torch.zeros(0, model.shape.width)
         wanted = Wanted.of(rows, columns, batch)
         if torch.is_grad_enabled():
-            return model(ids, wanted=wanted)
+            states = model(ids, wanted=wanted)
+            return states
         groups, shared = _beginnings(ids, rows, columns)
         longest, shortest = max(shared), min(shared)
         read = len(shared) * longest + batch * (ids.shape[1] - shortest)
         if read > _WORTH_IT * ids.numel():
-            return model(ids, wanted=wanted)
+            states = model(ids, wanted=wanted)
+            return states
         first = torch.tensor(groups).diff(prepend=torch.tensor([-1])).nonzero()[:, 0]
         ends = torch.tensor(shared)
         cache = Cache(model.shape, len(shared), ids.shape[1] + longest - shortest)
@@ -118,7 +121,8 @@ class TinyPolicy:
         cache = cache.keep(groups)
         behind = cache.lengths[:, None] + torch.arange(ids.shape[1] - shortest)
         rest = ids.gather(1, behind.clamp(max=ids.shape[1] - 1))
-        return model(rest, cache, Wanted.of(rows, columns - cache.lengths[rows], batch))
+        states = model(rest, cache, Wanted.of(rows, columns - cache.lengths[rows], batch))
+        return states
 
     def save(self, folder: Path) -> None:
         self.tokens.save(folder / TOKENS_NAME)
