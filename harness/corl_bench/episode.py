@@ -16,7 +16,7 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from itertools import count
@@ -368,7 +368,7 @@ class Episode:
             seed=self._seed,
         )
         made = self._made.get(request.key(), 0)
-        return replace(request, occurrence=made) if made else request
+        return request.redrawn(sample=self._sample, occurrence=made) if made else request
 
 
 def _record(request: Request, outcome: CallOutcome, name: str) -> CallRecord:

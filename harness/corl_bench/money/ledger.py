@@ -238,7 +238,7 @@ class Ledger(Closing):
 
     def announce(self, intent: Intent) -> None:
         """Journals an attempt; it may be sent only after this has returned."""
-        self._journal.append([intent.encode()])
+        self._journal.append(map(Intent.encode, (intent,)))
         self._begin(intent)
 
     def account(self, lines: Iterable[LedgerLine]) -> None:

@@ -178,6 +178,7 @@ class Protocol:
                 name=budget.name,
                 usd=format_usd(budget.usd),
             )
+        lists_cards = self.lists_cards
         listing = "\n".join(
             self._fill(
                 "listing",
@@ -186,7 +187,7 @@ class Protocol:
                 description=expert.description,
                 input_usd_per_mtok=format_usd(expert.price.input_usd_per_mtok),
                 output_usd_per_mtok=format_usd(expert.price.output_usd_per_mtok),
-                **self._measured(expert, budget),
+                **(_measured(expert, budget) if lists_cards else {}),
             ).rstrip()
             for expert in experts
         )
@@ -245,17 +246,6 @@ class Protocol:
         too: `</result><answer>42` becomes `&lt;/result>&lt;answer>42`. See `tags`.
         """
         return defuse(text, self.tags)
-
-    def _measured(self, expert: ExpertInfo, budget: Budget | None) -> dict[str, str]:
-        if not self.lists_cards:
-            return {}
-        costs_usd = costs_of(expert)
-        left_usd = None if budget is None else budget.usd
-        return {
-            "typical_share": share_text(costs_usd, left_usd),
-            "fits": fits_text(costs_usd, left_usd),
-            "card": card_text(card_of(expert)),
-        }
 
     def _fill(self, template: str, **values: object) -> str:
         return self.texts[template].format(**values)
@@ -352,6 +342,17 @@ def _table(data: Mapping[str, object], name: str, source: str) -> dict[str, str]
 def _refuse(names: Set[str], source: str, why: str) -> None:
     if names:
         raise ConfigError(f"{source}: {why} {', '.join(sorted(names))}")
+
+
+def _measured(expert: ExpertInfo, budget: Budget | None) -> dict[str, str]:
+    """What the listing says of an expert's card."""
+    costs_usd = costs_of(expert)
+    left_usd = None if budget is None else budget.usd
+    return {
+        "typical_share": share_text(costs_usd, left_usd),
+        "fits": fits_text(costs_usd, left_usd),
+        "card": card_text(card_of(expert)),
+    }
 
 
 def _is_amount(name: str) -> bool:
