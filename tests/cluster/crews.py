@@ -24,6 +24,15 @@ _PROGRAM = (
 )
 
 
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Waits for one that was sent home; one that has come too late looks for the run in vain."""
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 @dataclass
 class Processes:
     """An engine of so many worker processes, each of which is started again when it dies."""
@@ -42,9 +51,7 @@ class Processes:
     async def __call__(
         self, plan: Plan, caller: Answering, say: Callable[[str], None]
     ) -> AsyncIterator[Make]:
-        async with open_crew(
-            plan, caller, say, host="127.0.0.1", folder=os.getcwd()
-        ) as self.crew:
+        async with open_crew(plan, caller, say, host="127.0.0.1", folder=str(Path.cwd())) as self.crew:
             data = self.folder / "data"
             data.write_bytes(self.crew.data)
             for number in range(self.count):
@@ -58,7 +65,7 @@ class Processes:
                 watching.cancel()
                 await self.crew.dismiss()
                 for process in self.running.values():
-                    await asyncio.to_thread(process.wait, 60)
+                    await asyncio.to_thread(_end, process)
 
     def _start(self, number: int, data: Path) -> None:
         assert self.crew is not None

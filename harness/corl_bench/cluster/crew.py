@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -319,8 +318,8 @@ class Crew:
         await self._changed()
         try:
             async for message in hand.socket:
-                if message.type is WSMsgType.TEXT:
-                    self._hear(hand, json.loads(message.data))
+                if message.type is WSMsgType.BINARY:
+                    self._hear(hand, messages.read(message.data))
         finally:
             self._hands.remove(hand)
             self._lose(hand)
@@ -428,16 +427,13 @@ def _forget(done: asyncio.Task[None], hand: _Hand, play: _Play, number: int) -> 
 async def _say(socket: web.WebSocketResponse, do: str, **more: Any) -> None:
     """Sends a message; that nobody is there any more shows where the worker is listened to."""
     with contextlib.suppress(ConnectionError, RuntimeError):
-        await socket.send_str(messages.write(do, **more))
+        await socket.send_bytes(messages.write(do, **more))
 
 
 async def _heard(socket: web.WebSocketResponse) -> dict[str, Any] | None:
     """The next message; None where the worker has gone instead."""
     message = await socket.receive()
-    if message.type is not WSMsgType.TEXT:
-        return None
-    said: dict[str, Any] = json.loads(message.data)
-    return said
+    return messages.read(message.data) if message.type is WSMsgType.BINARY else None
 
 
 @asynccontextmanager

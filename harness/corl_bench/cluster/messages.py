@@ -2,7 +2,7 @@
 
 Invariant: what an episode is told of a call is, to the last digit, what it would have been told in
 the run's own process. Amounts travel as decimals in text, times as JSON's numbers, which are exact
-both ways; text is escaped, so whatever Python holds in a string arrives as it was.
+both ways. Text is not escaped and may hold half a character (a lone surrogate), as Python's may.
 
     run → worker    build (or refuse), play, answer, drop, end
     worker → run    hello, ready (or cannot), call, leave, charge, done, failed
@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from corl_bench.errors import CorlError
 from corl_bench.experts.base import ExpertSpec, Reply, Request, Sampling
 from corl_bench.experts.caller import CallOutcome
 from corl_bench.types import Message, Usage
@@ -34,9 +35,16 @@ _KEEPALIVE = {
 }
 
 
-def write(do: str, **more: Any) -> str:
+def write(do: str, **more: Any) -> bytes:
     """A message as it is sent."""
-    return json.dumps({"do": do, **more}, separators=(",", ":"))
+    line = json.dumps({"do": do, **more}, separators=(",", ":"), ensure_ascii=False)
+    return line.encode("utf-8", "surrogatepass")
+
+
+def read(line: bytes) -> dict[str, Any]:
+    """The inverse of `write`."""
+    said: dict[str, Any] = json.loads(line.decode("utf-8", "surrogatepass"))
+    return said
 
 
 def keep_alive(transport: BaseTransport | None) -> None:
@@ -112,6 +120,19 @@ def outcome_row(outcome: CallOutcome) -> dict[str, Any]:
         "expert": outcome.expert,
         "model": outcome.model,
     }
+
+
+def fault_row(error: Exception) -> dict[str, Any]:
+    """What a call has raised."""
+    kind = type(error).__name__
+    return {"kind": kind, "said": str(error), "is_ours": isinstance(error, CorlError)}
+
+
+def read_fault(row: Mapping[str, Any]) -> Exception:
+    """An error that says the same, of a class of the same name."""
+    base = CorlError if row["is_ours"] else Exception
+    fault: Exception = type(row["kind"], (base,), {})(row["said"])
+    return fault
 
 
 def read_outcome(row: Mapping[str, Any]) -> CallOutcome:

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -119,7 +120,9 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
             " with its HOST:PORT, or submit it with `ray job submit`"
         )
     try:
-        ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # on accelerators, which we use none of
+            ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise ConfigError(_no_cluster(where, error)) from error
     try:

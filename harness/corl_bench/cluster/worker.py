@@ -20,7 +20,7 @@ import aiohttp
 
 from corl_bench.cluster import messages
 from corl_bench.cluster.assignment import Numbered, facts_of, program, unpack
-from corl_bench.errors import ConfigError, CorlError
+from corl_bench.errors import CorlError
 from corl_bench.experts.base import Request
 from corl_bench.experts.caller import CallOutcome
 from corl_bench.money.basis import CostBasis
@@ -90,15 +90,15 @@ class _Worker:
         """
         shift: _Shift | None = None
         over = False
-        await socket.send_str(messages.write("hello", node=self._node, program=program()))
+        await socket.send_bytes(messages.write("hello", node=self._node, program=program()))
         try:
             async for message in socket:
-                if message.type is not aiohttp.WSMsgType.TEXT:
+                if message.type is not aiohttp.WSMsgType.BINARY:
                     break
-                said = message.json()
+                said = messages.read(message.data)
                 match said["do"]:
                     case "build":
-                        await socket.send_str(self._build())
+                        await socket.send_bytes(self._build())
                         if self._plan is not None:
                             shift = _Shift(self._plan, socket, self._threads)
                     case "end" | "refuse":
@@ -117,7 +117,7 @@ class _Worker:
             await dismiss(system)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _build(self) -> str:
+    def _build(self) -> bytes:
         """Makes the systems, once; what they are, or why they cannot be."""
         try:
             self._plan = self._plan or unpack(self._data)
@@ -139,7 +139,7 @@ class _Shift:
         self._plays: dict[int, asyncio.Task[None]] = {}
         self._waiting: dict[int, asyncio.Future[CallOutcome]] = {}
         self._numbers = count(1)
-        self._outbox: asyncio.Queue[str] = asyncio.Queue()
+        self._outbox: asyncio.Queue[bytes] = asyncio.Queue()
         self._sending = asyncio.create_task(self._send())
 
     def hear(self, said: dict[str, Any]) -> None:
@@ -157,7 +157,7 @@ class _Shift:
                 if waiting is None or waiting.done():
                     return  # whoever has asked has gone
                 if "fault" in said:
-                    waiting.set_exception(ConfigError(said["fault"]))
+                    waiting.set_exception(messages.read_fault(said["fault"]))
                 else:
                     waiting.set_result(messages.read_outcome(said["outcome"]))
 
@@ -202,7 +202,7 @@ class _Shift:
     async def _send(self) -> None:
         with contextlib.suppress(ConnectionError):
             while True:
-                await self._socket.send_str(await self._outbox.get())
+                await self._socket.send_bytes(await self._outbox.get())
 
 
 class _Caller:

@@ -266,6 +266,7 @@ async def _work(
             )
             if ending.cap or ending.interrupted:
                 return ending
+            progress.begin()
             return await execute(
                 directory,
                 ledger,
