@@ -51,7 +51,9 @@ class Processes:
     async def __call__(
         self, plan: Plan, caller: Answering, say: Callable[[str], None]
     ) -> AsyncIterator[Make]:
-        async with open_crew(plan, caller, say, host="127.0.0.1", folder=str(Path.cwd())) as self.crew:
+        async with open_crew(
+            plan, caller, say, host="127.0.0.1", folder=str(Path.cwd())
+        ) as self.crew:
             data = self.folder / "data"
             data.write_bytes(self.crew.data)
             for number in range(self.count):

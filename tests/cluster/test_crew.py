@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from cluster.conftest import ROWS, Scene
 from cluster.crews import Processes
+from cluster.scenes import ROWS, Scene
 from corl_bench.cluster import worker
 from corl_bench.cluster.crew import MAX_LOSSES
 from corl_bench.errors import ConfigError
 from corl_bench.money.ledger import read_ledger
-from servers.fault_server import mix
+from servers.fault_server import Arrival, mix
 
 DRIVER = Path(__file__).with_name("driver.py")
 EVERY_KIND = (
@@ -77,15 +77,16 @@ def test_one_cap_holds_for_all_workers_and_either_engine_goes_on(
 ) -> None:
     made = scene(latency_s=0.05)
     systems = ("single:*", "vote:a,b")
-    made.run("whole", *systems)
+    made.run("whole", *systems, samples=3)
     bill_usd = made.expert.bill_usd
-    stopped = made.run("run", *systems, engine=Processes(made.folder), cap_usd="0.004")
+    spread = Processes(made.folder)
+    stopped = made.run("run", *systems, samples=3, engine=spread, cap_usd="0.004")
     assert stopped.exit_code == 3
     assert 0 < made.expert.bill_usd - bill_usd == made.billed_usd("run") <= Decimal("0.004")
-    stopped = made.run("run", *systems, cap_usd="0.006")
+    stopped = made.run("run", *systems, samples=3, cap_usd="0.006")
     assert stopped.exit_code == 3
     assert 0 < len(made.episodes("run")) < len(made.episodes("whole"))
-    made.run("run", *systems, engine=Processes(made.folder), cap_usd="1")
+    made.run("run", *systems, samples=3, engine=Processes(made.folder), cap_usd="1")
     assert made.episodes("run") == made.episodes("whole")
     assert made.expert.bill_usd == 2 * bill_usd == 2 * made.billed_usd("run")
     made.require_books("run")
@@ -94,7 +95,13 @@ def test_one_cap_holds_for_all_workers_and_either_engine_goes_on(
 def test_a_call_that_is_given_up_is_dropped_and_booked_as_such(
     scene: Callable[..., Scene],
 ) -> None:
-    made = scene(lambda arrival: "slow:30")
+
+    def hang(arrival: Arrival) -> str:
+        number = arrival.body["messages"][-1]["content"].split()[1]
+        Path(f"arrived-{number}").touch()
+        return "slow:60"
+
+    made = scene(hang)
     made.run("run", "python:mine:Impatient", engine=Processes(made.folder, 1))
     lines = list(read_ledger(made.folder / "run"))
     assert [line.status for line in lines] == ["interrupted"] * ROWS
@@ -240,11 +247,13 @@ def test_a_worker_without_the_token_or_the_way_says_so(
 
     told: list[str] = []
 
+    def knock(url: str) -> None:
+        told.append(worker.work(url, "guessed", b"", "node7"))
+
     class Knocking(Processes):
         def _start(self, number: int, data: Path) -> None:
             super()._start(number, data)
             assert self.crew is not None
-            knock = lambda url: told.append(worker.work(url, "guessed", b"", "node7"))
             threading.Thread(target=knock, args=(self.crew.url,)).start()
 
     made.run("run", "single:b", engine=Knocking(made.folder, 1))
