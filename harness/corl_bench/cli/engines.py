@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,8 +73,9 @@ def make_engine(
 
     Raises:
         ConfigError: one of them belongs to another engine.
+        MissingExtraError: Ray is not installed.
     """
-    from corl_bench.errors import ConfigError
+    from corl_bench.errors import ConfigError, MissingExtraError
 
     given = {
         "--ray-address": ray_address,
@@ -85,6 +87,8 @@ def make_engine(
     if name == "ray":
         from corl_bench.cluster.ray_engine import RayEngine
 
+        if find_spec("ray") is None:  # importing it takes a second, and may not be needed
+            raise MissingExtraError("ray", "--engine ray")
         return RayEngine(ray_address, workers, host, port or 0, ship)
     for option, value in given.items():
         if value is not None:

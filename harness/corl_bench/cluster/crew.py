@@ -196,7 +196,7 @@ class Crew:
                 if play.losses >= MAX_LOSSES:
                     break
             # What a lost worker has asked for, or others of an episode that was cut short.
-            await asyncio.gather(*play.calls)
+            await asyncio.gather(*play.calls, return_exceptions=True)
         finally:
             for call in play.calls:
                 call.cancel()
