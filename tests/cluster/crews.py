@@ -27,7 +27,7 @@ _PROGRAM = (
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Waits for one that was sent home; one that has come too late looks for the run in vain."""
     try:
-        process.wait(5)
+        process.wait(15)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
@@ -60,7 +60,8 @@ class Processes:
                 self._start(number, data)
             watching = asyncio.create_task(self._watch(data))
             try:
-                await self.crew.wait_for(self.count, within_s=120)
+                await self.crew.wait_for(self.count, within_s=900)
+                self.crew.begin()
                 self.on_ready()
                 yield self.crew.make
             finally:

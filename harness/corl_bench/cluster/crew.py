@@ -12,6 +12,7 @@ call of it is under way; nothing that a worker sends is executed, and no key goe
     async with open_crew(plan, caller, say, host="10.0.0.5", port=0) as crew:
         …                                    # start workers with crew.url, crew.token, crew.data
         await crew.wait_for(2, within_s=120)
+        crew.begin()
         record, call_ids = await crew.make(job)
 """
 
@@ -171,8 +172,11 @@ class Crew:
                 await self._change.wait_for(lambda: self._failure or self.size >= workers)
         if self._failure:
             raise self._failure
-        self._begun = True
         return self.size
+
+    def begin(self) -> None:
+        """The first episode comes; a worker that cannot play ends the run no more."""
+        self._begun = True
 
     async def give_up(self, reason: CorlError) -> None:
         """Ends all that waits for a worker: none will come."""

@@ -28,8 +28,10 @@ from corl_bench.extras import require
 from corl_bench.runs.execute import Make
 from corl_bench.runs.plan import Plan
 
-START_S = 120.0
+START_S = 300.0
 """How long workers are waited for before the first episode; those that come later are welcome."""
+SILENCE_S = 20.0
+"""How long that is done without a word."""
 LEAVING_S = 5.0
 """How long workers may take to go home."""
 _SHOWN_CHARS = 300
@@ -84,12 +86,16 @@ class RayEngine:
         Raises:
             ConfigError: none has come, or one that cannot play the plan.
         """
-        there = await crew.wait_for(wanted, within_s=self.start_s)
+        there = await crew.wait_for(wanted, within_s=min(SILENCE_S, self.start_s))
+        if there < wanted and self.start_s > SILENCE_S:
+            say(f"waiting for {wanted} workers, of which {there} are there")
+            there = await crew.wait_for(wanted, within_s=self.start_s - SILENCE_S)
         if not there:
             raise ConfigError(
                 f"no worker has come within {self.start_s:.0f} s: `ray status` says whether others"
                 " hold the cluster's CPUs, and its nodes must have corl-bench"
             )
+        crew.begin()
         if there < wanted:
             say(f"{there} of {wanted} workers are there; the others join when they come")
 
