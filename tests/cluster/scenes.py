@@ -53,7 +53,7 @@ class Half:
 
     async def solve(self, problem, budget, episode):
         episode.note("so \\ud83d\\ude00 it is")
-        if len(problem) % 2:
+        if int(problem.split()[1]) % 2:
             await episode.call("b", "Check \\ud83d\\ude00")
         return (await episode.call("a")).text
 

@@ -54,7 +54,6 @@ MAX_LOSSES = 5
 PATIENCE_S = 600.0
 """How long a run waits for a worker when it has none left."""
 
-
 _FILES = "its files must be at the same paths on every node, or be shipped with --ship DIR"
 
 
@@ -377,9 +376,7 @@ class Crew:
         except (CapReachedError, StoppedError, StorageError) as error:
             play.end(error)
         except Exception as error:  # what a system would have met in the run's own process
-            fault = (
-                str(error) if isinstance(error, CorlError) else f"{type(error).__name__}: {error}"
-            )
+            fault = messages.fault_row(error)
             await _say(hand.socket, "answer", call=said["call"], fault=fault)
         else:
             name = said["name"].rpartition("#")[2]
