@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from corl_bench.cli.engines import engine_options, make_engine
 from corl_bench.cli.options import FiniteFloat, budget_option, data_dir_option, pool_option
 from corl_bench.runs.settings import DEFAULT_CONCURRENCY, OWN_STORE
 from corl_bench.types import MODES, Mode
@@ -108,6 +109,7 @@ _ERRORS_SHOWN = 3
     show_default=True,
     help="Episodes at a time.",
 )
+@engine_options
 @click.option(
     "--until-decided",
     is_flag=True,
@@ -175,6 +177,12 @@ def command(
     price_date: str | None,
     max_cost: str | None,
     concurrency: int,
+    engine: str,
+    ray_address: str | None,
+    workers: int | None,
+    host: str | None,
+    port: int | None,
+    ship: Path | None,
     until_decided: bool,
     baseline: Path | None,
     margin_accuracy: float | None,
@@ -218,6 +226,9 @@ def command(
     if not systems and not quiet and (mode == "live" or until_decided):
         why = "mode live shares none" if mode == "live" else "--until-decided tests no oracle"
         click.echo(f"Without an oracle: it reads stored replies, {why}.", err=True)
+    playing = make_engine(
+        engine, ray_address=ray_address, workers=workers, host=host, port=port, ship=ship
+    )
     day = None if price_date is None else read_day(price_date, "--price-date")
     plan = make_plan(
         tasks=tasks,
@@ -256,6 +267,7 @@ def command(
         out or plan.default_directory(),
         command=["corl-bench", *sys.argv[1:]],
         recordings=recordings,
+        engine=playing,
         concurrency=concurrency,
         max_cost_usd=cap,
         retry_errors=retry_errors,
