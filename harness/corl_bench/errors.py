@@ -30,6 +30,10 @@ class DigestMismatchError(CorlError):
     """Rows that were loaded are not the rows that the task pins."""
 
 
+class ForeignEpisodeError(ConfigError, ValueError):
+    """An episode is of a task, system or budget that its run does not have."""
+
+
 class MissingExtraError(CorlError):
     """An optional dependency is needed; the message holds the command that installs it."""
 

@@ -85,7 +85,9 @@ class Hunt:
     def _found(self, kind: str, error: Exception | None, data: bytes, **more: Any) -> None:
         frames = traceback.extract_tb(error.__traceback__) if error is not None else []
         ours = [f"{Path(f.filename).name}:{f.lineno}" for f in frames if "corl_" in f.filename]
-        place = ours[-1] if ours else (f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "")
+        place = (
+            ours[-1] if ours else (f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "")
+        )
         if isinstance(error, AssertionError):
             place = str(error)[:24]  # raised here, so the words say more than the place
         name = f"{self.target.name} {kind} {place}"
@@ -139,6 +141,7 @@ def hunt_by_mutation(hunt: Hunt) -> None:
 
 def hunt_by_coverage(hunt: Hunt, seed: int) -> None:
     import atheris
+
     from fuzz.mutation import MAX_BYTES, mutate
 
     def mutator(data: bytes, most_bytes: int, number: int) -> bytes:

@@ -601,7 +601,9 @@ MODEL_CONFIG: Final = document(
         "vocab_size": 100,
     }
 )
-_HEAD: Final = b'{"__metadata__": {}, "a.weight": {"dtype": "F32", "shape": [4, 2], "data_offsets": [0, 32]}}'
+_HEAD: Final = (
+    b'{"__metadata__": {}, "a.weight": {"dtype": "F32", "shape": [4, 2], "data_offsets": [0, 32]}}'
+)
 SAFETENSORS: Final = len(_HEAD).to_bytes(8, "little") + _HEAD + bytes(32)
 SUBMISSION: Final = document(
     {

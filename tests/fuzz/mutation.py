@@ -25,7 +25,17 @@ MAX_BYTES: Final = 1 << 16
 """Of an input; what is only long is for tests of limits, not for fuzzing."""
 
 ODD_TEXTS: Final = (
-    *("", " ", "\x00", "\x1b[31m\x1b]0;title\x07", "\u202e\u2066", "\ufeff", "\u2028", "\r\n", "\x85"),
+    *(
+        "",
+        " ",
+        "\x00",
+        "\x1b[31m\x1b]0;title\x07",
+        "\u202e\u2066",
+        "\ufeff",
+        "\u2028",
+        "\r\n",
+        "\x85",
+    ),
     *("\ud800", "\udfff\ud83d", "１２", "²", "١٢", "1_000", "0x10", "1e999999", "-1", "-0", "0.1"),
     *("NaN", "Infinity", "1" * 400, "9" * 5000, "0." + "3" * 2000, "a" * 5000, "%s%n{0}{}", "{"),
     *("../../etc/passwd", "/dev/zero", "a/b", ".", "~", "http://[::1", "http://u:p@h/?q#f", "://"),
@@ -36,15 +46,43 @@ ODD_NUMBERS: Final = (
     *(0, 1, -1, 2, 255, 2**31, 2**63, -(2**63), 10**30, 10**400, True, False),
     *(0.0, -0.0, 0.1, 1.5, -1e-9, 1e308, -1e308, 5e-324, 1e16, math.nan, math.inf, -math.inf),
 )
-PIECES: Final = tuple(
-    text.encode("utf-8", "surrogatepass")
-    for text in (
-        *('"', "'", "\\", "{", "}", "[", "]", ",", ":", "=", "\n", "\t", "\x00", "\ud83d", "\ufeff"),
-        *("null", "true", "NaN", "-Infinity", "1e400", "-1", "[[", "]]", '"""', "'''", "#", "\\u"),
-        *("\\ud800", "\\u0000", "\\x1b", "<call", "</call>", "<answer", "/>", "expert=", "1979-05-27"),
-        *("0b", "0x", "_", "+", "e", ".", "a.b.c", "x=1\n", "[a]\n", "[[a]]\n", "{a=1}", "data: "),
-    )
-) + (b"\xff\xfe", b"\x80", b"\xc0\xaf", b"\xf4\x90\x80\x80", b"PK\x03\x04", b"(\xb5/\xfd", b"\x1f\x8b")
+_TEXTS: Final = (
+    *(
+        '"',
+        "'",
+        "\\",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "=",
+        "\n",
+        "\t",
+        "\x00",
+        "\ud83d",
+        "\ufeff",
+    ),
+    *("null", "true", "NaN", "-Infinity", "1e400", "-1", "[[", "]]", '"""', "'''", "#", "\\u"),
+    *(
+        "\\ud800",
+        "\\u0000",
+        "\\x1b",
+        "<call",
+        "</call>",
+        "<answer",
+        "/>",
+        "expert=",
+        "1979-05-27",
+    ),
+    *("0b", "0x", "_", "+", "e", ".", "a.b.c", "x=1\n", "[a]\n", "[[a]]\n", "{a=1}", "data: "),
+)
+PIECES: Final = (
+    *(text.encode("utf-8", "surrogatepass") for text in _TEXTS),
+    *(b"\xff\xfe", b"\x80", b"\xc0\xaf", b"\xf4\x90\x80\x80"),
+    *(b"PK\x03\x04", b"(\xb5/\xfd", b"\x1f\x8b"),
+)
 
 
 def nested(depth: int, leaf: object, *, as_table: bool = False) -> object:
@@ -65,7 +103,9 @@ def odd_value(rng: random.Random) -> object:
     if kind == 5:
         return rng.choice((None, [], {}, [[]], [None], {"": None}, [{}], {"a": {"b": []}}))
     if kind == 6:
-        return nested(rng.choice((2, 40, 400)), rng.choice((None, 1, "x")), as_table=rng.random() < 0.5)
+        return nested(
+            rng.choice((2, 40, 400)), rng.choice((None, 1, "x")), as_table=rng.random() < 0.5
+        )
     return [rng.choice(ODD_TEXTS + ODD_NUMBERS) for _ in range(rng.randrange(1, 5))]
 
 
@@ -123,11 +163,13 @@ def mutate_value(document: Any, rng: random.Random) -> Any:
 def _nudged(value: object, rng: random.Random) -> object:
     """The value as another type, or a little aside."""
     if isinstance(value, str):
-        return rng.choice((value + rng.choice(ODD_TEXTS), value[: len(value) // 2], value.upper(), [value]))
+        return rng.choice(
+            (value + rng.choice(ODD_TEXTS), value[: len(value) // 2], value.upper(), [value])
+        )
     if isinstance(value, bool) or value is None:
         return rng.choice((0, 1, "true", None))
     if isinstance(value, int):
-        return rng.choice((-value, value + 1, value * 10**6, float(value), str(value), bool(value)))
+        return rng.choice((-value, value + 1, value * 10**6, str(value), bool(value), f"{value}.0"))
     if isinstance(value, float | Decimal):
         return rng.choice((-value, str(value), 0, math.nan))
     return rng.choice((str(value), [value], {"a": value}, None))

@@ -25,6 +25,7 @@ from typing import Any, Literal
 from corl_bench.errors import CapReachedError, ConfigError, StorageError
 from corl_bench.files import LineFile, read_lines, write_json, write_text
 from corl_bench.runs.directory import lock_directory
+from corl_bench.shapes import find_fault
 from corl_train.openrlhf.command import (
     CHECKPOINTS,
     ENTRY,
@@ -322,8 +323,10 @@ def read_steps(path: Path) -> list[Step]:
         StorageError: the file is broken.
     """
     steps = {}
-    for row in read_lines(path):
-        number = int(row.pop("step"))
+    for place, row in enumerate(read_lines(path), 1):
+        if fault := find_fault(row, {"step": int}) or find_fault(row, {str: float}):
+            raise StorageError(f"{path}:{place}: no step: {fault}; take the line out")
+        number = row.pop("step")
         steps[number] = Step(number, row)
     return [steps[number] for number in sorted(steps)]
 

@@ -44,6 +44,7 @@ from corl_bench.routers.learned.router_file import (
     toml_lines,
 )
 from corl_bench.routers.learned.tfidf import Tfidf
+from corl_bench.toml import parse_toml
 
 WEIGHTS, TERMS = "weights.npz", "terms.json"
 MOST_BYTES = 2**31
@@ -114,7 +115,7 @@ def read_fitted(folder: Path) -> Saved:
     path = folder / FILE_NAME
     try:
         content = path.read_bytes()
-        table = tomllib.loads(content.decode("utf-8"))
+        table = parse_toml(content.decode("utf-8"))
     except FileNotFoundError:
         raise ConfigError(
             f"there is no fitted router in {folder}: make one, corl-bench fit"
