@@ -338,14 +338,34 @@ def read_ledger(run_dir: Path) -> Iterator[LedgerLine]:
 
 
 _LINE = {
-    "v": int, "call": str, "attempt": int, "expert": str, "model": str, "price": str,
-    "status": str, "settled": bool, "stored": bool, "fee?": str, "basis?": str,
-    "list_cost_usd": AMOUNT, "billed_cost_usd": AMOUNT, "unsettled_usd?": AMOUNT,
+    "v": int,
+    "call": str,
+    "attempt": int,
+    "expert": str,
+    "model": str,
+    "price": str,
+    "status": str,
+    "settled": bool,
+    "stored": bool,
+    "fee?": str,
+    "basis?": str,
+    "list_cost_usd": AMOUNT,
+    "billed_cost_usd": AMOUNT,
+    "unsettled_usd?": AMOUNT,
     "usage": ({str: (int, bool)}, None),
 }
 _INTENT = {
-    "v": int, "call": str, "attempt": int, "expert": str, "model": str, "price": str,
-    "worst_usd": AMOUNT, "request_key": str, "sample": int, "occurrence": int, "scope": str,
+    "v": int,
+    "call": str,
+    "attempt": int,
+    "expert": str,
+    "model": str,
+    "price": str,
+    "worst_usd": AMOUNT,
+    "request_key": str,
+    "sample": int,
+    "occurrence": int,
+    "scope": str,
 }
 _Decoded = TypeVar("_Decoded")
 

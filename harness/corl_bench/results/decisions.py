@@ -131,14 +131,29 @@ def decode_decisions(document: Mapping[str, Any]) -> Decisions:
 
 
 _SHAPE = {
-    "baseline": str, "baseline_run_id": str, "baseline_digest": str,
-    "margin_accuracy": float, "alpha": float, "beta": float,
+    "baseline": str,
+    "baseline_run_id": str,
+    "baseline_digest": str,
+    "margin_accuracy": float,
+    "alpha": float,
+    "beta": float,
     "arms": [
         {
-            "task": str, "system": str, "budget": (str, None), "verdict": str,
-            "problems": int, "problems_at_hand": int, "clipped": int, "errors": int,
-            "episodes": int, "episodes_saved": int, "calls_saved": float, "effect": float,
-            "loss_interval": [float], "saved_usd": AMOUNT, "gate_p_value?": (float, None),
+            "task": str,
+            "system": str,
+            "budget": (str, None),
+            "verdict": str,
+            "problems": int,
+            "problems_at_hand": int,
+            "clipped": int,
+            "errors": int,
+            "episodes": int,
+            "episodes_saved": int,
+            "calls_saved": float,
+            "effect": float,
+            "loss_interval": [float],
+            "saved_usd": AMOUNT,
+            "gate_p_value?": (float, None),
         }
     ],
 }

@@ -271,16 +271,24 @@ def _decode_charge(row: Mapping[str, Any]) -> ChargeRecord:
 
 
 _SHAPE = {
-    "subject": (str, None), "level": (int, None), "answer": (str, None), "detail": str,
-
-        "response": (str, None),
-        "events?": [str],
-        "timings": {"latency_s": float, "calls_s": [float]}
-    ,
+    "subject": (str, None),
+    "level": (int, None),
+    "answer": (str, None),
+    "detail": str,
+    "response": (str, None),
+    "events?": [str],
+    "timings": {"latency_s": float, "calls_s": [float]},
     "calls": [
         {
-            "id": str, "expert": str, "model": str, "role": str, "status": str,
-            "finish": (str, None), "text": (str, None), "attempts": int, "detail?": str,
+            "id": str,
+            "expert": str,
+            "model": str,
+            "role": str,
+            "status": str,
+            "finish": (str, None),
+            "text": (str, None),
+            "attempts": int,
+            "detail?": str,
             "usage": ({str: (int, bool)}, None),
             "source_correct?": (bool, None),
         }

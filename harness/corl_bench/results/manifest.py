@@ -57,19 +57,36 @@ def read_manifest(run_dir: Path) -> dict[str, Any]:
 
 _PRICE = {str: (str, bool, None)}
 _SHAPE = {
-    "run_id?": str, "instance?": str, "created?": str, "corl_bench?": str, "mode?": str,
-    "grader?": str, "grader_digest?": str, "samples?": int, "seed?": int, "limit?": (int, None),
+    "run_id?": str,
+    "instance?": str,
+    "created?": str,
+    "corl_bench?": str,
+    "mode?": str,
+    "grader?": str,
+    "grader_digest?": str,
+    "samples?": int,
+    "seed?": int,
+    "limit?": (int, None),
     "command?": [str],
     "budgets?": {str: AMOUNT},
     "tasks?": {
         str: {
-            "title?": str, "digest": str, "digest_status?": str, "split?": str, "source?": str,
-            "problems?": int, "total?": int, "redistributable?": bool, "licence?": str,
+            "title?": str,
+            "digest": str,
+            "digest_status?": str,
+            "split?": str,
+            "source?": str,
+            "problems?": int,
+            "total?": int,
+            "redistributable?": bool,
+            "licence?": str,
             "prompt?": (str, None),
         }
     },
     "pool?": {
-        "name?": str, "digest?": str, "simulated?": bool,
+        "name?": str,
+        "digest?": str,
+        "simulated?": bool,
         "experts?": [{"name?": str, "model?": str, "role?": str, "price?": _PRICE}],
     },
     "systems?": [{"name?": str, "is_oracle?": bool, "reads_budget?": bool}],
