@@ -45,7 +45,7 @@ SPY = """
 import json, os, sys
 with open("spied.json", "w") as file:
     json.dump(sorted(os.environ), file)
-seen = [name for name, value in os.environ.items() if "Zq8-planted" in value]
+seen = [name for name, value in os.environ.items() if "Zq8-" "planted" in value]
 for line in sys.stdin:
     asked = json.loads(line)
     if asked["type"] == "hello":
@@ -231,7 +231,17 @@ def _post(url: str, model: str, key: str) -> bytes:
 def test_a_shared_pool_gives_no_key_away(
     tmp_path: Path, pool: Path, bench: Callable[..., str]
 ) -> None:
-    share = ("pool", "share", pool, "--port", "0", "--key-env", "POOL_SHARE_TOKEN", "--out", "shared")
+    share = (
+        "pool",
+        "share",
+        pool,
+        "--port",
+        "0",
+        "--key-env",
+        "POOL_SHARE_TOKEN",
+        "--out",
+        "shared",
+    )
     options = ("--pool-out", "worker.toml", "--max-cost", "1")
     (tmp_path / "p.jsonl").write_text('{"problem": "2 + 2?", "answer": "4"}\n')
     with process(tmp_path, *share, *options, **KEYS):

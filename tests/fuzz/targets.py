@@ -1123,5 +1123,28 @@ TARGETS: Final[tuple[Target, ...]] = (
 
 BY_NAME: Final[Mapping[str, Target]] = {target.name: target for target in TARGETS}
 
-TRUSTED: Final[Mapping[str, str]] = {}
-"""Modules that decode what nobody outside can have written, with the reason."""
+TRUSTED: Final[Mapping[str, str]] = {
+    B + "toml": "what the others read TOML with",
+    B + "results.manifest": "by every command that is fed a manifest",
+    B + "experts.endpoint": "the listing of a provider, by the reader of its replies",
+    B + "experts.simulation.server": "a server for tests, which answers 400 to what it cannot read",
+    B + "grading.worker": "what its own parent writes",
+    B + "interop.exports.stored": "by the commands that export",
+    B + "interop.lm_eval.questions": "what this process has written into a prompt",
+    B + "leaderboard.redrawing": "a request that this process has made canonical",
+    B + "leaderboard.site.build": "the list of files that it has written itself",
+    B + "report.html": "by the command that reports",
+    B + "runs.directory": "by the commands that read a run",
+    B + "runs.regrading": "by the command that grades again",
+    B + "runs.training": "lines of the run's own students, by the readers of runs",
+    B + "serve.books": "a server's own description, by the reader of documents",
+    B + "routers.learned.embedding": "a model of the user's own choice, on his own disk",
+    B + "tasks.distractors": "what the generated tasks have written",
+    T + "export": "by the readers of submissions and recipes",
+    T + "openrlhf.experts_server": "what a process of ours answers on loopback",
+    T + "openrlhf.jobs": "what the user's own Ray answers",
+    T + "openrlhf.running": "a counter that the job itself writes",
+    T + "runs.tracking": "a name that the run has kept for itself",
+    T + "server": "bodies of requests, which pydantic alone reads",
+}
+"""Modules that decode what no stranger writes, or by another's reader; each with its reason."""

@@ -25,8 +25,8 @@ EXAMPLES = int(os.environ.get("CORL_FUZZ_EXAMPLES", "40"))
 DECODERS = frozenset(
     {
         *("parse_toml", "parse_json", "parse_object", "read_object", "read_lines", "read_document"),
-        *("loads", "load", "model_validate", "model_validate_json", "validate_json", "reader"),
-        *("fromstring", "safe_load", "load_state_dict", "ParquetFile", "Unpickler"),
+        *("loads", "model_validate", "model_validate_json", "validate_json", "fromstring"),
+        *("safe_load", "ParquetFile", "Unpickler"),
     }
 )
 """Names of functions that make values of bytes or texts; whoever calls one is a parser."""
