@@ -312,7 +312,7 @@ def under_way(folder: Path) -> tuple[str, str] | None:
         raise ConfigError(f"{folder} holds no job: name the --out of its launch") from None
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(f"{path}: not what `corl-train launch` writes ({error})") from None
 
 
@@ -337,7 +337,7 @@ def _kept(path: Path, recipe: JobRecipe, seed: int) -> tuple[list[dict[str, Any]
         kept = json.loads(path.read_bytes())
         before, attempts = {k: kept[k] for k in ("recipe", "seed")}, list(kept["attempts"])
         terms = None if kept.get("experts") is None else Terms.from_json(kept["experts"])
-    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, ConfigError) as error:
         raise ConfigError(f"{path}: not what `corl-train launch` writes ({error})") from None
     if not attempts:
         return [], None  # it can become another job
