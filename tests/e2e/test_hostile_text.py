@@ -59,7 +59,6 @@ def test_nothing_acts_on_its_way_to_a_terminal_a_page_or_a_table(
     assert not acting(said.stdout + said.stderr)
     for command in (
         ("compare", "run", "--resamples", "200", "--markdown", "compare.md"),
-        ("frontier", "run", "--resamples", "200"),
         ("report", "run"),
         ("export", "run", "--format", "csv", "--out", "run.csv"),
     ):

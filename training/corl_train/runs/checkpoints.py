@@ -132,9 +132,9 @@ def _write(path: Path, state: Mapping[str, Any]) -> None:
         raise StorageError(f"cannot write {path}: {error}") from error
 
 
-_OF_A_BROKEN_FILE = ("PytorchStreamReader", "resize storage", "storage", "unexpected")
+_OF_MEMORY = ("alloc", "out of memory")
 _UNLOADABLE = (pickle.UnpicklingError, EOFError, LookupError, ValueError, AttributeError)
-_UNLOADABLE += (TypeError, ArithmeticError, AssertionError)
+_UNLOADABLE += (TypeError, ArithmeticError, AssertionError, BadZipFile)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -152,7 +152,7 @@ def _read(path: Path) -> dict[str, Any] | None:
     except RuntimeError as error:
         # Torch has one type for a torn archive and for a lack of memory: advice to remove a
         # checkpoint is for the former alone.
-        if not any(words in str(error) for words in _OF_A_BROKEN_FILE):
+        if any(words in str(error) for words in _OF_MEMORY):
             raise
         raise _broken(path, error) from error
     except OSError as error:
