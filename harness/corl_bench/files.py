@@ -111,7 +111,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 return
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise StorageError(f"{path}:{number}: not JSON ({error})") from error
             yield row
 

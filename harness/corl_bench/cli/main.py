@@ -160,7 +160,10 @@ def _invoke(command: click.Command, name: str, arguments: list[str]) -> int:
 
 
 def _say(name: str, text: str) -> None:
-    print(f"{name}: {' '.join(text.split())}", file=sys.stderr)
+    # Names and values in it may be a stranger's: nothing in a message acts on the terminal.
+    from corl_bench.report.screen import visible
+
+    print(f"{name}: {visible(' '.join(text.split()))}", file=sys.stderr)
 
 
 def _open_streams() -> None:

@@ -192,7 +192,7 @@ class RecordingStore(Closing):
             return cls(path, connect_to_write(path))
         except OSError as error:
             raise ConfigError(f"cannot reach {path}: {error.strerror}") from error
-        except sqlite3.Error as error:
+        except (sqlite3.Error, *DECODING_ERRORS) as error:
             raise explain(path, error) from error
 
     def find(
@@ -341,10 +341,13 @@ class RecordingStore(Closing):
                 (version,) = self._fetch("PRAGMA user_version")
         except sqlite3.Error as error:
             raise explain(self.path, error) from error
-        experts = tuple(
-            ExpertStats(expert, model, *(int(value) for value in counts))
-            for expert, model, *counts in rows
-        )
+        try:
+            experts = tuple(
+                ExpertStats(expert, model, *(int(value) for value in counts))
+                for expert, model, *counts in rows
+            )
+        except (TypeError, ValueError) as error:
+            raise explain(self.path, error) from error
         files = (self.path, self.path.with_name(self.path.name + "-wal"))
         size_bytes = sum(file.stat().st_size for file in files if file.exists())
         return StoreStats(self.path, size_bytes, version, experts)

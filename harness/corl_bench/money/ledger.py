@@ -12,16 +12,17 @@ journal: it is booked when it is known. Lines say where their amount comes from,
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
-from corl_bench.errors import ConfigError
+from corl_bench.errors import ConfigError, StorageError
 from corl_bench.files import Closing, LineFile, read_lines
 from corl_bench.money.amounts import format_usd
 from corl_bench.money.basis import CostBasis, read_basis
+from corl_bench.shapes import AMOUNT, find_fault
 from corl_bench.types import Usage
 
 LEDGER_SCHEMA = 2
@@ -205,7 +206,7 @@ class Ledger(Closing):
         """
         paths = run_dir / "ledger.jsonl", run_dir / "journal.jsonl"
         self = cls(LineFile.open(paths[0]), LineFile.open(paths[1]))
-        intents = map(Intent.decode, read_lines(paths[1]))
+        intents = _decoded(paths[1], Intent.decode, _INTENT)
         for line in read_ledger(run_dir):
             # An attempt is journalled before it is accounted for, so no more of the journal is
             # held at a time than was in flight.
@@ -333,5 +334,63 @@ class Ledger(Closing):
 
 def read_ledger(run_dir: Path) -> Iterator[LedgerLine]:
     """Lines of a stored run, in the order in which they were written."""
-    for row in read_lines(run_dir / "ledger.jsonl"):
-        yield LedgerLine.decode(row)
+    yield from _decoded(run_dir / "ledger.jsonl", LedgerLine.decode, _LINE)
+
+
+_LINE = {
+    "v": int,
+    "call": str,
+    "attempt": int,
+    "expert": str,
+    "model": str,
+    "price": str,
+    "status": str,
+    "settled": bool,
+    "stored": bool,
+    "fee?": str,
+    "basis?": str,
+    "list_cost_usd": AMOUNT,
+    "billed_cost_usd": AMOUNT,
+    "unsettled_usd?": AMOUNT,
+    "usage": ({str: (int, bool)}, None),
+}
+_INTENT = {
+    "v": int,
+    "call": str,
+    "attempt": int,
+    "expert": str,
+    "model": str,
+    "price": str,
+    "worst_usd": AMOUNT,
+    "request_key": str,
+    "sample": int,
+    "occurrence": int,
+    "scope": str,
+}
+_Decoded = TypeVar("_Decoded")
+
+
+def _decoded(
+    path: Path, decode: Callable[[Mapping[str, Any]], _Decoded], shape: Mapping[str, Any]
+) -> Iterator[_Decoded]:
+    """The lines of a file.
+
+    Raises:
+        StorageError: one of them is not of this shape; the message names file and line.
+        ConfigError: one was written by a newer version.
+    """
+    for number, row in enumerate(read_lines(path), 1):
+        version = row.get("v") if isinstance(row, dict) else None
+        is_newer = type(version) is int and version > LEDGER_SCHEMA
+        fault = None if is_newer else find_fault(row, shape)
+        decoded = None
+        try:
+            decoded = None if fault else decode(row)
+        except (TypeError, ValueError) as error:
+            fault = str(error)
+        if decoded is None or fault:
+            raise StorageError(
+                f"{path}:{number} is no line of ours: {fault}; restore the file, for without it"
+                " nobody knows what was paid"
+            )
+        yield decoded

@@ -34,6 +34,7 @@ from corl_bench.routers.outlook import (
     share_text,
 )
 from corl_bench.routers.tags import defuse
+from corl_bench.toml import parse_toml
 from corl_bench.types import Budget
 
 if TYPE_CHECKING:
@@ -270,8 +271,8 @@ def read_protocol(name_or_path: str | Path) -> str:
     if path.suffix == ".toml":
         try:
             return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"cannot read protocol {path}: {error}") from None
+        except (OSError, ValueError) as error:  # no UTF-8, or a path that no system takes
+            raise ConfigError(f"cannot read protocol {str(path)!r}: {error}") from None
     own = resources.files("corl_bench.routers") / "protocols"
     known = sorted(entry.name.removesuffix(".toml") for entry in own.iterdir())
     if str(name_or_path) not in known:
@@ -288,7 +289,7 @@ def parse_protocol(text: str, source: str) -> Protocol:
         ConfigError: what it says is no protocol; one line that names the key.
     """
     try:
-        data = tomllib.loads(text)
+        data = parse_toml(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source}: no TOML: {error}") from None
     known = {"name", "max_calls", "max_turn_tokens", "max_invalid", "shows", "tags", "texts"}

@@ -9,6 +9,7 @@ policy.session().speak([transcript], Speaking(24, ("</call>",)), seeds=[1])
 from __future__ import annotations
 
 import json
+import pickle
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -19,12 +20,17 @@ import torch
 from torch import Tensor, nn
 
 from corl_bench.errors import ConfigError
+from corl_bench.shapes import find_fault
 from corl_train.policies.base import Said, Scores, Speaking
 from corl_train.policies.draws import draw
 from corl_train.policies.tokens import END, OTHER, PAD, TURN, Tokens
 from corl_train.policies.transformer import Cache, Shape, Transformer, Wanted
 from corl_train.rollouts import Transcript
 
+_LARGEST_SIZE = 1 << 20
+_UNLOADABLE = (ValueError, TypeError, RuntimeError, LookupError, AttributeError, EOFError)
+_UNLOADABLE += (pickle.UnpicklingError, ArithmeticError, AssertionError)
+"""What bytes that are no weights come to, in torch and in what it unpickles with."""
 TOKENS_NAME, SHAPE_NAME, WEIGHTS_NAME = "tokens.json", "shape.json", "weights.pt"
 _NEVER_SAID = (PAD, OTHER, TURN)
 _READ_AT_ONCE = 64
@@ -138,11 +144,20 @@ class TinyPolicy:
         """
         tokens = Tokens.load(folder / TOKENS_NAME)
         try:
-            shape = Shape(**json.loads((folder / SHAPE_NAME).read_text()))
+            sizes = json.loads((folder / SHAPE_NAME).read_text())
+            if fault := find_fault(sizes, {str: int}):
+                raise ValueError(fault)
+            if not all(0 < size <= _LARGEST_SIZE for size in sizes.values()):
+                raise ValueError(f"{SHAPE_NAME} has a size that is none")
+            shape = Shape(**sizes)
+            state = torch.load(folder / WEIGHTS_NAME, map_location="cpu", weights_only=True)
+            if len(state) < shape.depth:
+                raise ValueError(f"{WEIGHTS_NAME} is of another shape than {SHAPE_NAME}")
             model = Transformer(shape)
-            model.load_state_dict(torch.load(folder / WEIGHTS_NAME, weights_only=True))
-        except (OSError, ValueError, TypeError, RuntimeError) as error:
-            raise ConfigError(f"{folder} holds no tiny controller: {error}") from None
+            model.load_state_dict(state)
+        except (OSError, *_UNLOADABLE) as error:
+            said = " ".join(str(error).split())[:200]
+            raise ConfigError(f"{folder} holds no tiny controller: {said}") from None
         return cls(tokens, model)
 
     def log_softmax(self, states: Tensor) -> Tensor:

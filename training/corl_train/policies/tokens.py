@@ -128,7 +128,7 @@ class Tokens:
             data = json.loads(path.read_text(encoding="utf-8"))
             frames = None if data["frames"] is None else Frames.decode(data["frames"])
             return cls(tuple(data["phrases"]), tuple(data["words"]), frames)
-        except (OSError, ValueError, KeyError, TypeError, re.error) as error:
+        except (OSError, ValueError, KeyError, TypeError, re.error, RecursionError) as error:
             raise ConfigError(f"{path} is no vocabulary: {error}") from None
 
 
