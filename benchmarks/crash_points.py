@@ -3,7 +3,7 @@
 Every command is killed at its n-th change of a file (a write, half of one, a truncation, a rename,
 …), n drawn at random, by `kill_at_write.c`; and then again, until it has been killed often enough
 in this folder and may end. After each kill a copy of the folder is read as the next command would
-read it. What must hold, or the exit code is 1:
+read it. A command is a fork of this process, so that nothing is imported two hundred times. What must hold, or the exit code is 1:
 
 - every file can be read, and nothing that was in it at an earlier kill is gone;
 - no reply that is stored is asked for again, by the server's own count;
@@ -21,6 +21,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ctypes
+import importlib
 import importlib.util
 import json
 import os
@@ -32,30 +34,36 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 from bookkeeping import COMMAND, Log, ledger_faults, sum_of
 
+from corl_bench.cli.main import main as corl_bench
 from corl_bench.errors import ConfigError
 from corl_bench.experts.store import RecordingStore
 from corl_bench.files import read_lines
 from corl_bench.money.ledger import Ledger
 from corl_bench.results import canonical_lines, read_episodes, read_manifest, read_summary
+from corl_train.cli.main import main as corl_train
 
-TRAIN = [sys.executable, "-m", "corl_train.cli.main"]
+PROGRAMS = {"corl-bench": corl_bench, "corl-train": corl_train}
 SHARES = {"run": 45, "record": 35, "live": 20, "regrade": 20, "grade": 10, "import": 10}
 SHARES |= {"train": 30, "serve": 30}
 """Kills of each command, of 200."""
 PER_FOLDER = 8
 """A folder's commands are killed so many times before one may end."""
 LATENCY = "0.02"
+FOLDER = "CORL_CRASH_FOLDER"
+"""Environment variable of this script when it has been started with the library."""
 REPETITION = 1_000_000
 """Draws of a request that an episode makes again lie so far apart; see `Request.draw_seed`."""
 APPENDED = ("episodes.jsonl", "ledger.jsonl", "journal.jsonl", "requests.jsonl", "samples.jsonl")
@@ -64,7 +72,7 @@ RECIPE = """
 pool = "pool.toml"
 train = "problems.jsonl"
 validation = "problems.jsonl"
-test = "problems.jsonl"
+test = "tested.jsonl"
 protocol = "digest"
 [policy]
 width = 16
@@ -96,14 +104,14 @@ class Bench:
 
     Args:
         folder: all files are below it.
-        library: `kill_at_write.so`.
+        library: `kill_at_write.so`, which this process was started with.
         pool: file of the served pool.
         log: of the server.
         random: draws the points.
     """
 
     folder: Path
-    library: Path
+    library: ctypes.CDLL
     pool: Path
     log: Log
     random: random.Random
@@ -115,50 +123,71 @@ class Bench:
     def count(self, command: Sequence[str], *, under: Path) -> int:
         """Runs a command to its end: how often it changes a file below a folder."""
         counted = self.folder / "changes"
-        counted.unlink(missing_ok=True)
-        self.finish(command, KILL_UNDER=f"{under}", KILL_AT="0", KILL_COUNT=str(counted))
-        return max(map(int, counted.read_text().split()))
+        self.finish(command, under=under, counted=counted)
+        return int(counted.read_text())
 
-    def finish(self, command: Sequence[str], **variables: str) -> str:
-        """Runs a command to its end: what it prints."""
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment(**variables),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            words = done.stderr.strip()[-400:]
-            self.faults.append(f"exit {done.returncode} of {' '.join(command[2:])}: {words}")
-        return done.stdout
+    def finish(
+        self, command: Sequence[str], *, under: Path | None = None, counted: Path | None = None
+    ) -> None:
+        """Runs a command to its end."""
+        said = self.folder / "said.txt"
+        with said.open("wb") as output:
+            child = self.fork(command, output.fileno(), under=under, counted=counted)
+        if code := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+            words = said.read_text(errors="replace").strip()[-400:]
+            self.faults.append(f"exit {code} of {' '.join(command)}: {words}")
 
     def kill(self, command: Sequence[str], *, under: Path, at: int) -> bool:
         """Runs a command that is killed at a change; whether it was, or had ended before."""
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.environment(KILL_UNDER=str(under), KILL_AT=str(at)),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-        if done.returncode not in (0, -signal.SIGKILL):
-            self.faults.append(f"exit {done.returncode} behind a kill: {done.stderr[-400:]}")
-        return done.returncode == -signal.SIGKILL
+        said = self.folder / "said.txt"
+        with said.open("wb") as output:
+            child = self.fork(command, output.fileno(), under=under, at=at)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if code not in (0, -signal.SIGKILL):
+            words = said.read_text(errors="replace").strip()[-400:]
+            self.faults.append(f"exit {code} behind a kill: {words}")
+        return code == -signal.SIGKILL
 
-    def environment(self, **variables: str) -> dict[str, str]:
-        """Of a command; with a point to be killed at where one is named."""
-        preloaded = {"LD_PRELOAD": str(self.library)} if variables else {}
-        return {
-            **os.environ,
-            **preloaded,
-            **variables,
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "OMP_NUM_THREADS": "1",
-        }
+    def fork(
+        self,
+        command: Sequence[str],
+        output: int,
+        *,
+        under: Path | None = None,
+        at: int = 0,
+        counted: Path | None = None,
+    ) -> int:
+        """Starts a command as a fork of this process: its number.
+
+        Args:
+            command: its words, `corl-bench` or `corl-train` first.
+            output: where it writes.
+            under: changes of files below this folder count.
+            at: the one it is killed at; 0 is none.
+            counted: gets their number in the end.
+        """
+        sys.stdout.flush()
+        child = os.fork()
+        if child:
+            return child
+        code = 70
+        try:
+            os.chdir(self.folder)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            if under is not None:
+                self.library.kill_at_change(str(under).encode(), at)
+            try:
+                PROGRAMS[command[0]](list(command[1:]))
+            except SystemExit as ending:
+                code = int(ending.code or 0)
+            sys.stdout.flush()
+            if counted is not None:
+                counted.write_text(str(self.library.changes_so_far()))
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
 
     def expect(self, holds: bool, words: str) -> None:
         """Notes what does not hold."""
@@ -367,7 +396,7 @@ def kill_runs(bench: Bench, kind: str, kills: int) -> None:
     def command(out: Path, store: Path | None) -> list[str]:
         modes = {"run": [], "live": ["--mode", "live"], "record": ["--mode", "record"]}[kind]
         return [
-            *(*COMMAND, "run", "--task", "synth", "--limit", "14", "--quiet"),
+            *("corl-bench", "run", "--task", "synth", "--limit", "14", "--quiet"),
             *("--pool", str(bench.pool), "--out", str(out), "--concurrency", "8"),
             *(*systems, *modes, *(["--recordings", str(store)] if store else [])),
         ]
@@ -422,7 +451,7 @@ def kill_regrades(bench: Bench, kills: int) -> None:
     """`corl-bench regrade --write` of a run by an older grader."""
     old = bench.folder / "regrade-old"
     bench.finish(
-        [*COMMAND, "run", "--limit", "8", "--system", "single:*", "--quiet", "--out", str(old)]
+        ["corl-bench", "run", "--limit", "8", "--system", "single:*", "--quiet", "--out", str(old)]
     )
     rows = list(read_lines(old / "episodes.jsonl"))
     for row in rows[::3]:
@@ -433,12 +462,12 @@ def kill_regrades(bench: Bench, kills: int) -> None:
     (old / "manifest.json").write_text(json.dumps(manifest))
     whole = bench.folder / "regrade-whole"
     shutil.copytree(old, whole)
-    total = bench.count([*COMMAND, "regrade", str(whole), "--write"], under=whole)
+    total = bench.count(["corl-bench", "regrade", str(whole), "--write"], under=whole)
 
     def chain(number: int) -> Chain:
         run_dir = bench.folder / f"regrade-{number}"
         shutil.copytree(old, run_dir)
-        command = [*COMMAND, "regrade", str(run_dir), "--write"]
+        command = ["corl-bench", "regrade", str(run_dir), "--write"]
 
         def end() -> None:
             bench.finish(command)
@@ -447,7 +476,9 @@ def kill_regrades(bench: Bench, kills: int) -> None:
                 {(r.key, r.verdict, r.answer) for r in read_episodes(d)} for d in (run_dir, whole)
             )
             bench.expect(ours == theirs, f"{run_dir}: other verdicts than without kills")
-            notes = [json.loads((d / "summary.json").read_bytes())["notes"] for d in (run_dir, whole)]
+            notes = [
+                json.loads((d / "summary.json").read_bytes())["notes"] for d in (run_dir, whole)
+            ]
             bench.expect(notes[0] == notes[1], f"{run_dir}: other notes than without kills")
             pages = [(d / "report.html").read_text().replace(d.name, "") for d in (run_dir, whole)]
             bench.expect(len(pages[0]) == len(pages[1]), f"{run_dir}: the report is an old one")
@@ -465,7 +496,7 @@ def kill_grades(bench: Bench, kills: int) -> None:
     answers.write_text("".join(json.dumps(row) + "\n" for row in rows))
     whole = bench.folder / "grade-whole"
     whole.mkdir()
-    command = [*COMMAND, "grade", str(answers), "--out"]
+    command = ["corl-bench", "grade", str(answers), "--out"]
     total = bench.count([*command, str(whole / "graded.jsonl")], under=whole)
     wanted = (whole / "graded.jsonl").read_bytes()
 
@@ -498,7 +529,7 @@ def kill_imports(bench: Bench, kills: int) -> None:
     answers.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
     def command(store: Path) -> list[str]:
-        return [*COMMAND, "recordings", "import", str(store), str(answers)]
+        return ["corl-bench", "recordings", "import", str(store), str(answers)]
 
     whole = bench.folder / "import-whole"
     whole.mkdir()
@@ -531,12 +562,10 @@ def kill_trainings(bench: Bench, kills: int) -> None:
     from corl_train.runs.files import read_metrics, read_samples
 
     (bench.folder / "recipe.toml").write_text(RECIPE)
-    text = bench.finish([*COMMAND, "tasks", "show", "synth"])
-    assert text
-    write_synth_problems(bench.folder / "problems.jsonl", 6)
+    write_synth_problems(bench.folder, {"problems.jsonl": 6, "tested.jsonl": 4})
 
     def command(out: Path) -> list[str]:
-        return [*TRAIN, "run", "recipe.toml", "--out", str(out), "--max-cost", "5", "--quiet"]
+        return ["corl-train", "run", "recipe.toml", "--out", str(out), "--max-cost", "5", "--quiet"]
 
     def figures(folder: Path) -> list[str]:
         timed = ("cpu_s", "tokens_per_s")
@@ -578,15 +607,17 @@ def kill_trainings(bench: Bench, kills: int) -> None:
     killed_often(bench, "train", kills, total, chain)
 
 
-def write_synth_problems(path: Path, count: int) -> None:
-    """Some of the generated problems that the served pool knows."""
+def write_synth_problems(folder: Path, counts: Mapping[str, int]) -> None:
+    """Some of the generated problems that the served pool knows, in files of so many each."""
     from corl_bench.tasks import load_task
 
-    rows = (
-        {"problem": p.text, "answer": p.answer, "subject": p.subject, "level": p.level}
-        for p in load_task("synth", limit=count).problems
-    )
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    problems = iter(load_task("synth", limit=sum(counts.values())).problems)
+    for name, count in counts.items():
+        rows = (
+            {"problem": p.text, "answer": p.answer, "subject": p.subject, "level": p.level}
+            for p in islice(problems, count)
+        )
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def kill_servers(bench: Bench, kills: int) -> None:
@@ -598,7 +629,7 @@ def kill_servers(bench: Bench, kills: int) -> None:
         history = History(bench, out)
         replies: list[dict[str, Any]] = []
         command = [
-            *(*COMMAND, "serve", "--system", "cascade:nano>mini", "--pool", str(bench.pool)),
+            *("corl-bench", "serve", "--system", "cascade:nano>mini", "--pool", str(bench.pool)),
             *("--out", str(out), "--quiet"),
         ]
         for _ in range(min(PER_FOLDER, kills - bench.kills["serve"])):
@@ -606,14 +637,14 @@ def kill_servers(bench: Bench, kills: int) -> None:
             with serving(bench, command, under=out, at=at) as (server, url):
                 if url:
                     replies += asyncio.run(ask_until_gone(url, enough=200))
-                code = server.wait(60)
+                code = os.waitstatus_to_exitcode(os.waitpid(server, 0)[1])
             bench.expect(code == -signal.SIGKILL, f"{out}: exit {code} behind a kill")
             bench.kills["serve"] += 1
             history.look(shared_draws=False)
         with serving(bench, command, under=out, at=0) as (server, url):
             replies += asyncio.run(ask_until_gone(url, enough=5))
-            server.send_signal(signal.SIGTERM)
-            code = server.wait(60)
+            os.kill(server, signal.SIGTERM)
+            code = os.waitstatus_to_exitcode(os.waitpid(server, 0)[1])
         bench.expect(code == 0, f"{out}: exit {code} of a server that was asked to end")
         ledger = history.close()
         # What a client was told stands: an answer is booked before it is given.
@@ -633,24 +664,13 @@ def kill_servers(bench: Bench, kills: int) -> None:
 @contextmanager
 def serving(
     bench: Bench, command: Sequence[str], *, under: Path, at: int
-) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server and its address, which is empty where it was killed before it had one."""
-    variables = {"KILL_UNDER": str(under), "KILL_AT": str(at)} if at else {}
-    server = subprocess.Popen(
-        command,
-        cwd=bench.folder,
-        env=bench.environment(**variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert server.stdout is not None
-    try:
-        yield server, (server.stdout.readline().split() or [""])[-1]
-    finally:
-        server.kill()
-        server.wait(30)
-        server.stdout.close()
+) -> Iterator[tuple[int, str]]:
+    """A server's number and address, which is empty where it was killed before it had one."""
+    reading, writing = os.pipe()
+    server = bench.fork(command, writing, under=under, at=at)
+    os.close(writing)
+    with os.fdopen(reading) as said:
+        yield server, (said.readline().split() or [""])[-1]
 
 
 async def ask_until_gone(url: str, *, enough: int) -> list[dict[str, Any]]:
@@ -674,8 +694,19 @@ async def ask_until_gone(url: str, *, enough: int) -> list[dict[str, Any]]:
 # --- all of it -------------------------------------------------------------------------------
 
 
-def build_library(folder: Path) -> Path:
-    """Compiles what kills at a write.
+def import_all(kinds: Sequence[str]) -> None:
+    """Once, for all commands that are forked."""
+    names = ["runs.run", "runs.plan", "report.html", "report.terminal", "report.analysis"]
+    names += ["grading", "serve.server", "runs.regrading", "answer_files", "experts.openai"]
+    names += ["experts.recording_files", "experts.transport", "experts.simulation.provider"]
+    for name in names:
+        importlib.import_module(f"corl_bench.{name}")
+    if "train" in kinds:
+        importlib.import_module("corl_train.trainer")
+
+
+def preload(folder: Path) -> None:
+    """Starts this script again with what kills at a write, which it compiles.
 
     Raises:
         SystemExit: there is no compiler.
@@ -686,7 +717,8 @@ def build_library(folder: Path) -> Path:
     library = folder / "kill_at_write.so"
     source = Path(__file__).with_name("kill_at_write.c")
     subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
-    return library
+    variables = {"LD_PRELOAD": str(library), FOLDER: str(folder), "OMP_NUM_THREADS": "1"}
+    os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | variables)
 
 
 @contextmanager
@@ -714,7 +746,10 @@ def served_pool(folder: Path) -> Iterator[tuple[Path, Path]]:
 
 def crash(folder: Path, kills: int, kinds: Sequence[str], seed: int) -> int:
     """Kills everything, and prints what came of it; the exit code."""
-    library = build_library(folder)
+    library = ctypes.CDLL(str(folder / "kill_at_write.so"))
+    library.kill_at_change.argtypes = [ctypes.c_char_p, ctypes.c_long]
+    library.changes_so_far.restype = ctypes.c_long
+    import_all(kinds)
     whole = sum(SHARES[kind] for kind in kinds)
     with served_pool(folder) as (pool, log):
         bench = Bench(folder, library, pool, Log(log), random.Random(seed))
@@ -723,14 +758,18 @@ def crash(folder: Path, kills: int, kinds: Sequence[str], seed: int) -> int:
             before, after = (sum(SHARES[k] for k in kinds[:n]) for n in (place, place + 1))
             share = kills * after // whole - kills * before // whole
             began_s = time.monotonic()
-            with suppress_and_note(bench, kind):
+            with noting(bench, kind):
                 if kind in ("run", "record", "live"):
                     kill_runs(bench, kind, share)
                 else:
                     OTHERS[kind](bench, share)
-            print(f"{kind}: {bench.kills[kind]} kills, {time.monotonic() - began_s:.0f} s", flush=True)
-    print(f"{bench.kills.total()} kills; left behind by them: "
-          + ", ".join(f"{n} {what}" for what, n in bench.cut_short.items()))
+            print(
+                f"{kind}: {bench.kills[kind]} kills, {time.monotonic() - began_s:.0f} s", flush=True
+            )
+    print(
+        f"{bench.kills.total()} kills; left behind by them: "
+        + ", ".join(f"{n} {what}" for what, n in bench.cut_short.items())
+    )
     for fault in bench.faults[:20]:
         print(f"FAULT {fault}")
     print("all of it holds" if not bench.faults else f"{len(bench.faults)} FAULTS")
@@ -738,7 +777,7 @@ def crash(folder: Path, kills: int, kinds: Sequence[str], seed: int) -> int:
 
 
 @contextmanager
-def suppress_and_note(bench: Bench, kind: str) -> Iterator[None]:
+def noting(bench: Bench, kind: str) -> Iterator[None]:
     """A file that cannot be read is a finding, and the end of this command's kills."""
     try:
         yield
@@ -768,11 +807,17 @@ def main() -> int:
     if "train" in kinds and importlib.util.find_spec("torch") is None:
         print("without training: torch is not installed")
         kinds.remove("train")
-    if asked.keep is not None:
-        asked.keep.mkdir(parents=True)
-        return crash(asked.keep.resolve(), asked.kills, kinds, asked.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        return crash(Path(folder), asked.kills, kinds, asked.seed)
+    if FOLDER not in os.environ:
+        if asked.keep is not None:
+            asked.keep.mkdir(parents=True)
+        preload(Path(tempfile.mkdtemp()) if asked.keep is None else asked.keep.resolve())
+    folder = Path(os.environ[FOLDER])
+    del os.environ["LD_PRELOAD"]  # not for the children of children
+    try:
+        return crash(folder, asked.kills, kinds, asked.seed)
+    finally:
+        if asked.keep is None:
+            shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

@@ -1,23 +1,22 @@
 /* Kills a process with SIGKILL at its n-th change of a file below a folder.
  *
- * For LD_PRELOAD on Linux. A change is a write to a regular file, a truncation, a sync, a rename
- * or an unlink. A write that is the n-th is done to its half when KILL_AT is odd, and not at all
- * when it is even: what a killed process can leave.
+ * For LD_PRELOAD on Linux; the process itself (a fork, say) says what and when:
  *
  *   cc -shared -fPIC -o kill_at_write.so kill_at_write.c -ldl
- *   KILL_UNDER=/folder KILL_AT=12 LD_PRELOAD=./kill_at_write.so corl-bench run ...
  *
- * With KILL_AT=0 nobody is killed, and the number of changes is added to the file KILL_COUNT.
+ *   kill_at_change("/folder", 12);
+ *
+ * A change is a write to a regular file, a truncation, a sync, a rename or an unlink. A write that
+ * is the n-th is done to its half when n is odd, and not at all when it is even: what a killed
+ * process can leave. With n = 0 nobody is killed, and changes_so_far() counts.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -30,22 +29,13 @@ static atomic_long changes;
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
-__attribute__((constructor)) static void begin(void) {
-    const char *folder = getenv("KILL_UNDER"), *number = getenv("KILL_AT");
-    if (folder) strncpy(under, folder, sizeof under - 1);
-    at = number ? atol(number) : 0;
+void kill_at_change(const char *folder, long number) {
+    strncpy(under, folder, sizeof under - 1);
+    at = number;
+    changes = 0;
 }
 
-__attribute__((destructor)) static void end(void) {
-    const char *file = getenv("KILL_COUNT");
-    char line[32];
-    if (at || !file || !changes) return;
-    int fd = open(file, O_WRONLY | O_CREAT | O_APPEND, 0644);
-    if (fd < 0) return;
-    int length = snprintf(line, sizeof line, "%ld\n", (long)changes);
-    REAL(write)(fd, line, (size_t)length);
-    close(fd);
-}
+long changes_so_far(void) { return changes; }
 
 static int is_under(const char *path) {
     char whole[PATH_MAX];

@@ -173,7 +173,7 @@ class Runs:
         began_s = time.monotonic()
         first = command
         if kind == "capped":
-            first = [*command, "--max-cost", f"0.0{self.random.randrange(1, 3)}"]
+            first = [*command, "--max-cost", f"0.00{self.random.randrange(5, 10)}"]
         signals = {"interrupted": 1, "dropped": 2, "live": 2}.get(kind, 0)
         code = self.command(first, signals=signals)
         if kind == "capped" and code != 3:
@@ -539,8 +539,10 @@ def report(
     billed, server, unsettled = (
         sum_of(rows, name) for name in ("billed_usd", "server_usd", "unsettled_usd")
     )
-    print(f"  dollars: booked {billed}, the server's {server}, booked and unsettled"
-          f" {billed + unsettled}")
+    print(
+        f"  dollars: booked {billed}, the server's {server}, booked and unsettled"
+        f" {billed + unsettled}"
+    )
     print(
         f"serve: {len(asked):,} requests"
         f" ({', '.join(f'{s} {n}' for s, n in clients.statuses.most_common())}),"

@@ -18,13 +18,15 @@ import contextlib
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from corl_bench.errors import StorageError
+from corl_bench.errors import ConfigError, StorageError
 from corl_bench.text import well_formed
+
+Record = TypeVar("Record")
 
 
 class Closing(ABC):
@@ -99,7 +101,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Complete JSON lines of an append-only file; a torn last line is left out.
 
     Raises:
-        StorageError: a line in the middle is not JSON.
+        StorageError: a line is no JSON object; the message names file and line.
     """
     if not path.exists():
         return
@@ -111,7 +113,35 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 row = json.loads(line)
             except ValueError as error:
                 raise StorageError(f"{path}:{number}: not JSON ({error})") from error
+            except RecursionError as error:
+                raise StorageError(f"{path}:{number}: nested too deeply to be read") from error
+            if not isinstance(row, dict):
+                raise StorageError(f"{path}:{number}: not a JSON object")
             yield row
+
+
+def read_records(
+    path: Path, decode: Callable[[dict[str, Any]], Record], *, what: str, advice: str
+) -> Iterator[Record]:
+    """As `read_lines`, each line decoded.
+
+    Args:
+        path: of the file.
+        decode: a line's object.
+        what: a line is, for the message.
+        advice: what to do about one that is none.
+
+    Raises:
+        StorageError: a line cannot be decoded, or is a newer version's.
+    """
+    for number, row in enumerate(read_lines(path), 1):
+        try:
+            record = decode(row)
+        except ConfigError as error:
+            raise StorageError(f"{path}:{number}: {error}") from error
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            raise StorageError(f"{path}:{number} is no {what} ({error!r}): {advice}") from error
+        yield record
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from corl_bench.errors import ConfigError
-from corl_bench.files import Closing, LineFile, read_lines
+from corl_bench.files import Closing, LineFile, read_records
 from corl_bench.money.amounts import format_usd
 from corl_bench.money.basis import CostBasis, read_basis
 from corl_bench.types import Usage
@@ -205,7 +205,12 @@ class Ledger(Closing):
         """
         paths = run_dir / "ledger.jsonl", run_dir / "journal.jsonl"
         self = cls(LineFile.open(paths[0]), LineFile.open(paths[1]))
-        intents = map(Intent.decode, read_lines(paths[1]))
+        intents = read_records(
+            paths[1],
+            Intent.decode,
+            what="line of a journal",
+            advice="restore the file, or take the line out if its attempt is on the ledger",
+        )
         for line in read_ledger(run_dir):
             # An attempt is journalled before it is accounted for, so no more of the journal is
             # held at a time than was in flight.
@@ -332,6 +337,15 @@ class Ledger(Closing):
 
 
 def read_ledger(run_dir: Path) -> Iterator[LedgerLine]:
-    """Lines of a stored run, in the order in which they were written."""
-    for row in read_lines(run_dir / "ledger.jsonl"):
-        yield LedgerLine.decode(row)
+    """Lines of a stored run, in the order in which they were written.
+
+    Raises:
+        StorageError: a line is none of a ledger, or a newer version's.
+    """
+    return read_records(
+        run_dir / "ledger.jsonl",
+        LedgerLine.decode,
+        what="line of a ledger",
+        advice="restore the file, or take the line out: the run's own command then settles its"
+        " attempt by the stored reply, or books it as unsettled",
+    )

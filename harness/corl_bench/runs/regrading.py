@@ -22,7 +22,7 @@ from typing import Any
 
 from corl_bench import grading
 from corl_bench.errors import ConfigError
-from corl_bench.files import read_lines, write_json
+from corl_bench.files import write_json
 from corl_bench.metrics.summary import summarise_run
 from corl_bench.money.amounts import parse_usd
 from corl_bench.money.ledger import Totals, read_ledger
@@ -36,6 +36,7 @@ from corl_bench.results import (
 )
 from corl_bench.results.decisions import decision_notes, read_decisions
 from corl_bench.results.preflight import preflight_notes
+from corl_bench.results.problems import read_problems
 from corl_bench.runs.directory import RunDirectory
 from corl_bench.runs.training import training_notes
 from corl_bench.types import Budget, Verdict
@@ -146,7 +147,8 @@ def regrade(run_dir: Path, *, advance: Callable[[], None] = lambda: None) -> Reg
 def write_regrading(run_dir: Path, *, advance: Callable[[], None] = lambda: None) -> Regrading:
     """As `regrade`, and writes it down: new lines, the manifest's list, the summary.
 
-    The lines come first: killed in between, the same call goes on from there.
+    The lines come first and the manifest last: killed in between, the same call goes on from
+    there, and what says that nothing is left to do stands only when that is so.
 
     Raises:
         ConfigError: as `regrade`, or another process is working in the directory.
@@ -159,12 +161,12 @@ def write_regrading(run_dir: Path, *, advance: Callable[[], None] = lambda: None
             news = {change.episode.key: _judged(change) for change in result.changes}
             directory.episodes.append(encode_episode(record) for record in news.values())
             manifest = _noted(directory.manifest, result)
-            write_json(run_dir / "manifest.json", manifest)
             episodes = [news.get(record.key, record) for record in episodes]
             write_json(
                 run_dir / "summary.json",
                 encode_summary(_summary(run_dir, manifest, episodes)),
             )
+            write_json(run_dir / "manifest.json", manifest)
         return result
 
 
@@ -190,7 +192,7 @@ def _regrade(
             f"{run_dir / 'manifest.json'} does not say which grader judged: run it again with"
             " `corl-bench run`, or restore the manifest"
         )
-    problems = {(row["task"], row["id"]): row for row in read_lines(run_dir / "problems.jsonl")}
+    problems = {(row["task"], row["id"]): row for row in read_problems(run_dir)}
     # Systems often return the very same reply, and episodes of a problem stand close together.
     judge = lru_cache(maxsize=4096)(grading.grade)
     changes = []
