@@ -3,7 +3,8 @@
 Every command is killed at its n-th change of a file (a write, half of one, a truncation, a rename,
 …), n drawn at random, by `kill_at_write.c`; and then again, until it has been killed often enough
 in this folder and may end. After each kill a copy of the folder is read as the next command would
-read it. A command is a fork of this process, so that nothing is imported two hundred times. What must hold, or the exit code is 1:
+read it. A command is a fork of this process, so that nothing is imported two hundred times. What
+must hold, or the exit code is 1:
 
 - every file can be read, and nothing that was in it at an earlier kill is gone;
 - no reply that is stored is asked for again, by the server's own count;
@@ -175,6 +176,8 @@ class Bench:
             os.chdir(self.folder)
             os.dup2(output, 1)
             os.dup2(output, 2)
+            sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+            sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
             if under is not None:
                 self.library.kill_at_change(str(under).encode(), at)
             try:
@@ -477,7 +480,8 @@ def kill_regrades(bench: Bench, kills: int) -> None:
             )
             bench.expect(ours == theirs, f"{run_dir}: other verdicts than without kills")
             notes = [
-                json.loads((d / "summary.json").read_bytes())["notes"] for d in (run_dir, whole)
+                [entry | {"at": ""} for entry in read_manifest(d)["regraded"]]
+                for d in (run_dir, whole)
             ]
             bench.expect(notes[0] == notes[1], f"{run_dir}: other notes than without kills")
             pages = [(d / "report.html").read_text().replace(d.name, "") for d in (run_dir, whole)]
@@ -671,6 +675,8 @@ def serving(
     os.close(writing)
     with os.fdopen(reading) as said:
         yield server, (said.readline().split() or [""])[-1]
+        if more := said.read().strip():
+            bench.faults.append(f"a server said {more[-400:]}")
 
 
 async def ask_until_gone(url: str, *, enough: int) -> list[dict[str, Any]]:

@@ -28,6 +28,9 @@ from corl_bench.text import well_formed
 
 Record = TypeVar("Record")
 
+_REPLACED = (".json", ".jsonl", ".html")
+"""Endings of files that are replaced as a whole in the folders of runs and servers."""
+
 
 class Closing(ABC):
     """Something with a `close` that `with` calls."""
@@ -175,6 +178,29 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, data: Any) -> None:
     """As `write_text`, for a JSON document that people may read, too."""
     write_text(path, json.dumps(data, ensure_ascii=False, indent=2) + "\n")
+
+
+def remove_partials(folder: Path) -> None:
+    """Takes away what killed processes have left half written beside the files of a folder.
+
+    For whoever keeps all others out of the folder: the process that a partial file is named
+    after may still be writing it elsewhere.
+    """
+    for partial in folder.glob(".*.*"):
+        name, _, writer = partial.name[1:].rpartition(".")
+        if Path(name).suffix in _REPLACED and writer.isdecimal() and not _is_alive(int(writer)):
+            with contextlib.suppress(OSError):
+                partial.unlink()
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True  # another user's, or no number of a process
+    return True
 
 
 def _end_of_complete_lines(descriptor: int) -> int:

@@ -17,7 +17,7 @@ from typing import Any, Literal, Self
 
 from corl_bench import grading
 from corl_bench.errors import ConfigError, StorageError
-from corl_bench.files import Closing, LineFile, write_json, write_text
+from corl_bench.files import Closing, LineFile, remove_partials, write_json, write_text
 from corl_bench.money.amounts import format_usd
 from corl_bench.money.price_library import library_digest
 from corl_bench.results import MANIFEST_NAME, describe_origin, episode_key, read_manifest
@@ -64,6 +64,7 @@ class RunDirectory(Closing):
     def _locked(cls, path: Path, manifest: Callable[[], dict[str, Any]]) -> Self:
         lock = lock_directory(path)
         try:
+            remove_partials(path)
             return cls(path, manifest(), LineFile.open(path / "episodes.jsonl"), lock)
         except BaseException:
             os.close(lock)

@@ -35,11 +35,17 @@ from corl_bench.results import (
     read_manifest,
 )
 from corl_bench.results.decisions import decision_notes, read_decisions
+from corl_bench.results.documents import read_document
 from corl_bench.results.preflight import preflight_notes
 from corl_bench.results.problems import read_problems
 from corl_bench.runs.directory import RunDirectory
 from corl_bench.runs.training import training_notes
 from corl_bench.types import Budget, Verdict
+
+
+UNDER_WAY_NAME = "regrading.json"
+"""There while a re-grading is being written: what it comes to."""
+UNDER_WAY_SCHEMA = "corl-bench/regrading@1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,15 +164,17 @@ def write_regrading(run_dir: Path, *, advance: Callable[[], None] = lambda: None
         episodes = read_episodes(run_dir)
         result = _regrade(run_dir, directory.manifest, episodes, advance)
         if result.is_new:
+            entry = _begun(run_dir / UNDER_WAY_NAME, result)
             news = {change.episode.key: _judged(change) for change in result.changes}
             directory.episodes.append(encode_episode(record) for record in news.values())
-            manifest = _noted(directory.manifest, result)
+            manifest = _noted(directory.manifest, result, entry)
             episodes = [news.get(record.key, record) for record in episodes]
             write_json(
                 run_dir / "summary.json",
                 encode_summary(_summary(run_dir, manifest, episodes)),
             )
             write_json(run_dir / "manifest.json", manifest)
+            (run_dir / UNDER_WAY_NAME).unlink()
         return result
 
 
@@ -245,8 +253,11 @@ def _judged(change: Change) -> EpisodeRecord:
     )
 
 
-def _noted(manifest: Mapping[str, Any], result: Regrading) -> dict[str, Any]:
-    """The manifest with this re-grading; the run is one of today's grader from here on."""
+def _begun(path: Path, result: Regrading) -> dict[str, Any]:
+    """The manifest's entry; of a call that goes on, that of the one that was killed.
+
+    Its lines may be written already, and would not count as changed any more.
+    """
     entry = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "from": result.before.encode(),
@@ -255,6 +266,18 @@ def _noted(manifest: Mapping[str, Any], result: Regrading) -> dict[str, Any]:
         "changed": len(result.changes),
         "verdicts_changed": result.moved,
     }
+    if path.exists():
+        before = read_document(path.parent, path.name, UNDER_WAY_SCHEMA)["entry"]
+        if (before["from"], before["to"]) == (entry["from"], entry["to"]):
+            return dict(before)
+    write_json(path, {"schema": UNDER_WAY_SCHEMA, "entry": entry})
+    return entry
+
+
+def _noted(
+    manifest: Mapping[str, Any], result: Regrading, entry: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The manifest with this re-grading; the run is one of today's grader from here on."""
     return {
         **manifest,
         "grader": result.after.version,
