@@ -18,8 +18,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
-from corl_bench.errors import ConfigError, StorageError
-from corl_bench.files import Closing, LineFile, read_lines
+from corl_bench.errors import ConfigError
+from corl_bench.files import Closing, LineFile, read_records
 from corl_bench.money.amounts import format_usd
 from corl_bench.money.basis import CostBasis, read_basis
 from corl_bench.shapes import AMOUNT, find_fault
@@ -88,7 +88,7 @@ class LedgerLine:
 
     @classmethod
     def decode(cls, row: Mapping[str, Any]) -> Self:
-        _refuse_newer(row, "ledger")
+        _check(row, "ledger", _LINE)
         return cls(
             call=row["call"],
             attempt=row["attempt"],
@@ -130,18 +130,54 @@ class Intent:
 
     @classmethod
     def decode(cls, row: Mapping[str, Any]) -> Self:
-        _refuse_newer(row, "journal")
+        _check(row, "journal", _INTENT)
         fields = {name: row[name] for name in cls.__slots__}
         fields["worst_usd"] = Decimal(row["worst_usd"])
         return cls(**fields)
 
 
-def _refuse_newer(row: Mapping[str, Any], name: str) -> None:
-    if row["v"] > LEDGER_SCHEMA:
+_LINE = {
+    "v": int,
+    "call": str,
+    "attempt": int,
+    "expert": str,
+    "model": str,
+    "price": str,
+    "status": str,
+    "settled": bool,
+    "stored": bool,
+    "fee?": str,
+    "basis?": str,
+    "list_cost_usd": AMOUNT,
+    "billed_cost_usd": AMOUNT,
+    "unsettled_usd?": AMOUNT,
+    "usage": ({str: (int, bool)}, None),
+}
+_INTENT = {
+    "v": int,
+    "call": str,
+    "attempt": int,
+    "expert": str,
+    "model": str,
+    "price": str,
+    "worst_usd": AMOUNT,
+    "request_key": str,
+    "sample": int,
+    "occurrence": int,
+    "scope": str,
+}
+
+
+def _check(row: Any, name: str, shape: Mapping[str, Any]) -> None:
+    """Refuses what a newer version wrote, and what is not of this shape."""
+    version = row.get("v") if isinstance(row, dict) else None
+    if type(version) is int and version > LEDGER_SCHEMA:
         raise ConfigError(
-            f"the {name} is of schema {row['v']}, this version reads up to {LEDGER_SCHEMA}:"
+            f"the {name} is of schema {version}, this version reads up to {LEDGER_SCHEMA}:"
             " upgrade corl-bench"
         )
+    if fault := find_fault(row, shape):
+        raise ValueError(fault)
 
 
 @dataclass(slots=True)
@@ -206,7 +242,12 @@ class Ledger(Closing):
         """
         paths = run_dir / "ledger.jsonl", run_dir / "journal.jsonl"
         self = cls(LineFile.open(paths[0]), LineFile.open(paths[1]))
-        intents = _decoded(paths[1], Intent.decode, _INTENT)
+        intents = read_records(
+            paths[1],
+            Intent.decode,
+            what="line of a journal",
+            advice="restore the file, or take the line out if its attempt is on the ledger",
+        )
         for line in read_ledger(run_dir):
             # An attempt is journalled before it is accounted for, so no more of the journal is
             # held at a time than was in flight.
@@ -333,64 +374,15 @@ class Ledger(Closing):
 
 
 def read_ledger(run_dir: Path) -> Iterator[LedgerLine]:
-    """Lines of a stored run, in the order in which they were written."""
-    yield from _decoded(run_dir / "ledger.jsonl", LedgerLine.decode, _LINE)
-
-
-_LINE = {
-    "v": int,
-    "call": str,
-    "attempt": int,
-    "expert": str,
-    "model": str,
-    "price": str,
-    "status": str,
-    "settled": bool,
-    "stored": bool,
-    "fee?": str,
-    "basis?": str,
-    "list_cost_usd": AMOUNT,
-    "billed_cost_usd": AMOUNT,
-    "unsettled_usd?": AMOUNT,
-    "usage": ({str: (int, bool)}, None),
-}
-_INTENT = {
-    "v": int,
-    "call": str,
-    "attempt": int,
-    "expert": str,
-    "model": str,
-    "price": str,
-    "worst_usd": AMOUNT,
-    "request_key": str,
-    "sample": int,
-    "occurrence": int,
-    "scope": str,
-}
-_Decoded = TypeVar("_Decoded")
-
-
-def _decoded(
-    path: Path, decode: Callable[[Mapping[str, Any]], _Decoded], shape: Mapping[str, Any]
-) -> Iterator[_Decoded]:
-    """The lines of a file.
+    """Lines of a stored run, in the order in which they were written.
 
     Raises:
-        StorageError: one of them is not of this shape; the message names file and line.
-        ConfigError: one was written by a newer version.
+        StorageError: a line is none of a ledger, or a newer version's.
     """
-    for number, row in enumerate(read_lines(path), 1):
-        version = row.get("v") if isinstance(row, dict) else None
-        is_newer = type(version) is int and version > LEDGER_SCHEMA
-        fault = None if is_newer else find_fault(row, shape)
-        decoded = None
-        try:
-            decoded = None if fault else decode(row)
-        except (TypeError, ValueError) as error:
-            fault = str(error)
-        if decoded is None or fault:
-            raise StorageError(
-                f"{path}:{number} is no line of ours: {fault}; restore the file, for without it"
-                " nobody knows what was paid"
-            )
-        yield decoded
+    return read_records(
+        run_dir / "ledger.jsonl",
+        LedgerLine.decode,
+        what="line of a ledger",
+        advice="restore the file, or take the line out: the run's own command then settles its"
+        " attempt by the stored reply, or books it as unsettled",
+    )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from corl_bench.files import read_lines, write_text
+from corl_bench.files import write_text
 from corl_bench.money.amounts import display_usd, format_usd
 from corl_bench.money.basis import BASIS_WORDS
 from corl_bench.report.analysis import LEAST_PROBLEMS, TaskAnalysis, analyse
@@ -56,6 +56,7 @@ from corl_bench.results import (
     read_manifest,
     read_summary,
 )
+from corl_bench.results.problems import read_problems
 from corl_bench.text import well_formed
 
 REPORT_NAME = "report.html"
@@ -90,7 +91,7 @@ def write_report(
         StorageError: a file of it cannot be read, or the report not be written.
     """
     summary = read_summary(run_dir)
-    problems, golds = _read_problems(run_dir / "problems.jsonl")
+    problems, golds = _read_problems(run_dir)
     page = render_report(
         summary,
         read_episodes(run_dir) if episodes is None else episodes,
@@ -104,9 +105,9 @@ def write_report(
     return path
 
 
-def _read_problems(path: Path) -> tuple[ProblemTexts, ProblemTexts]:
+def _read_problems(run_dir: Path) -> tuple[ProblemTexts, ProblemTexts]:
     problems, golds = {}, {}
-    for row in read_lines(path):
+    for row in read_problems(run_dir):
         key = (row["task"], row["id"])
         problems[key] = row["problem"]
         if row["answer"] is not None:  # an import may know no gold

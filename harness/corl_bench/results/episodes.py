@@ -11,14 +11,14 @@ and the next run cuts it off.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from corl_bench.errors import ConfigError, StorageError
-from corl_bench.files import read_lines
+from corl_bench.files import Record, read_records
 from corl_bench.money.amounts import format_usd, parse_usd
 from corl_bench.money.basis import CostBasis, read_basis, weakest
 from corl_bench.shapes import find_fault
@@ -324,21 +324,24 @@ def read_episodes(run_dir: Path) -> list[EpisodeRecord]:
         StorageError: a line is no episode; the message names file and line.
     """
     path = run_dir / "episodes.jsonl"
-    episodes: dict[str, EpisodeRecord] = {}
-    for number, row in enumerate(read_lines(path), 1):
-        try:
-            record = decode_episode(row)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StorageError(
-                f"{path}:{number} is no episode ({error!r}): take the line out, and the run's own"
-                " command makes it anew"
-            ) from error
-        except ConfigError as error:
-            raise StorageError(f"{path}:{number}: {error}") from error
-        episodes[record.key] = record
+    episodes = {record.key: record for record in read_episode_lines(path, decode_episode)}
     if not episodes:
         _check_start(path)
     return list(episodes.values())
+
+
+def read_episode_lines(path: Path, decode: Callable[[dict[str, Any]], Record]) -> Iterator[Record]:
+    """All lines of a file of episodes, or what is wanted of them.
+
+    Args:
+        path: of the file.
+        decode: `decode_episode`, or less of it.
+
+    Raises:
+        StorageError: a line is no episode; the message names file and line.
+    """
+    advice = "take the line out, and the run's own command makes it anew"
+    return read_records(path, decode, what="episode", advice=advice)
 
 
 def _check_start(path: Path) -> None:

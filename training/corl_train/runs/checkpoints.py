@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,10 @@ def _write(path: Path, state: Mapping[str, Any]) -> None:
         torch.save(dict(state), beside)
         beside.replace(path)
     except (OSError, RuntimeError) as error:
-        raise StorageError(f"cannot write {path}: {error}") from error
+        # Half a checkpoint would keep a full disk full.
+        with suppress(OSError):
+            beside.unlink()
+        raise StorageError(f"cannot write {path}: {' '.join(str(error).split())}") from error
 
 
 _OF_MEMORY = ("alloc", "out of memory")
