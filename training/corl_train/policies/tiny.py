@@ -28,8 +28,10 @@ from corl_train.policies.transformer import Cache, Shape, Transformer, Wanted
 from corl_train.rollouts import Transcript
 
 _LARGEST_SIZE = 1 << 20
-_UNLOADABLE = (ValueError, TypeError, RuntimeError, LookupError, AttributeError, EOFError)
-_UNLOADABLE += (pickle.UnpicklingError, ArithmeticError, AssertionError)
+_UNLOADABLE = (
+    *(ValueError, TypeError, RuntimeError, LookupError, AttributeError, EOFError),
+    *(pickle.UnpicklingError, ArithmeticError, AssertionError),
+)
 """What bytes that are no weights come to, in torch and in what it unpickles with."""
 TOKENS_NAME, SHAPE_NAME, WEIGHTS_NAME = "tokens.json", "shape.json", "weights.pt"
 _NEVER_SAID = (PAD, OTHER, TURN)

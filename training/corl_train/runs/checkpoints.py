@@ -137,8 +137,10 @@ def _write(path: Path, state: Mapping[str, Any]) -> None:
 
 
 _OF_MEMORY = ("alloc", "out of memory")
-_UNLOADABLE = (pickle.UnpicklingError, EOFError, LookupError, ValueError, AttributeError)
-_UNLOADABLE += (TypeError, ArithmeticError, AssertionError, BadZipFile)
+_UNLOADABLE = (
+    *(pickle.UnpicklingError, EOFError, LookupError, ValueError, AttributeError),
+    *(TypeError, ArithmeticError, AssertionError, BadZipFile),
+)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
