@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from corl_bench.errors import ConfigError
@@ -190,9 +190,12 @@ class Speaker:
     def _speak(self, how: Speaking, group: list[_Wanted]) -> None:
         transcripts: list[Transcript] = []
         readable: list[_Wanted] = []
+        taken: set[int] = set()
         for wanted in group:
             try:
-                transcripts.append(self._read(wanted, transcripts))
+                transcript = self._read(wanted, taken)
+                taken.add(id(transcript))
+                transcripts.append(transcript)
                 readable.append(wanted)
             except ConfigError as error:
                 # This conversation's own fault: the others of the batch go on.
@@ -245,13 +248,18 @@ class Speaker:
             name = "opening " + conversation_name(messages[0].content, draw)
         return _seed(self.seed, name, len(messages))
 
-    def _read(self, wanted: _Wanted, taken: Sequence[Transcript]) -> Transcript:
-        """The conversation up to the turn that is wanted, and no other's in this batch."""
+    def _read(self, wanted: _Wanted, taken: Container[int]) -> Transcript:
+        """The conversation up to the turn that is wanted.
+
+        Args:
+            wanted: the turn.
+            taken: identities of the transcripts of others in this batch.
+        """
         messages = wanted.request.messages
         kept = self._kept.setdefault(wanted.conversation, [])
         self._kept.move_to_end(wanted.conversation)
         for transcript in kept:
-            if _goes_on(transcript, messages) and not any(transcript is t for t in taken):
+            if id(transcript) not in taken and _goes_on(transcript, messages):
                 break
         else:
             transcript = Transcript()
