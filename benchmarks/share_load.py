@@ -2,7 +2,8 @@
 
 Starts the simulated pool over HTTP, `corl-bench pool share` in front of it, and a client that
 wants the same draws twice with a number of them in flight. The server's CPU time is read from
-the system, so what else the machine does hardly matters. What must hold, or the exit code is 1:
+the system, so what else the machine does hardly matters; its memory is read when it has begun and
+after each of the two. What must hold, or the exit code is 1:
 every request is answered, and the pool was asked for each draw once.
 
     python benchmarks/share_load.py --requests 2000 --in-flight 64
@@ -79,13 +80,13 @@ def main() -> int:
         start(stack, folder, "pool", "serve", "sim", *log)
         share = ("pool", "share", "pool.toml", "--max-cost", "1000")
         pid, url = start(stack, folder, *share)
-        shown: dict[str, float] = {}
+        shown = {"begun_mb": round(memory_mb(pid), 1)}
         answered = 0
         for word in ("asked", "stored"):
             before_s = cpu_s(pid)
             answered += asyncio.run(ask_all(url, wanted.requests, wanted.in_flight))
             shown[f"{word}_ms"] = round(1000 * (cpu_s(pid) - before_s) / wanted.requests, 3)
-        shown["memory_mb"] = round(memory_mb(pid), 1)
+            shown[f"{word}_mb"] = round(memory_mb(pid), 1)
         asked = len((folder / "upstream.jsonl").read_text().splitlines())
     print(json.dumps(shown))
     return 0 if (answered, asked) == (2 * wanted.requests, wanted.requests) else 1

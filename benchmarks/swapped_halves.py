@@ -1,17 +1,21 @@
 """Systems trained on one half and tested on the other, both ways, as one set of problems.
 
 Two runs of `corl-bench run`, with the same systems fitted on opposite halves: together they test
-each problem once, and nothing in a row was fitted or chosen on what it is tested on. Verdicts are
+each problem once, and nothing in a row of points was fitted or chosen on what it is tested on.
+Verdicts are
 those that the recorded replies came with (`--verdicts recorded`), or our grader's. To what the
 runs hold are added, chosen on the other half by its single experts' replies,
 
 * the best single expert within each budget,
 * the best vote and the best cascade (stops where two agree) among all sets of experts whose mean
-  cost there is within the budget, by cost from cheap to dear.
+  cost there is within the budget, asked from cheap to dear as they cost there.
 
     python benchmarks/swapped_halves.py runs/test-half runs/train-half --budgets 0.0005,0.001
 
-Intervals are 95 %, paired over problems, as `corl-bench compare` has them.
+Intervals are 95 %, paired over problems, as `corl-bench compare` has them. That another seed would
+have trained another controller is not in them: bench several, which have rows of their own. Nor is
+it that the mixes at exactly some dollars are weighed by what the levels have spent on the very
+problems of the row.
 """
 
 from __future__ import annotations
@@ -24,8 +28,10 @@ from decimal import Decimal
 from functools import partial
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from corl_bench.grading import agreement_classes
 from corl_bench.metrics import assess, make_panel
@@ -48,6 +54,17 @@ class Replies:
     costs_usd: tuple[Decimal, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Half:
+    """A half that is tested, and the other one, on which everything is chosen."""
+
+    experts: int
+    """How many; in replies from cheap to dear on the other half."""
+    own: Mapping[str, Replies]
+    """By problem."""
+    other: Sequence[Replies]
+
+
 Policy = Callable[[Replies], tuple[bool, Decimal]]
 """From replies to a verdict and what it cost."""
 
@@ -64,11 +81,12 @@ def main() -> None:
     halves = [rejudged(read_episodes(run), chosen.verdicts) for run in chosen.runs]
     shown = halves[:1] if chosen.one_half else halves
     points = joined(shown)
-    experts, replies = single_replies(halves)
-    tested = [0] if chosen.one_half else [0, 1]
+    tests = [
+        single_replies(own, other) for own, other in zip(shown, reversed(halves), strict=False)
+    ]
     for usd in budgets:
-        for what, policies in families(experts).items():
-            points.append(tuned(f"{what} ≤ ${usd}", policies, replies, usd, tested))
+        for what, policies in families(tests[0].experts).items():
+            points.append(tuned(f"{what} ≤ ${usd}", policies, tests, usd))
     panel = make_panel(points)
     alone = [point for point in points if is_single(point.system)]
     best = max(alone, key=lambda point: point.accuracy).label
@@ -96,24 +114,30 @@ def joined(halves: Sequence[Sequence[EpisodeRecord]]) -> list[Outcomes]:
     return list(collect_outcomes(episodes, oracles))
 
 
-def single_replies(
-    halves: Sequence[Sequence[EpisodeRecord]],
-) -> tuple[list[str], list[dict[str, Replies]]]:
-    """The single experts from cheap to dear, and of each half their replies by problem."""
-    by_half: list[dict[str, dict[str, EpisodeRecord]]] = []
-    costs: Counter[str] = Counter()
-    for half in halves:
-        found: dict[str, dict[str, EpisodeRecord]] = {}
-        for episode in half:
-            if is_single(episode.system):
-                found.setdefault(episode.problem_id, {})[episode.system] = episode
-                costs[episode.system] += float(episode.list_cost_usd)  # type: ignore[assignment]
-        by_half.append(found)
-    experts = sorted(costs, key=lambda system: costs[system])
-    return experts, [
-        {problem: _replies([own[system] for system in experts]) for problem, own in found.items()}
-        for found in by_half
+def single_replies(tested: Sequence[EpisodeRecord], other: Sequence[EpisodeRecord]) -> Half:
+    """What single experts replied, in the order of what they cost on the other half."""
+    halves = [_by_problem(tested), _by_problem(other)]
+    costs: dict[str, Decimal] = {}
+    for episodes in halves[1].values():
+        for system, episode in episodes.items():
+            costs[system] = costs.get(system, Decimal(0)) + episode.list_cost_usd
+    experts = sorted(costs, key=lambda system: (costs[system], system))
+    arranged = [
+        {
+            problem: _replies([found[system] for system in experts])
+            for problem, found in half.items()
+        }
+        for half in halves
     ]
+    return Half(len(experts), arranged[0], list(arranged[1].values()))
+
+
+def _by_problem(half: Sequence[EpisodeRecord]) -> dict[str, dict[str, EpisodeRecord]]:
+    found: dict[str, dict[str, EpisodeRecord]] = {}
+    for episode in half:
+        if is_single(episode.system):
+            found.setdefault(episode.problem_id, {})[episode.system] = episode
+    return found
 
 
 def _replies(episodes: Sequence[EpisodeRecord]) -> Replies:
@@ -126,10 +150,10 @@ def _replies(episodes: Sequence[EpisodeRecord]) -> Replies:
     )
 
 
-def families(experts: Sequence[str]) -> dict[str, list[Policy]]:
+def families(experts: int) -> dict[str, list[Policy]]:
     """What is chosen from: single experts, votes and cascades of all sets, from cheap to dear."""
-    places = range(len(experts))
-    sets = [c for size in range(2, len(experts) + 1) for c in combinations(places, size)]
+    places = range(experts)
+    sets = [c for size in range(2, experts + 1) for c in combinations(places, size)]
     return {
         "single": [partial(asked, order=(place,), stops=False) for place in places],
         "vote": [partial(asked, order=order, stops=False) for order in sets],
@@ -159,9 +183,8 @@ def asked(replies: Replies, *, order: tuple[int, ...], stops: bool) -> tuple[boo
 def tuned(
     label: str,
     policies: Sequence[Policy],
-    replies: Sequence[Mapping[str, Replies]],
+    tests: Sequence[Half],
     budget_usd: Decimal,
-    tested: Sequence[int],
 ) -> Outcomes:
     """Of each half what was best on the other one, within a budget on average there.
 
@@ -169,16 +192,15 @@ def tuned(
     """
     right: dict[str, tuple[bool, ...]] = {}
     costs: dict[str, tuple[Decimal, ...]] = {}
-    for half in tested:
-        other = list(replies[1 - half].values())
+    for test in tests:
         scores = []
         for policy in policies:
-            ends = [policy(r) for r in other]
+            ends = [policy(r) for r in test.other]
             spend = sum((usd for _, usd in ends), Decimal(0)) / len(ends)
             fits = spend <= budget_usd
             scores.append((fits, sum(ok for ok, _ in ends) if fits else 0, -spend))
         policy = policies[max(range(len(policies)), key=lambda place: scores[place])]
-        for problem, own in replies[half].items():
+        for problem, own in test.own.items():
             ok, usd = policy(own)
             right[problem], costs[problem] = (ok,), (usd,)
     order = sorted(right)
@@ -223,20 +245,21 @@ def _points(value: float, low: float, high: float) -> str:
 
 def print_mixes(panel: Panel, best: str, budgets: Sequence[Decimal]) -> None:
     """What coins between a system's own levels reach at exactly each budget's mean spend."""
-    systems = sorted({p.system for p in panel.points if p.budget is not None and p.is_ranked})
     print(
-        "\nAt exactly these mean dollars, by a coin between the two nearest levels of a system:\n"
+        "\nAt exactly these mean dollars, by a coin between the two nearest levels of a system;\n"
+        "above the dearest level, that level. Nothing is shown below the cheapest.\n"
     )
     print("| system | $ a problem | accuracy [95 %] | less the best single [95 %] |")
     print("|---|---|---|---|")
     rival = panel.accuracy[:, panel.column(best)]
-    for system in systems:
+    for system in sorted({p.system for p in panel.points if p.budget is not None and p.is_ranked}):
         columns = [i for i, p in enumerate(panel.points) if p.system == system and p.budget]
         columns.sort(key=lambda i: panel.cost_usd[:, i].mean())
         spends = panel.cost_usd.mean(axis=0)[columns]
         for usd in map(float, budgets):
-            shares = np.array([np.interp(usd, spends, row) for row in np.eye(len(columns))])
-            mixed = panel.accuracy[:, columns] @ shares
+            if usd < spends[0]:
+                continue
+            mixed = panel.accuracy[:, columns] @ shares_at(usd, spends)
             low, high = accuracy_interval(mixed.tolist(), 1)
             less, more = difference_interval(mixed.tolist(), rival.tolist(), 1)
             gain = _points(float(mixed.mean() - rival.mean()), less, more)
@@ -244,6 +267,16 @@ def print_mixes(panel: Panel, best: str, budgets: Sequence[Decimal]) -> None:
                 f"| {system} | {min(usd, spends[-1]):.3g} |"
                 f" {mixed.mean():.1%} [{low:.1%}, {high:.1%}] | {gain} |"
             )
+
+
+def shares_at(usd: float, spends: NDArray[Any]) -> NDArray[Any]:
+    """How often each level is played, for so many dollars on average; the dearest alone above it.
+
+    Args:
+        usd: no less than the cheapest level spends.
+        spends: of the levels, from cheap to dear.
+    """
+    return np.array([np.interp(usd, spends, row) for row in np.eye(len(spends))])
 
 
 if __name__ == "__main__":

@@ -185,8 +185,25 @@ def refusal(
     status: int, message: str, *, param: str | None = None, code: str | None = None
 ) -> web.Response:
     """An error as OpenAI's API words it."""
-    error = {"message": message, "type": "invalid_request_error", "param": param, "code": code}
-    return web.json_response({"error": error}, status=status)
+    return web.json_response(error_body(message, param=param, code=code), status=status)
+
+
+def error_body(
+    message: str,
+    *,
+    kind: str = "invalid_request_error",
+    param: str | None = None,
+    code: str | None = None,
+) -> dict[str, Any]:
+    """The body of such an error.
+
+    Args:
+        message: for the client's user.
+        kind: what OpenAI calls the type of the error.
+        param: the field of the request that is at fault.
+        code: for the client's program.
+    """
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
 def refusal_of(invalid: ValidationError) -> web.Response:

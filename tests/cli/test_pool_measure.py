@@ -34,13 +34,14 @@ def test_what_was_measured_is_a_price(tmp_path: Path, capsys: pytest.CaptureFixt
         asked = [r["body"] for r in server.requests]
         counted = [(r["input_tokens"], r["output_tokens"]) for r in server.requests]
     assert code == 0
-    assert [body["max_tokens"] for body in asked] == [1] * 12 + [256] * 12
+    # Four at a time, so each load is preceded by four that warm the server up.
+    assert [body["max_tokens"] for body in asked] == [1] * 16 + [256] * 16
     # No two begin alike: a server that keeps prefixes has none to go by.
-    assert len({body["messages"][0]["content"][:6] for body in asked}) == 24
+    assert len({body["messages"][0]["content"][:6] for body in asked}) == 32
     told = capsys.readouterr().out
     read, written = (int(n.replace(",", "")) for n in re.findall(r"([\d,]+) tokens of 12", told))
-    assert read == sum(tokens for tokens, _ in counted[:12])
-    assert written == sum(tokens for _, tokens in counted[12:])
+    assert read == sum(tokens for tokens, _ in counted[4:16])
+    assert written == sum(tokens for _, tokens in counted[20:])
     # What is printed for the pool file is what a pool file may say.
     printed = told[told.index("[experts.a.price]") : told.index("\ndollars")]
     measured = tmp_path / "measured.toml"
@@ -52,6 +53,24 @@ def test_what_was_measured_is_a_price(tmp_path: Path, capsys: pytest.CaptureFixt
     assert list(price.figures().values()) == [per_mtok[1], per_mtok[2]]
     exact = Decimal(4) / 3600 / Decimal(str(written_per_s)) * 10**6
     assert 0 <= Decimal(per_mtok[2]) - exact < Decimal("1e-9")
+
+
+def test_a_second_measurement_has_other_prompts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server that keeps prefixes would read those of the first from its cache."""
+    path = tmp_path / "pool.toml"
+    options = ("a", "--at-a-time", "2", "--requests", "3", "--prompt-words", "20")
+    with in_thread(FaultServer) as server:
+        path.write_text(pool_toml(server.base_url))
+        for more in ((), (), ("--seed", "one"), ("--seed", "one")):
+            assert _measure(str(path), *options, *more) == 0
+        said = [r["body"]["messages"][0]["content"] for r in server.requests]
+    runs = [set(said[start : start + 10]) for start in range(0, 40, 10)]
+    assert [len(run) for run in runs] == [10] * 4
+    assert not runs[0] & runs[1] and not runs[1] & runs[2]
+    assert runs[2] == runs[3]
+    assert "--seed one" in capsys.readouterr().out
 
 
 def test_a_server_that_fails_is_not_measured(

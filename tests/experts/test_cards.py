@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from corl_bench.cli.main import main
 from corl_bench.errors import ConfigError
-from corl_bench.experts.card_file import encode_cards, read_cards, rounded, with_cards
+from corl_bench.experts.card_file import (
+    encode_cards,
+    find_card,
+    keyed,
+    read_cards,
+    rounded,
+    with_cards,
+)
 from corl_bench.experts.cards import Card, Trial, measure
 from corl_bench.experts.pools import load_pool, pool_digest
 from corl_bench.experts.trials import RecordedBooth, SimulatedBooth, measure_cards, trials_of
@@ -37,6 +45,32 @@ def test_a_card_costs_what_the_price_of_the_day_makes_of_its_calls() -> None:
     price = POOL["nano"].price
     cheapest = card.costs_usd(price)[0]
     assert cheapest == pytest.approx(float(80 * price.input_usd_per_mtok) / 1e6 + 100 * 0.4 / 1e6)
+
+
+def test_experts_of_one_model_keep_cards_of_their_own() -> None:
+    """Other effort, other provider: their cards are found by alias; all others' by model."""
+    low, high = measure(GEOMETRY), measure(ALGEBRA)
+    nano, mini, large = (POOL[name] for name in ("nano", "mini", "large"))
+    other = replace(nano, name="nano-again")
+    carded = [
+        replace(nano, card=low),
+        replace(other, card=high),
+        replace(mini, card=low),
+        replace(large, card=None),
+    ]
+    cards = keyed(carded)
+    assert cards == {"nano": low, "nano-again": high, mini.model: low}
+    again = with_cards([nano, other, replace(mini, name="m"), large], cards)
+    assert [expert.card for expert in again] == [low, high, low, None]
+    # Where they were measured alike, a card stays the model's, whatever it is called.
+    same = keyed([replace(nano, card=low), replace(other, card=low)])
+    assert same == {nano.model: low}
+    assert find_card(same, name="renamed", model=nano.model) == low
+
+
+def test_a_subject_that_is_called_all_is_refused() -> None:
+    with pytest.raises(ConfigError, match="subject is called 'all'"):
+        measure([Trial("all", True, 80, 100)])
 
 
 def test_nothing_measured_is_refused() -> None:

@@ -596,7 +596,7 @@ CHOICE = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(
     st.fixed_dictionaries(
         {},

@@ -12,7 +12,13 @@ import pytest
 
 from corl_bench.errors import ConfigError, CorlError, UnpricedModelError
 from corl_bench.experts.base import ExpertSpec
-from corl_bench.experts.pool_file import ExpertTable, GpuPriceTable, PoolTable, PriceTable
+from corl_bench.experts.pool_file import (
+    ExpertTable,
+    GpuPriceTable,
+    PoolTable,
+    PriceTable,
+    SharedTable,
+)
 from corl_bench.experts.pools import builtin_pools, load_pool, pool_digest
 from corl_bench.experts.simulation.tables import read_simulation
 
@@ -115,9 +121,9 @@ def test_every_key_reaches_the_experts(tmp_path: Path) -> None:
 
 def test_every_setting_of_an_expert_can_be_given_in_a_file() -> None:
     """A field that is added to the contract must not be forgotten here."""
-    # A tariff is of servers that choose their models; a pool's experts have one price. A card is
-    # measured, and stands in a file of its own.
-    given = set(ExpertTable.model_fields) | {"name", "sampling", "tariff", "card"}
+    # A tariff is of servers that choose their models; a pool's experts have one price. A shared
+    # pool is shared as a whole.
+    given = set(ExpertTable.model_fields) | {"name", "sampling", "tariff", "shared"}
     assert {field.name for field in fields(ExpertSpec)} <= given
 
 
@@ -356,7 +362,7 @@ def test_the_examples_of_the_documentation_load(tmp_path: Path) -> None:
 
 def test_the_documentation_names_every_key() -> None:
     text = (Path(__file__).parents[2] / "docs" / "pools.md").read_text(encoding="utf-8")
-    for schema in (PoolTable, ExpertTable, GpuPriceTable, PriceTable):
+    for schema in (PoolTable, ExpertTable, GpuPriceTable, PriceTable, SharedTable):
         for key in schema.model_fields:
             assert re.search(rf"`\[?{key}\b", text), key
 

@@ -74,6 +74,15 @@ def test_letters_go_by_cost_and_neither_by_name_nor_by_order() -> None:
     }
 
 
+def test_equally_dear_experts_keep_their_letters_when_they_are_renamed() -> None:
+    twins = [
+        replace(INFOS[0], name=name, model=model) for name, model in (("b", "m1"), ("a", "m2"))
+    ]
+    renamed = [replace(info, name=name) for info, name in zip(twins, ("x", "y"), strict=True)]
+    for infos in (twins, list(reversed(twins)), renamed):
+        assert [info.model for info in lettered(infos).values()] == ["m1", "m2"]
+
+
 def test_the_opening_states_dollars_and_figures() -> None:
     budget = Budget("0.0018", Decimal("0.0018"))
     listed = [replace(info, name=letter) for letter, info in lettered(INFOS).items()]

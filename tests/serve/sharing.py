@@ -27,7 +27,7 @@ from corl_bench.runs.plan import Plan
 from corl_bench.serve.books import Books
 from corl_bench.serve.keys import LOCAL, Key, single_key
 from corl_bench.serve.sharing.app import build_app
-from corl_bench.serve.sharing.desk import Desk, ShareLimits
+from corl_bench.serve.sharing.broker import Broker, ShareLimits
 from corl_bench.serve.sharing.worker_pool import worker_pool
 from corl_bench.serving import listening
 from corl_bench.types import Message
@@ -44,7 +44,7 @@ class Shared:
     folder: Path
     pool: Pool
     """What is shared."""
-    desk: Desk
+    broker: Broker
     store: RecordingStore
     session: aiohttp.ClientSession
     said: list[str] = field(default_factory=list)
@@ -75,26 +75,12 @@ class Shared:
         return list(read_ledger(self.folder))
 
     @asynccontextmanager
-    async def worker(self, folder: Path) -> AsyncIterator[Worker]:
+    async def worker(self, folder: Path, *, answer_s: float = 60.0) -> AsyncIterator[Worker]:
         """A worker with books of its own, which has only the file that is written for workers."""
         path = folder / "worker.toml"
-        path.write_text(worker_pool(self.pool, self.url, key_env=None))
-        pool = load_pool(str(path))
-        transport = Transport()
-        context = ProviderContext(pool=pool, transport=transport)
-        with RecordingStore.open(folder / "own.sqlite") as store, Ledger.open(folder) as ledger:
-            asker = Asker(
-                providers={e.name: make_provider(e, context) for e in pool.experts},
-                store=store,
-                ledger=ledger,
-                cap=SpendingCap(None),
-                run_id="w",
-            )
-            caller = Caller(asker, store, ledger, mode="live", run_id="w")
-            try:
-                yield Worker(pool, caller, ledger, store)
-            finally:
-                await transport.aclose()
+        path.write_text(worker_pool(self.pool, self.url, key_env=None, answer_s=answer_s))
+        async with worker(path, folder) as asking:
+            yield asking
 
 
 @dataclass(frozen=True)
@@ -112,6 +98,27 @@ class Worker:
 
     def request(self, expert: str, text: str = QUESTION, **more: Any) -> Request:
         return request_of(self.pool, expert, text, **more)
+
+
+@asynccontextmanager
+async def worker(path: Path, folder: Path) -> AsyncIterator[Worker]:
+    """A worker that asks with a pool file, and keeps its books in a folder."""
+    pool = load_pool(str(path))
+    transport = Transport()
+    context = ProviderContext(pool=pool, transport=transport)
+    with RecordingStore.open(folder / "own.sqlite") as store, Ledger.open(folder) as ledger:
+        asker = Asker(
+            providers={e.name: make_provider(e, context) for e in pool.experts},
+            store=store,
+            ledger=ledger,
+            cap=SpendingCap(None),
+            run_id="w",
+        )
+        caller = Caller(asker, store, ledger, mode="live", run_id="w")
+        try:
+            yield Worker(pool, caller, ledger, store)
+        finally:
+            await transport.aclose()
 
 
 def request_of(pool: Pool, expert: str, text: str = QUESTION, **more: Any) -> Request:
@@ -151,7 +158,7 @@ async def shared(
         ) as books,
     ):
         async with open_providers(plan, ()) as providers:
-            desk = Desk(
+            broker = Broker(
                 {expert.name: expert for expert in pool.experts},
                 books,
                 providers,
@@ -161,10 +168,10 @@ async def shared(
             )
             ring = None if key_env is None else single_key(key_env, environment or {}, "--key-env")
             async with (
-                listening(build_app(desk, ring)) as url,
+                listening(build_app(broker, ring, pool.digest)) as url,
                 aiohttp.ClientSession() as session,
             ):
                 try:
-                    yield Shared(url, folder, pool, desk, store, session, said)
+                    yield Shared(url, folder, pool, broker, store, session, said)
                 finally:
-                    await desk.stop(asyncio.Event())
+                    await broker.stop(asyncio.Event())

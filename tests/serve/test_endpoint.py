@@ -575,7 +575,7 @@ async def test_nothing_of_what_is_asked_or_answered_is_written_down(tmp_path: Pa
 async def test_a_body_that_does_not_come_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("corl_bench.serve.doorway.READ_S", 0.1)
+    monkeypatch.setattr("corl_bench.serve.request_checks.READ_S", 0.1)
     async with (
         FaultServer() as upstream,
         endpoint(tmp_path, upstream.base_url) as served,

@@ -11,6 +11,7 @@ from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import openai
@@ -21,6 +22,7 @@ from corl_bench.experts.store import RecordingStore
 from corl_bench.money.ledger import read_ledger
 from serve.endpoints import pool_toml, until
 from serve.processes import COMMAND, environment, process, simulated_pool
+from serve.sharing import worker
 from servers.fault_server import FaultServer
 
 KEY = "a-worker-key-0123456789"
@@ -109,7 +111,7 @@ def test_a_run_ends_as_with_a_cap_of_its_own(tmp_path: Path) -> None:
 async def test_what_a_kill_leaves_is_settled_by_the_next_server(tmp_path: Path) -> None:
     async with FaultServer(latency_s=0.25) as upstream:
         pool = tmp_path / "pool.toml"
-        pool.write_text(pool_toml(upstream.base_url, max_concurrency=4))
+        pool.write_text(pool_toml(upstream.base_url, max_concurrency=4, send_seed="true"))
         share = ("pool", "share", pool, "--max-cost", "5")
         answered: set[int] = set()
 
@@ -133,21 +135,111 @@ async def test_what_a_kill_leaves_is_settled_by_the_next_server(tmp_path: Path) 
             before, at_kill = set(answered), len(upstream.requests)
             assert len(before) < at_kill < 20
             with process(tmp_path, *share) as (_, url):
-                async with session.get(f"{url}/stats") as answer:
-                    stats = await answer.json()
+                stats = await _stats(url)
                 assert stats["unsettled_attempts"] == stats["attempts"] - _stored(tmp_path)
                 assert stats["unsettled_attempts"] > 0
                 await asyncio.gather(*(ask(session, url, seed) for seed in range(20)))
         assert answered == set(range(20))
         lines = list(read_ledger(tmp_path / "shared"))
         unsettled = [line for line in lines if not line.settled]
-        # Nothing that was stored, told or not, was asked for again.
-        assert len(upstream.requests) == 20 + len(unsettled)
+        # Nothing that was stored, told or not, was asked for again. What was journalled and not
+        # yet sent is unsettled, too.
+        again = [request["digest"] for request in upstream.requests if request["repeat"]]
+        assert len(upstream.requests) == 20 + len(again)
+        assert len(set(again)) == len(again) <= len(unsettled)
         billed_usd = sum((line.billed_cost_usd for line in lines), Decimal(0))
         worst_usd = sum((line.unsettled_usd for line in lines), Decimal(0))
         assert billed_usd <= upstream.bill_usd <= billed_usd + worst_usd
         told = (tmp_path / "pool.log").read_text()
         assert f"{len(unsettled)} calls were in flight when the last server ended" in told
+
+
+async def test_a_reply_that_was_stored_and_not_booked_is_booked_by_the_next_server(
+    tmp_path: Path,
+) -> None:
+    """The moment between the two files, in which a kill leaves the attempt in the journal."""
+    async with FaultServer() as upstream:
+        pool = tmp_path / "pool.toml"
+        pool.write_text(pool_toml(upstream.base_url))
+        async with aiohttp.ClientSession() as session:
+            with process(tmp_path, "pool", "share", pool) as (_, url):
+                await _first_draw(session, url)
+            ledger = tmp_path / "shared" / "ledger.jsonl"
+            (booked,) = _rows(ledger)
+            ledger.write_text("")
+            with process(tmp_path, "pool", "share", pool) as (_, url):
+                stats = await _stats(url)
+                assert (await _first_draw(session, url))["corl"]["stored"]
+        assert len(upstream.requests) == 1
+        assert stats["unsettled_attempts"] == 0
+        assert Decimal(stats["billed_usd"]) == upstream.bill_usd > 0
+        settled = _rows(ledger)[0]
+        assert {name: settled[name] for name in ("call", "billed_cost_usd", "status")} == {
+            name: booked[name] for name in ("call", "billed_cost_usd", "status")
+        }
+        assert "were in flight" not in (tmp_path / "pool.log").read_text()
+
+
+async def test_a_worker_lives_through_a_server_that_is_killed(tmp_path: Path) -> None:
+    """A call in flight at the kill has no open bill on the worker's side: the server has it."""
+    async with FaultServer(latency_s=1.0) as upstream:
+        pool, out = tmp_path / "pool.toml", tmp_path / "worker.toml"
+        pool.write_text(pool_toml(upstream.base_url))
+        share = ("pool", "share", pool, "--pool-out", out)
+        with process(tmp_path, *share) as (server, url):
+            port = str(urlsplit(url).port)
+            async with worker(out, tmp_path) as asking:
+                calls = [asyncio.create_task(asking.call("a", sample=n)) for n in range(3)]
+                await until(lambda: len(upstream.requests) == 3)
+                server.send_signal(signal.SIGKILL)
+                server.wait()
+                with process(tmp_path, *share, "--port", port) as (_, url):
+                    outcomes = await asyncio.gather(*calls)
+                    stats = await _stats(url)
+        assert [outcome.status for outcome in outcomes] == ["ok"] * 3
+        assert min(outcome.attempts for outcome in outcomes) > 1
+        assert asking.ledger.totals.unsettled_usd == 0
+        assert stats["unsettled_attempts"] == 3
+        assert len(upstream.requests) == 6
+
+
+async def test_neither_keys_nor_texts_lie_in_the_servers_files(tmp_path: Path) -> None:
+    upstream_key, text = "an-upstream-key-0123456789", "What is nineteen times three?"
+    async with FaultServer(key=upstream_key) as upstream:
+        pool = tmp_path / "pool.toml"
+        pool.write_text(pool_toml(upstream.base_url, key_env='"UPSTREAM_KEY"'))
+        keys = {"UPSTREAM_KEY": upstream_key, "SHARE_KEY": KEY}
+        share = ("pool", "share", pool, "--key-env", "SHARE_KEY", "--pool-out", "worker.toml")
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:
+            with process(tmp_path, *share, **keys) as (_, url):
+                await _first_draw(session, url, text)
+                async with session.post(f"{url}/chat/completions", json={"model": text}) as answer:
+                    assert answer.status == 400
+        assert len(upstream.requests) == 1
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"served.json", "requests.jsonl", "ledger.jsonl", "journal.jsonl", "pool.log"} <= {
+        path.name for path in files
+    }
+    for path in files:
+        held = path.read_bytes()
+        assert upstream_key.encode() not in held and KEY.encode() not in held, path
+        assert text.encode() not in held or path.name.startswith("recordings.sqlite"), path
+
+
+async def _first_draw(
+    session: aiohttp.ClientSession, url: str, text: str = "What is 6 times 7?"
+) -> dict[str, Any]:
+    body = {"model": "a", "seed": 0, "messages": [{"role": "user", "content": text}]}
+    async with session.post(f"{url}/chat/completions", json=body) as answer:
+        assert answer.status == 200, await answer.text()
+        reply: dict[str, Any] = await answer.json()
+        return reply
+
+
+async def _stats(url: str) -> dict[str, Any]:
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/stats") as answer:
+        stats: dict[str, Any] = await answer.json()
+        return stats
 
 
 def _stored(folder: Path) -> int:
@@ -206,6 +298,14 @@ def test_two_servers_do_not_share_a_directory(tmp_path: Path) -> None:
         (("sim", "--max-cost", "-1"), "--max-cost"),
         (("sim", "--mode", "replay"), "no recordings at"),
         (("sim", "--out", "pool.toml/x"), "cannot reach pool.toml/x"),
+        (("routed.toml",), "expert 'a' routes by itself"),
+        (("sim", "--host", "0.0.0.0", "--pool-out", "w.toml"), "name this machine's address"),
+        (("sim", "--public-url", "10.0.0.1:8200"), "--public-url must look like"),
+        (("sim", "--public-url", "http://10.0.0.1:8200"), "--public-url must look like"),
+        (("sim", "--public-url", "http://me:secret@10.0.0.1/v1"), "--public-url must look like"),
+        (("sim", "--public-url", "http://0.0.0.0:8200/v1"), "--public-url must look like"),
+        (("sim", "--pool-out", "nowhere/w.toml"), "cannot write nowhere/w.toml"),
+        (("sim", "--max-in-flight", "2000000000"), "open files"),
     ],
 )
 def test_what_could_not_work_is_said_before_anything_listens(
@@ -223,8 +323,11 @@ def test_what_could_not_work_is_said_before_anything_listens(
     Path("unlimited.toml").write_text(known.replace("max_output_tokens = 200\n", ""))
     recorded = re.sub(r"base_url = .*\n", "", known).replace('"openai"', '"recorded"')
     Path("recorded.toml").write_text(recorded)
+    Path("routed.toml").write_text(known.replace('"openai"', '"routed"'))
     with pytest.raises(SystemExit) as ended:
         main(["pool", "share", *arguments])
     assert ended.value.code == 2
     told = capsys.readouterr().err
     assert words in told and len(told.splitlines()) == 1
+    assert "secret" not in told
+    assert not Path("shared", "served.json").exists()

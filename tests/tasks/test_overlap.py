@@ -72,6 +72,18 @@ def test_a_gold_may_have_leading_zeros() -> None:
     assert found.same_gold
 
 
+@pytest.mark.parametrize(("one", "other"), [("0", "0"), ("000", "0"), ("0", "000"), ("5", "05")])
+def test_zero_is_a_gold_like_any_other(one: str, other: str) -> None:
+    text = "A train leaves at 7 and another one at 9: how many hours lie between the two of them?"
+    reworded = text.replace("A train leaves", "Suppose a train leaves")
+    (found,) = find_overlap([problem("a", text, one)], [problem("b", reworded, other)])
+    assert (found.kind, found.same_gold) == ("reworded", True)
+    assert not any(
+        match.same_gold
+        for match in find_overlap([problem("a", text, one)], [problem("b", text, "7")])
+    )
+
+
 def test_the_generator_repeats_no_problem_in_another_split() -> None:
     validation = generate("validation")
     assert find_overlap(generate("test"), validation) == ()

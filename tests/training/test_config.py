@@ -32,6 +32,13 @@ from corl_train.recipe_file import recipes, to_toml
         (["reward.kind=none"], 'reward: kind is "gate", "soft", "linear", "percentile" or "mean"'),
         (["reward.kind=mean"], "reward mean .* set warm_start.plays=plan"),
         (["warm_start.plays=plan"], "budgets on average: set data.spend=mean"),
+        (
+            [
+                *("warm_start.plays=plan", "data.spend=mean", "policy.kind=huggingface"),
+                *("policy.path=x", "policy.usd_per_mtok=1"),
+            ],
+            "a language model reads: set warm_start.drawn_share=0",
+        ),
         (["data.words=1"], "data.words: unknown key"),
         (["reward=1"], "write TABLE.KEY=VALUE"),
     ],

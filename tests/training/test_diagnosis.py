@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -230,3 +231,17 @@ def test_a_real_run_that_has_not_learned_to_speak(tmp_path: Path) -> None:
     page = report_run(tmp_path / "run").read_text(encoding="utf-8")
     assert "format-collapse" in page
     assert '<article class="rollout">' in page
+
+
+def test_budgets_that_hold_on_average_are_held_to_it() -> None:
+    """Where a budget is a limit of each episode, its mean is nobody's business."""
+    means_usd = {"low": Decimal("0.001"), "medium": Decimal("0.001")}
+    budgets = {
+        **alike(mean_cost_usd=0.0011),
+        "medium": {"mean_cost_usd": 0.0013},
+        "high": {"mean_cost_usd": 0.5},
+    }
+    rows = lines(SHORT_WINDOW, budgets=budgets)
+    (found,) = diagnose(rows, POOL, iterations=60, means_usd=means_usd)
+    assert found.kind == "overspent" and found.budget == "medium"
+    assert "$0.0013" in found.what and diagnose(rows, POOL, iterations=60) == []

@@ -21,13 +21,16 @@ from corl_bench.types import Budget
 from corl_train.environment import Environment
 from corl_train.evaluation import Evaluation, evaluate
 from corl_train.evaluation.table import describe
+from corl_train.judging import OURS, Judging
 from training.scripted_policy import ScriptedPolicy, calls_then_answers, controller
 
 RESULT = re.compile(r'<result expert="(\w+)" usd="([\d.]+)">(.*)</result>', re.DOTALL)
 FAILURE = re.compile(r'<result expert="(\w+)" usd="([\d.]+)" failed')
 
 
-def judge(policy: ScriptedPolicy, *, samples: int, problems: int | None = None) -> Evaluation:
+def judge(
+    policy: ScriptedPolicy, *, samples: int, problems: int | None = None, judging: Judging = OURS
+) -> Evaluation:
     """The policy on synth's test split, told of every call what it cost."""
     pool = load_pool("sim")
     task = load_task("synth:test", limit=problems)
@@ -46,7 +49,9 @@ def judge(policy: ScriptedPolicy, *, samples: int, problems: int | None = None) 
     )
     system = replace(system, own_model=replace(system.own_model, price=price))
     budgets = [Budget(name, Decimal(usd)) for name, usd in pool.budgets.items()]
-    with Environment(pool, task, task.problems, system, policy, seed=1) as environment:
+    with Environment(
+        pool, task, task.problems, system, policy, seed=1, judging=judging
+    ) as environment:
         return evaluate(environment, budgets, samples=samples)
 
 
@@ -173,3 +178,13 @@ def test_turns_that_nobody_can_read_are_counted() -> None:
     (low, *_) = judge(policy, samples=1, problems=20).budgets
     assert low.score.invalid == 3  # two are forgiven, the third ends the episode
     assert low.score.accuracy == 0
+
+
+def test_a_budget_on_average_has_no_optimum_beside_it() -> None:
+    """That of budgets for each episode is another one, which more can be earned than."""
+    policy = calls_then_answers("nano")
+    evaluation = judge(policy, samples=1, problems=3, judging=Judging(spend="mean"))
+    for judged in evaluation.budgets:
+        assert judged.yardstick is None and judged.fraction is None and judged.counted is None
+        assert judged.reward == judged.score.accuracy
+    assert not evaluation.contrasts and "optimum" not in describe(evaluation)

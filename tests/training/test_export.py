@@ -25,6 +25,7 @@ from corl_train.openrlhf.job import Job, write_job  # noqa: E402
 from corl_train.openrlhf.recipe import load_job_recipe  # noqa: E402
 from corl_train.setup import digest_of, new_policy, prepare, write_controller  # noqa: E402
 from small_models import save_llama, small_tokenizer  # noqa: E402
+from training.openrlhf.checkpoints import ONE, cut_short, save  # noqa: E402
 
 IDS = torch.tensor([[5, 9, 40, 41, 7, 300]])
 
@@ -128,10 +129,28 @@ def test_a_job_exports_what_it_is_asked_for(job: Path, tmp_path: Path) -> None:
         controller = read_controller(str(done.folder), Pool("none", ()))
         assert controller.protocol.name == "digest"
         assert format(controller.own_model.price.output_usd_per_mtok, "f") == "0.05"
-    with pytest.raises(ConfigError, match="no weights 'worst': there are final, global"):
+    with pytest.raises(ConfigError, match="no weights 'worst': there are final, best_global"):
         export(job, tmp_path / "worst", weights="worst")
     with pytest.raises(ConfigError, match="is there already"):
         export(job, tmp_path / "out0")
+
+
+def test_what_a_crash_has_cut_short_is_not_exported(job: Path, tmp_path: Path) -> None:
+    actor = job / "checkpoints" / "_actor"
+    save(actor, "global_step10", "best_global_step20", placement=ONE)
+    cut_short(actor, "global_step30", placement=ONE)
+    save_llama(job / "checkpoints" / "global_step25_hf")
+    save_llama(job / "checkpoints" / "global_step30_hf")
+    (job / "checkpoints" / "global_step30_hf" / "tokenizer_config.json").unlink()
+    (job / "final").mkdir()
+    shutil.copy(job / "checkpoints" / "global_step25_hf" / "config.json", job / "final")
+    with pytest.raises(ConfigError, match="no weights 'final': there are ") as refused:
+        export(job, tmp_path / "out", weights="final")
+    listed = str(refused.value).partition("there are ")[2].split(", ")
+    whole = {"global_step10", "best_global_step20", "global_step25_hf"}
+    assert set(listed) == whole | {"best", "latest"}
+    done = export(job, tmp_path / "out", weights="latest")
+    assert done.source == job / "checkpoints" / "global_step25_hf"
 
 
 def test_a_lora_is_merged_into_what_it_was_trained_on(

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from corl_bench.errors import ConfigError
+from corl_bench.tasks import load_task
 from corl_train.config import Config, DataTable, load_recipe
-from corl_train.material import gather
+from corl_train.material import gather, keep_apart
+from corl_train.setup import prepare
 from training.tiny_runs import recipe
 
 GEOMETRY = 'data.subjects=["Geometry"]'
@@ -76,3 +78,27 @@ def test_nothing_left_is_refused(tmp_path: Path) -> None:
     train = write(tmp_path / "a.jsonl", ("1 + 1 = ?", "2"))
     with pytest.raises(ConfigError, match="every problem of it stands in a, which it is tested on"):
         gather(DataTable(train=train, test=train))
+
+
+def test_the_best_controller_is_not_chosen_on_what_is_tested(tmp_path: Path) -> None:
+    train = write(tmp_path / "a.jsonl", ("1 + 1 = ?", "2"), ("2 + 2 = ?", "4"), ("3 + 3 = ?", "6"))
+    test = write(tmp_path / "b.jsonl", ("$1+1=$?", "2"))
+    named = [f"data.{key}={value}" for key, value in (("train", train), ("validation", train))]
+    settings = [*named, f"data.test={test}", "data.pool=sim"]
+    best = prepare(recipe(*settings))
+    assert [p.answer for p in best.validation.problems] == ["4", "6"]
+    assert str(best.left_out[-1]) == "left out of the validation problems for b: 1 exact"
+    assert best.left_out[-1].to_json()["of"] == "validation"
+    last = prepare(recipe(*settings, "schedule.keep=last"))
+    assert [p.answer for p in last.validation.problems] == ["2", "4", "6"]
+    assert last.left_out == best.left_out[:-1]
+    with pytest.raises(ConfigError, match=r"data.validation b: every problem of it.*keep=last"):
+        prepare(recipe(*settings, f"data.validation={test}"))
+
+
+def test_a_problem_that_stands_in_several_sets_is_told_for_each(tmp_path: Path) -> None:
+    train = write(tmp_path / "a.jsonl", ("1 + 1 = ?", "2"), ("2 + 2 = ?", "4"))
+    others = [load_task(write(tmp_path / f"{name}.jsonl", ("$1+1=$?", "2"))) for name in ("b", "c")]
+    kept, found = keep_apart(load_task(train).problems, others)
+    assert [p.answer for p in kept] == ["4"]
+    assert [[match.kind for match in matches] for matches in found] == [["exact"], ["exact"]]

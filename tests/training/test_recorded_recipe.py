@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -15,18 +16,32 @@ import pytest
 pytest.importorskip("torch")
 
 from corl_bench.cli.main import main as bench
+from corl_bench.errors import ConfigError
+from corl_bench.experts.store import RecordingStore
+from corl_bench.experts.trials import RecordedBooth
 from corl_bench.metrics.summary import recorded_verdict
 from corl_bench.results import read_episodes
+from corl_bench.routers.protocol import read_protocol
 from corl_train.config import Config, load_recipe
 from corl_train.environment import Environment, Errand
 from corl_train.evaluation import evaluate, open_run
 from corl_train.experts import Experts
 from corl_train.judging import Judging
+from corl_train.learner import Learner
 from corl_train.policies.loading import open_policy
 from corl_train.runs.checkpoints import Checkpoint
 from corl_train.runs.files import read_metrics
 from corl_train.setup import WEIGHTS_FOLDER, prepare
+from corl_train.studies import run_study
+from corl_train.studies.study import Options
 from corl_train.trainer import train
+from corl_train.warmstart import Demonstrator, planning, verdicts_by_turn
+from corl_train.warmstart.advice import Advised, statements_of
+from corl_train.warmstart.census import take_census
+from corl_train.warmstart.demonstrator import results_of
+from corl_train.warmstart.difficulty import FIRST_GROUP, SILENT, Jury, Sighting
+from corl_train.warmstart.planning import Plan
+from corl_train.warmstart.rehearsals import rehearse
 from training.tiny_runs import figures, weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -81,10 +96,11 @@ def write_pool(path: Path, experts: Sequence[str]) -> Path:
     """Recorded experts, each with its price."""
     text = f'name = "{path.stem}"\n'
     for name in experts:
+        price = PRICES.get(name, "0.2")
         text += (
             f'\n[experts.{name}]\nprovider = "recorded"\nmodel = "{name}"\n'
-            f'price = {{ input_usd_per_mtok = "{PRICES[name]}", output_usd_per_mtok ='
-            f' "{PRICES[name]}", effective_from = 2026-01-01, source = "made up" }}\n'
+            f'price = {{ input_usd_per_mtok = "{price}", output_usd_per_mtok ='
+            f' "{price}", effective_from = 2026-01-01, source = "made up" }}\n'
         )
     path.write_text(text)
     return path
@@ -183,6 +199,115 @@ def test_measured_by_published_verdicts_and_without_a_limit(
     assert evaluation.budgets[0].score.accuracy == sum(r.right for r in rollouts) / len(rollouts)
 
 
+NINE = {**SKILL, **{f"other-{place}": 0.2 + 0.05 * place for place in range(6)}}
+
+
+@pytest.mark.parametrize("most_states", [2_000, 100_000])
+def test_nine_experts_are_trained_with_as_three_are(
+    recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_states: int
+) -> None:
+    """Plans count on five of them, or ask three at most; the census asks all, in one episode."""
+    monkeypatch.setattr(planning, "MOST_STATES", most_states)
+    write_answers(tmp_path / "answers", NINE)
+    store = tmp_path / "store.sqlite"
+    assert not run_bench("recordings", "import", str(store), str(tmp_path / "answers"))
+    write_pool(tmp_path / "pool.toml", tuple(NINE))
+    settings = []
+    if most_states == 100_000:
+        protocol = read_protocol("votes").replace("max_calls = 8", "max_calls = 3")
+        (tmp_path / "three.toml").write_text(protocol)
+        settings = [f"data.protocol={tmp_path / 'three.toml'}"]
+    told: list[str] = []
+    done = train(
+        config_of(tmp_path, "training.iterations=0", *settings),
+        tmp_path / "run",
+        seed=0,
+        experts=Experts("replay", recordings=store),
+        say=told.append,
+    )
+    plans = [line for line in told if line.startswith("plan at $")]
+    assert done.finished and len(plans) == 3
+    assert all(("it counts on all but" in line) == (most_states == 2_000) for line in plans)
+
+
+def test_letters_take_pools_that_vary(recordings: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'cards' has letters for experts.*take `digest`"):
+        prepare(config_of(recordings, "data.protocol=cards"))
+
+
+@pytest.fixture(scope="module")
+def census(recordings: Path, trained: Path) -> list[Sighting]:
+    """Taken with a protocol that allows a controller one call."""
+    setup = prepare(config_of(recordings))
+    protocol = replace(setup.protocol, max_calls=1)
+    policy = open_policy(trained / WEIGHTS_FOLDER)
+    with Environment(
+        setup.pool,
+        setup.train,
+        setup.train.problems,
+        replace(setup.controller, protocol=protocol),
+        policy,
+        experts=Experts("replay", recordings=recordings / "store.sqlite"),
+        judging=Judging("recorded", "mean"),
+    ) as environment:
+        player = Demonstrator(policy, protocol, tuple(SKILL), setup.config.warm_start)
+        return take_census(environment, player, setup.train.problems, setup.budgets[0])
+
+
+def test_a_census_compares_all_answers_to_a_problem(
+    recordings: Path, census: list[Sighting]
+) -> None:
+    problems = prepare(config_of(recordings)).train.problems
+    assert [sighting.problem for sighting in census] == [p.id for p in problems]
+    assert all(sighting.is_whole for sighting in census)
+    for problem, sighting in zip(problems, census, strict=True):
+        said = dict(zip(sighting.state, sighting.answers, strict=True))
+        assert all((answer is None) == (code == SILENT) for code, answer in said.items())
+        assert len(set(said.values())) == len(said)  # an answer is one group's
+        if problem.text == "What is 11 plus one?":
+            assert sighting.right == -1  # by the published verdicts
+        elif sighting.right >= 0:
+            assert said[sighting.right + FIRST_GROUP] == problem.answer
+
+
+def test_a_rehearsal_is_about_its_own_problem(
+    recordings: Path, trained: Path, census: list[Sighting]
+) -> None:
+    drawn = Sighting((2, 2, 3), 0, (0.0001, 0.0003, 0.006))
+    blind, reading = (prepare(config_of(recordings, f"policy.words={n}")) for n in (0, 50))
+    texts = {problem.id: problem.text for problem in blind.train.problems}
+    for setup in (blind, reading):
+        said = statements_of(setup, Random(0))
+        assert [said(seen) for seen in census] == [texts[seen.problem] for seen in census]
+        # Whoever reads must not learn that statements mean nothing.
+        assert (said(drawn) in texts.values()) if setup is blind else (said(drawn) == "")
+    policy = open_policy(trained / WEIGHTS_FOLDER)
+    player = Demonstrator(policy, blind.protocol, tuple(SKILL), blind.config.warm_start)
+    told = 0
+    for seen in census:
+        statement = texts[seen.problem]
+        rollout = rehearse(player, blind, blind.budgets[0], seen, statement, Random(seen.problem))
+        assert statement in rollout.transcript.texts[0]
+        for result in results_of(rollout.transcript.texts):
+            assert result.reply == seen.answers[list(SKILL).index(result.expert)]
+            told += result.reply is not None
+    assert told > len(census) / 2
+
+
+def test_whom_plans_do_not_count_on_may_take_the_last_call(recordings: Path, trained: Path) -> None:
+    setup = prepare(config_of(recordings))
+    protocol = replace(setup.protocol, max_calls=1)
+    plan = Plan(Jury(3), [0.001] * 3, 1, panel=(0, 2)).priced(1e-9)
+    policy = open_policy(trained / WEIGHTS_FOLDER)
+    advised = Advised(policy, protocol, tuple(SKILL), setup.config.warm_start, {"budget": plan})
+    opening = "budget $1\nWhat is 1 plus one?"
+    call = advised.call("middle")
+    before = advised.planned_odds([opening])
+    assert set(before) == {advised.call("small"), advised.call("large")}
+    result = '<result expert="middle" number="1" tally="middle">2</result>'
+    assert set(advised.planned_odds([opening, call, result])) == {advised.answer("middle")}
+
+
 def test_published_verdicts_go_before_ours(recordings: Path, trained: Path) -> None:
     """Problem 11 is wrong by the published verdicts, whatever is said."""
     setup = prepare(config_of(recordings))
@@ -207,19 +332,71 @@ def test_published_verdicts_go_before_ours(recordings: Path, trained: Path) -> N
     assert any(verdicts[0]) and not any(verdicts[1])
 
 
-def test_an_expert_is_added_with_a_file_and_a_price(
-    recordings: Path, trained: Path, tmp_path: Path
+def test_whatever_looks_at_a_reply_goes_by_the_same_verdicts(
+    recordings: Path, trained: Path
 ) -> None:
-    """The controller that knew three runs on a pool of four: one command each."""
-    store = tmp_path / "store.sqlite"
-    shutil.copy(recordings / "store.sqlite", store)
-    answers = tmp_path / "answers"
-    write_answers(answers, {"newcomer": 0.9})
-    assert not run_bench("recordings", "import", str(store), str(answers))
-    pool = write_pool(tmp_path / "four.toml", (*SKILL, "newcomer"))
+    """What answering at once would have earned, whom to believe, and cards."""
+    setup = prepare(config_of(recordings))
+    (problem,) = (p for p in setup.train.problems if p.text == "What is 11 plus one?")
+    policy = open_policy(trained / WEIGHTS_FOLDER)
+    found = []
+    for judging in (Judging(), Judging("recorded", "mean")):
+        with Environment(
+            setup.pool,
+            setup.train,
+            setup.train.problems,
+            setup.controller,
+            policy,
+            experts=Experts("replay", recordings=recordings / "store.sqlite"),
+            judging=judging,
+        ) as environment:
+            learner = Learner(setup, policy, environment, seed=0)
+            errands = [Errand(problem, setup.budgets[-1], sample) for sample in range(8)]
+            rollouts = environment.roll_out(errands, temperature=1.0)
+            looked = [learner._looked_back(rollout) for rollout in rollouts]
+        told = [
+            v
+            for r in rollouts
+            for turn in verdicts_by_turn(r, problem, judging)
+            for v in turn.values()
+        ]
+        found.append((any(told), max(map(max, (r.at_once for r in looked)))))
+        assert told
+    assert found[0][0] and found[0][1] > 0  # by our grader somebody is right
+    assert found[1] == (False, 0.0)
+    with RecordingStore.open(recordings / "store.sqlite", create=False, read_only=True) as store:
+        ours, recorded = (
+            RecordedBooth(setup.pool, setup.train, store, verdicts=by).ask("large", problem, 0)
+            for by in ("ours", "recorded")
+        )
+    assert ours is not None and recorded is not None and ours.answer == recorded.answer
+    assert ours.right and not recorded.right
+
+
+NEWCOMER = {"newcomer": 0.97}
+
+
+@pytest.fixture(scope="module")
+def larger(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a newcomer takes: a file of answers, imported, and a price."""
+    folder = tmp_path_factory.mktemp("larger")
+    shutil.copy(recordings / "store.sqlite", folder / "store.sqlite")
+    write_answers(folder / "answers", NEWCOMER)
+    assert not run_bench(
+        "recordings", "import", str(folder / "store.sqlite"), str(folder / "answers")
+    )
+    write_pool(folder / "pool.toml", (*SKILL, *NEWCOMER))
+    return folder
+
+
+def test_a_controller_runs_on_a_pool_that_has_grown_and_calls_whom_it_knows(
+    larger: Path, trained: Path, tmp_path: Path
+) -> None:
+    """Its protocol lists nobody, so a newcomer changes nothing of what it reads."""
     code = run_bench(
-        *("run", "--task", f"{answers / 'problems.jsonl'}:test", "--pool", str(pool)),
-        *("--mode", "auto", "--recordings", str(store), "--system", f"controller:{trained}"),
+        *("run", "--task", f"{larger / 'answers' / 'problems.jsonl'}:test"),
+        *("--pool", str(larger / "pool.toml"), "--mode", "auto"),
+        *("--recordings", str(larger / "store.sqlite"), "--system", f"controller:{trained}"),
         *("--system", "single:*", "--budget", "0.0001,0.01", "--out", str(tmp_path / "out")),
         "--quiet",
     )
@@ -229,3 +406,90 @@ def test_an_expert_is_added_with_a_file_and_a_price(
     assert len(own) == 2 * PROBLEMS // 2 and all(e.verdict != "error" for e in own)
     assert {c.expert for e in own for c in e.calls} <= {*SKILL, "recorded-0"}
     assert any(e.system == "single:newcomer" for e in episodes)
+
+
+def test_a_pool_shift_says_what_a_newcomer_changes(larger: Path, trained: Path) -> None:
+    experts = Experts("replay", recordings=larger / "store.sqlite")
+    options = Options(
+        pools=(str(larger / "pool.toml"),), budgets="0.01", samples=1, experts=experts
+    )
+    study = run_study("pool-shift", trained, options)
+    rows = {row.name: row for row in study.parts[0].rows}
+    assert list(rows) == [
+        "added newcomer (pool)",
+        "as it was",
+        *(f"without {name}" for name in SKILL),
+        "in another order",
+        "all at 0.5 times",
+        "all at 2 times",
+    ]
+    before, grown = rows["as it was"], rows["added newcomer (pool)"]
+    assert grown.note == "never calls newcomer" and not before.note
+    assert grown.accuracy == before.accuracy and grown.mean_cost_usd == before.mean_cost_usd
+    assert rows["in another order"].accuracy == before.accuracy
+    # Prices are exactly those that the change is called by; the controller's own turns are free.
+    half, double = rows["all at 0.5 times"], rows["all at 2 times"]
+    assert half.calls == double.calls == before.calls
+    own_usd = 2 * half.mean_cost_usd - before.mean_cost_usd
+    assert double.mean_cost_usd == 2 * before.mean_cost_usd - own_usd
+    for name in SKILL:
+        assert not rows[f"without {name}"].calls.get(name)
+    assert all(row.optimum is None for row in rows.values())
+    assert "not called before the controller was trained again" in study.notes[-1]
+    # The recipe's own verdicts hold, and no budget is a limit of a single episode.
+    assert all(row.reward == row.accuracy for row in rows.values())
+
+
+def test_a_pool_shift_is_at_the_prices_of_the_run(
+    recordings: Path, trained: Path, tmp_path: Path
+) -> None:
+    """o3 cost five times as much before June 2025 as it did later."""
+    pool = tmp_path / "dear.toml"
+    pool.write_text(
+        "\n".join(
+            f'[experts.{name}]\nprovider = "recorded"\nmodel = "{name}"\nprice = "openai/o3"'
+            for name in SKILL
+        )
+    )
+    experts = Experts("replay", recordings=recordings / "store.sqlite")
+    options = Options(
+        pools=(str(pool),), budgets="0.01", samples=1, limit=4, only=("changed",), experts=experts
+    )
+    costs_usd = []
+    for day in ("2025-05-01", "2025-07-01"):
+        run = tmp_path / day
+        shutil.copytree(trained, run)
+        kept = json.loads((run / "config.json").read_text())
+        kept["inputs"]["price_date"] = day
+        (run / "config.json").write_text(json.dumps(kept))
+        (row,) = run_study("pool-shift", run, options).parts[0].rows
+        assert sum(row.calls.values()) > 0
+        costs_usd.append(float(row.mean_cost_usd))
+    assert costs_usd[0] == pytest.approx(5 * costs_usd[1], rel=0.01)
+
+
+def test_a_pool_shift_without_recordings_is_refused(trained: Path) -> None:
+    with pytest.raises(ConfigError, match="name them with --recordings FILE"):
+        run_study("pool-shift", trained, Options(samples=1))
+
+
+def test_training_again_takes_nothing_else_and_calls_the_newcomer(
+    larger: Path, tmp_path: Path
+) -> None:
+    """It is nearly always right and costs little, so a plan begins with it."""
+    experts = Experts("replay", recordings=larger / "store.sqlite")
+    settings = ("training.iterations=0", "warm_start.episodes=192", "data.budgets=0.001")
+    train(config_of(larger, *settings), tmp_path / "run", seed=0, experts=experts)
+    with open_run(tmp_path / "run", experts=experts) as (environment, budgets):
+        (judged,) = evaluate(environment, budgets, samples=1).budgets
+    assert judged.score.calls["newcomer"] > 0.5
+
+
+def test_an_expert_without_replies_to_the_training_problems_is_named(
+    larger: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(larger, tmp_path / "larger")
+    write_pool(tmp_path / "larger" / "pool.toml", (*SKILL, *NEWCOMER, "nobody"))
+    experts = Experts("replay", recordings=larger / "store.sqlite")
+    with pytest.raises(ConfigError, match="has no reply of nobody"):
+        train(config_of(tmp_path / "larger"), tmp_path / "run", seed=0, experts=experts)

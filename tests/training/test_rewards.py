@@ -90,7 +90,8 @@ def percentile(reward: Percentile, cost: str, *, right: bool = True) -> float:
     [
         (True, "0.005", "0.01", 0.8),
         (False, "0.005", "0.01", -0.2),
-        (False, "1", "0.01", -1),  # no more than this
+        (False, "0.05", "0.01", -2),  # a second wrong answer's worth is charged as well
+        (False, "1", "0.01", -4),  # no more than this
         (True, "0.020", "0.01", 0.2),  # a budget on average is no limit
         (True, "1", "0.02", 1),  # a budget without a price is free
         (True, "1", None, 1),

@@ -16,11 +16,12 @@ import pytest
 pytest.importorskip("torch")
 
 from corl_bench.errors import ConfigError
+from corl_bench.experts.pools import load_pool
 from corl_bench.report.plain import render_terminal
 from corl_bench.report.screen import Screen
 from corl_train.evaluation import evaluate, open_run
 from corl_train.runs.files import read_config
-from corl_train.studies import STUDIES, run_study
+from corl_train.studies import STUDIES, pool_shift, run_study
 from corl_train.studies.measuring import measure
 from corl_train.studies.page import whiskers, write_page
 from corl_train.studies.study import Options, Part, Row, Study
@@ -138,6 +139,24 @@ def test_all_whiskers_have_one_scale() -> None:
     assert places(UNKNOWN) is None
     alone = whiskers(made_up(replace(ROW, fraction=1.0, interval=(1.0, 1.0))))
     assert alone(replace(ROW, fraction=1.0, interval=(1.0, 1.0))) == (4.0, 4.0, 4.0, 4.0)
+
+
+def test_a_change_of_prices_is_what_its_name_says() -> None:
+    """Prices of simulated experts have steps: who stays on the lowest one is named."""
+    base = load_pool("sim")
+    for pool in pool_shift.shifts_of(base, seed=0):
+        found = re.fullmatch(r"all at (0\.5|2) times(?:, but (.*))?", pool.name)
+        if not found:
+            continue
+        same = found[2].split(", ") if found[2] else []
+        for expert in pool.experts:
+            before, now = base[expert.name].price, expert.price
+            if expert.name in same:
+                assert now.output_usd_per_mtok == before.output_usd_per_mtok
+            else:
+                share = now.output_usd_per_mtok / before.output_usd_per_mtok
+                assert share == Decimal(found[1])
+        assert len(same) < len(base.experts)
 
 
 def test_an_unknown_study_is_refused(run: Path) -> None:

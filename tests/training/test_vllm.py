@@ -1,4 +1,4 @@
-"""A controller on a real vLLM server: SmolLM2-135M-Instruct on a CPU.
+"""An export on a real vLLM server: SmolLM2-135M-Instruct on a CPU, as controller and as expert.
 
 Opt-in: `CORL_VLLM_PYTHON` names the Python of a virtual environment with vLLM, and this Python
 has what `test_smollm2` needs. docs/vllm.md has the commands and the time that it takes.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import runpy
 import socket
 import subprocess
@@ -27,8 +28,18 @@ pytest.importorskip("transformers")
 pytest.importorskip("gguf", reason="needs gguf: pip install gguf")
 
 from corl_bench.cli.main import main  # noqa: E402
+from corl_bench.experts.base import Pool, ProviderError, Request  # noqa: E402
+from corl_bench.experts.pools import load_pool  # noqa: E402
+from corl_bench.experts.providers import ProviderContext, make_provider  # noqa: E402
+from corl_bench.experts.transport import Transport  # noqa: E402
+from corl_bench.routers.controller_file import read_controller  # noqa: E402
 from corl_bench.routers.protocol import load_protocol  # noqa: E402
+from corl_bench.types import Message, Usage  # noqa: E402
+from corl_train.config import load_recipe  # noqa: E402
+from corl_train.export import export  # noqa: E402
 from corl_train.policies.huggingface import HuggingFacePolicy  # noqa: E402
+from corl_train.setup import new_policy, prepare, write_controller  # noqa: E402
+from serve.processes import process  # noqa: E402
 
 PYTHON = os.environ.get("CORL_VLLM_PYTHON", "")
 if not PYTHON:
@@ -40,6 +51,8 @@ except PackageNotFoundError:
 
 SCRIPT = Path(__file__).resolve().parents[2] / "training" / "scripts" / "smollm2.py"
 STOPS = load_protocol("digest").stops
+NAME = "smollm2-0"
+"""Of the export, which `served.toml` asks for."""
 ASKED = "budget low\nnano fast\nWhat is 6 times 7?"
 pytestmark = pytest.mark.timeout(3600)  # minutes of a core that is its own
 
@@ -50,7 +63,7 @@ protocol = "digest"
 [model]
 provider = "openai"
 base_url = "{url}/v1"
-model = "smollm2"
+model = "smollm2-0"
 temperature = 0
 timeout_s = 1800
 
@@ -66,17 +79,37 @@ include_stop_str_in_output = true
 """
 
 
+EXPERT = """
+[experts.smol]
+provider = "openai"
+model = "smollm2-0"
+base_url = "{url}/v1"
+max_output_tokens = 16
+temperature = 0
+timeout_s = 1800
+
+[experts.smol.price]
+usd_per_gpu_hour = "0.36"
+input_tokens_per_s = "1000"
+output_tokens_per_s = "100"
+effective_from = 2026-11-01
+source = "an example"
+"""
+
+
 @dataclass(frozen=True)
 class Served:
     url: str
     policy: HuggingFacePolicy
-    """The same weights, by our own code."""
+    """The weights that were exported, by our own code."""
+    exported: Path
+    """What is served."""
 
     def ask(self, *messages: str, **more: Any) -> tuple[dict[str, Any], list[int]]:
         """The choice and the prompt's tokens; the user speaks first, then by turns."""
         roles = ("user", "assistant")
         body = {
-            "model": "smollm2",
+            "model": NAME,
             "messages": [
                 {"role": roles[place % 2], "content": text} for place, text in enumerate(messages)
             ],
@@ -105,9 +138,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
+    # As a training begins: what it would go on to train is its first controller.
+    setup = prepare(load_recipe("smollm2", settings=[f"policy.path={folder}"]))
+    write_controller(setup, new_policy(setup, seed=0), folder.with_name("run"), seed=0)
+    url = f"http://127.0.0.1:{port}"
+    done = export(folder.with_name("run"), folder.with_name("exported"), base_url=f"{url}/v1")
+    assert done.name == NAME
     command = [
         *("nice", "-n", "15", PYTHON, "-m", "vllm.entrypoints.openai.api_server"),
-        *("--model", str(folder), "--served-model-name", "smollm2"),
+        *("--model", str(done.folder), "--served-model-name", NAME),
+        "--enable-prompt-tokens-details",
         *("--host", "127.0.0.1", "--port", str(port)),
         *("--max-model-len", "1024", "--max-num-seqs", "2"),
         *("--dtype", "float32", "--enforce-eager"),
@@ -121,14 +161,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         "HF_HUB_OFFLINE": "1",
     }
     log = folder.with_name("vllm.log")
-    url = f"http://127.0.0.1:{port}"
     with log.open("wb") as output:
         server = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
     try:
         while not _answers(url):
             assert server.poll() is None, log.read_text()[-3000:]
             time.sleep(1)
-        yield Served(url, HuggingFacePolicy.open(folder))
+        yield Served(url, HuggingFacePolicy.open(folder), done.folder)
     finally:
         server.terminate()
         try:
@@ -214,18 +253,102 @@ def test_a_controller_completes_a_run(
     live, replayed = (_episodes(Path(name)) for name in ("live", "replay"))
     assert live == replayed
     assert len(live) == 2
+    assert any(call["expert"] == "smollm2" for episode in live for call in episode["calls"])
     for episode in live:
         own = [call for call in episode["calls"] if call["expert"] == "smollm2"]
         assert episode["verdict"] in ("correct", "wrong", "no_answer")
         for call in own:
-            usage = call["usage"]
-            read, said = usage["input_tokens"], usage["output_tokens"]
+            usage = Usage(**call["usage"])
+            # What the prefix cache held is read for what reading costs; see docs/vllm.md.
+            read, said = usage.total_input_tokens, usage.output_tokens
             # 0.36 dollars an hour are 10⁻⁴ a second: 10⁻⁷ a token read, 10⁻⁶ a token said.
             assert Decimal(call["list_cost_usd"]) == read * Decimal("1e-7") + said * Decimal("1e-6")
         if turns is not None and calls is not None:
             assert len(own) == turns
             assert len(episode["calls"]) - len(own) == calls
             assert all(call["text"].endswith(STOPS) for call in own)
+
+
+def _verb(*arguments: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(list(arguments))
+    assert ended.value.code == 0
+
+
+def test_an_export_is_run_and_served_by_the_file_beside_it(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written by hand between `corl-train export` and a result."""
+    monkeypatch.chdir(tmp_path)
+    system = f"controller:{served.exported}/served.toml"
+    given = ("--system", system, "--pool", "sim", "--max-cost", "1")
+    _verb("run", "--task", "synth", "--limit", "2", "--budget", "low", *given, "--out", "run")
+    own = read_controller(str(served.exported / "served.toml"), Pool("none", ())).own_model
+    for episode in _episodes(Path("run")):
+        calls = [call for call in episode["calls"] if call["expert"] == own.name]
+        assert calls
+        for call in calls:
+            usage = Usage(**call["usage"])
+            assert Decimal(call["list_cost_usd"]) == own.price.cost_usd(usage) > 0
+    with process(tmp_path, "serve", *given, "--timeout", "1800") as (_, url):
+        body = {"model": "corl-low", "messages": [{"role": "user", "content": "What is 6 × 7?"}]}
+        request = urllib.request.Request(
+            f"{url}/chat/completions",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=1800) as answer:
+            reply = json.loads(answer.read())
+    asked = [call["expert"] for call in reply["corl"]["calls"]]
+    assert own.name in asked
+    assert Decimal(reply["corl"]["cost_usd"]) > 0
+
+
+async def test_as_an_expert_it_is_checked_and_says_what_is_too_long(
+    served: Served, tmp_path: Path
+) -> None:
+    (tmp_path / "pool.toml").write_text(EXPERT.format(url=served.url))
+    pool = load_pool(str(tmp_path / "pool.toml"))
+    transport = Transport()
+    provider = make_provider(pool["smol"], ProviderContext(pool=pool, transport=transport))
+    try:
+        found = await provider.check()
+        assert found.ready and "model listed" in found.detail
+        spec = pool["smol"]
+        short, long = (
+            Request(spec, (Message("user", "9 " * words),), spec.sampling, "x")
+            for words in (8, 4000)
+        )
+        reply = await provider.send(short)
+        assert reply.usage.total_input_tokens > 8 and not reply.usage.estimated
+        with pytest.raises(ProviderError) as refused:
+            await provider.send(long)
+        assert refused.value.status == "too_long"
+    finally:
+        await transport.aclose()
+
+
+def test_what_is_measured_is_not_what_the_server_remembers(
+    served: Served,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("pool.toml").write_text(EXPERT.format(url=served.url))
+    read = []
+    for seed in ("one", "two", "two"):
+        load = ("--at-a-time", "2", "--requests", "4", "--prompt-words", "60")
+        _verb("pool", "measure", "pool.toml", "smol", *load, "--output-tokens", "8", "--seed", seed)
+        told = capsys.readouterr().out
+        found = re.search(r"read +([\d,]+) tokens of 4 requests", told)
+        assert found is not None, told
+        assert re.search(r"written +32 tokens of 4 requests", told), told
+        read.append(int(found[1].replace(",", "")))
+    first, second, again = read
+    assert abs(first - second) < first / 10
+    # vLLM keeps prefixes by default: the same prompts once more are hardly read.
+    assert again < second / 2
 
 
 def _episodes(run: Path) -> list[dict[str, Any]]:

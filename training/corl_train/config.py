@@ -131,7 +131,9 @@ class WarmStartTable(Table):
     `corl_train.warmstart.advice`. It takes `data.spend = "mean"`."""
     drawn_share: float = Field(default=0.5, ge=0, le=1)
     """With `plan`: how many of the episodes are about problems that are drawn from what was learned
-    of the experts; the others are about training problems."""
+    of the experts; the others are about training problems, as they are worded, with the replies
+    that they got. A drawn problem has no statement, and its answers are numbers; whoever reads
+    either is better off with 0."""
     stop_rate: float = Field(default=0.15, ge=0, le=1)
     """How often the demonstrator answers when it could, and no two experts agree."""
     agreed_stop_rate: float = Field(default=0.8, ge=0, le=1)
@@ -209,8 +211,8 @@ class MeanTable(Table):
     """
 
     kind: Literal["mean"]
-    most: float = Field(default=1.0, gt=0)
-    """The most that cost can take away."""
+    most: float = Field(default=4.0, gt=0)
+    """The most that cost can take away; what is spent beyond it is free."""
 
 
 class PercentileTable(Table):
@@ -369,6 +371,12 @@ class Config(Table):
         if self.warm_start.plays == "plan" and self.data.spend == "each":
             raise ValueError(
                 'warm_start.plays = "plan" is for budgets on average: set data.spend=mean'
+            )
+        is_drawn = is_planned and self.warm_start.drawn_share > 0
+        if is_drawn and self.policy.kind == "huggingface":
+            raise ValueError(
+                "problems that a plan draws have no words, which a language model reads: set"
+                " warm_start.drawn_share=0"
             )
         if self.reward.kind == "mean" and not is_planned:
             raise ValueError("reward mean takes its prices from a plan: set warm_start.plays=plan")

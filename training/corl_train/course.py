@@ -227,4 +227,7 @@ class Course:
 
     def _diagnosed(self) -> list[Finding]:
         iterations = self.config.training.iterations
-        return diagnose(self._lines, self.learner.setup.pool, iterations=iterations)
+        setup = self.learner.setup
+        is_mean = self.config.data.spend == "mean"
+        means_usd = {budget.name: budget.usd for budget in setup.budgets if is_mean}
+        return diagnose(self._lines, setup.pool, iterations=iterations, means_usd=means_usd)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import combinations
+from types import MappingProxyType
 from typing import Any, Literal
 
 from corl_bench.experts.base import Pool
@@ -33,6 +34,7 @@ Kind = Literal[
     "entropy-collapse",
     "kl-explosion",
     "blind-critic",
+    "overspent",
 ]
 
 WINDOW = 10
@@ -56,6 +58,9 @@ NO_ENTROPY = 0.01
 FAR_KL = 2.0
 """Nats a token. To choose one of five experts for certain where the reference tosses a die takes
 ln 5 = 1.6 on that one token; a mean above it means words that the reference would never say."""
+OVERSPENT = 1.2
+"""Mean cost over a budget that holds on average. With the 365 episodes a budget that five
+iterations of the recipe `recorded` have, a mean is good to some seven percent."""
 BLIND = 1.0
 """1 − explained variance: from here on a constant would predict the returns as well."""
 
@@ -93,13 +98,20 @@ class _Habits:
         return math.fsum(self.calls.values())
 
 
-def diagnose(lines: Sequence[Line], pool: Pool, *, iterations: int) -> list[Finding]:
+def diagnose(
+    lines: Sequence[Line],
+    pool: Pool,
+    *,
+    iterations: int,
+    means_usd: Mapping[str, Decimal] = MappingProxyType({}),
+) -> list[Finding]:
     """What is wrong at the end of these iterations, the gravest first.
 
     Args:
         lines: of the run so far, in order; only the last `WINDOW` are looked at.
         pool: the experts on offer.
         iterations: how many the run will have; some things are early only.
+        means_usd: by name, the budgets that hold for what episodes cost on average.
     """
     found: list[Finding] = []
     lines = [line for line in lines[-WINDOW:] if line["train"]]
@@ -110,6 +122,7 @@ def diagnose(lines: Sequence[Line], pool: Pool, *, iterations: int) -> list[Find
         found += _format_collapse(habits)
         found += _entropy_collapse(last, iterations)
         found += _kl_explosion(last)
+        found += _overspent(habits, means_usd)
     if len(lines) == WINDOW:
         habits = _habits(lines, pool)
         stuck = [*_always_largest(habits, dearest(pool)), *_never_call(habits)]
@@ -176,6 +189,20 @@ def _format_collapse(habits: Sequence[_Habits]) -> Iterable[Finding]:
             "a longer warm start; if it began in training, a lower training.learning_rate or a"
             " larger training.kl_weight",
         )
+
+
+def _overspent(habits: Sequence[_Habits], means_usd: Mapping[str, Decimal]) -> Iterable[Finding]:
+    for at in habits:
+        budget_usd = means_usd.get(at.budget)
+        if budget_usd is not None and at.mean_cost_usd > OVERSPENT * float(budget_usd):
+            yield Finding(
+                "overspent",
+                f"episodes at {at.budget} cost {display_usd(Decimal(repr(at.mean_cost_usd)))} on"
+                f" average over {counted(SHORT_WINDOW, 'iteration')}, which the budget is to be",
+                "prices of dollars are set before the first iteration: a larger"
+                " training.kl_weight keeps to the plan that they come from",
+                at.budget,
+            )
 
 
 def _entropy_collapse(lines: Sequence[Line], iterations: int) -> Iterable[Finding]:

@@ -117,6 +117,7 @@ class Environment:
         temperature: float,
         policy: Player | None = None,
         opener: Player | None = None,
+        controller: Controller | None = None,
         after: Callable[[EpisodeRecord], None] = lambda record: None,
     ) -> list[Rollout]:
         """Makes the episodes, all at once.
@@ -126,6 +127,7 @@ class Environment:
             temperature: of the policy.
             policy: who speaks instead of the environment's own policy.
             opener: who says the turns that errands leave to an opener.
+            controller: whose protocol holds instead of the environment's own controller's.
             after: told of each episode as it ends.
 
         Returns:
@@ -138,23 +140,24 @@ class Environment:
             Exception: whatever went wrong inside the policy.
         """
         speaker = policy or self.policy
-        return asyncio.run(self._roll_out(errands, speaker, opener, temperature, after))
+        system = controller or self.controller
+        return asyncio.run(self._roll_out(errands, system, speaker, opener, temperature, after))
 
     async def _roll_out(
         self,
         errands: Sequence[Errand],
+        controller: Controller,
         policy: Player,
         opener: Player | None,
         temperature: float,
         after: Callable[[EpisodeRecord], None],
     ) -> list[Rollout]:
         jobs = [
-            Job(e.task or self.task, e.problem, self.controller, e.budget, e.sample)
-            for e in errands
+            Job(e.task or self.task, e.problem, controller, e.budget, e.sample) for e in errands
         ]
         if len({job.key for job in jobs}) < len(jobs):
             raise ValueError("two errands are the same problem, budget and sample")
-        own = self.controller.own_model
+        own = controller.own_model
         active = len(jobs)
         speaker = Speaker(
             policy,
@@ -175,7 +178,10 @@ class Environment:
             transport.open()
         shared = {e.sample: e.replies for e in errands if e.replies is not None}
         pools = {id(pool): pool for pool in (e.pool or self.pool for e in errands)}
-        offers = {key: self._offer(pool, speaker, transport, shared) for key, pool in pools.items()}
+        offers = {
+            key: self._offer(pool, controller, speaker, transport, shared)
+            for key, pool in pools.items()
+        }
 
         async def make(errand: Errand, job: Job) -> Rollout:
             nonlocal active
@@ -187,7 +193,7 @@ class Environment:
                 speaker.consider()
             self.desk.forget(call_ids)
             after(record)
-            opening = self.controller.opening(errand.problem.text, errand.budget, offer.infos)
+            opening = controller.opening(errand.problem.text, errand.budget, offer.infos)
             turns = [c.text for c in record.calls if c.expert == own.name and c.text is not None]
             return Rollout(
                 episode=record,
@@ -212,9 +218,14 @@ class Environment:
         return _whole(made)
 
     def _offer(
-        self, pool: Pool, speaker: Speaker, transport: Transport, shared: Mapping[int, int]
+        self,
+        pool: Pool,
+        controller: Controller,
+        speaker: Speaker,
+        transport: Transport,
+        shared: Mapping[int, int],
     ) -> _Offer:
-        own = self.controller.own_model.name
+        own = controller.own_model.name
         context = ProviderContext(pool=pool, transport=transport, seed=self.seed, book=self._book)
         providers: dict[str, Provider] = {
             expert.name: make_provider(expert, context) for expert in pool.experts
@@ -225,7 +236,7 @@ class Environment:
             plan=Plan(
                 tasks=(self.task,),
                 pool=pool,
-                systems=(self.controller,),
+                systems=(controller,),
                 budgets=(),
                 samples=1,
                 seed=self.seed,

@@ -21,6 +21,7 @@ from typing import Any
 
 from corl_bench.errors import ConfigError, StorageError
 from corl_bench.experts.base import ExpertSpec, Pool, Sampling
+from corl_bench.experts.card_file import FILE_NAME as CARDS_NAME
 from corl_bench.extras import require
 from corl_bench.files import write_text
 from corl_bench.routers.controller_file import FILE_NAME, read_controller
@@ -28,7 +29,8 @@ from corl_bench.routers.protocol import load_protocol
 from corl_train.openrlhf.command import CHECKPOINTS, FINAL
 from corl_train.openrlhf.job import FILE_NAME as JOB_NAME
 from corl_train.openrlhf.job import Job, read_job
-from corl_train.openrlhf.recipe import ModelTable
+from corl_train.openrlhf.recipe import JobRecipe, ModelTable, PlacementTable
+from corl_train.openrlhf.recovery import ACTOR, whole_checkpoints
 from corl_train.openrlhf.submission import STATE_NAME
 from corl_train.runs.files import require_controller
 from corl_train.setup import (
@@ -44,7 +46,6 @@ ADAPTER_NAME = "adapter_config.json"
 DEFAULT_URL = "http://127.0.0.1:8000/v1"
 """Where `vllm serve` listens by itself."""
 _CRITIC_NAME = "critic.tensors"
-_ACTOR = "_actor"
 _STEP = re.compile(r"(best_)?global_step(\d+)(_hf)?")
 
 
@@ -79,7 +80,7 @@ def export(
         source: of a training run, or of a job.
         out: what is made; it must not be there.
         weights: of a job: `final`, `best`, `latest`, or the name of a checkpoint; None: `final`,
-            else `best`, else `latest`.
+            else `best`, else `latest`. What is half written or was cut short is none of them.
         base_url: where the weights will be served, for `served.toml`.
 
     Raises:
@@ -97,6 +98,9 @@ def export(
         _write_weights(found, partial)
         _require_template(partial)
         shutil.copyfile(found.protocol, partial / PROTOCOL_NAME)
+        cards = found.protocol.with_name(CARDS_NAME)
+        if cards.is_file():
+            shutil.copyfile(cards, partial / CARDS_NAME)
         _describe(found, partial, base_url)
         partial.rename(out)
     except OSError as error:
@@ -128,7 +132,9 @@ def _of_job(source: Path, weights: str | None) -> _Source:
         sampling=Sampling(max_output_tokens=load_protocol(job.protocol).max_turn_tokens),
         options={"dtype": "bfloat16"},
     )
-    return _Source(_weights_of(source, weights), own, _protocol_of(job), _base_of(source))
+    recipe = _recipe_of(source)
+    path = _weights_of(_saved(source, recipe.placement), source, weights)
+    return _Source(path, own, _protocol_of(job), recipe.model)
 
 
 def _protocol_of(job: Job) -> Path:
@@ -138,46 +144,47 @@ def _protocol_of(job: Job) -> Path:
     return path
 
 
-def _base_of(source: Path) -> ModelTable:
+def _recipe_of(source: Path) -> JobRecipe:
     path = source / STATE_NAME
     try:
-        return ModelTable.model_validate(json.loads(path.read_bytes())["recipe"]["model"])
+        return JobRecipe.model_validate(json.loads(path.read_bytes())["recipe"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path}: not what `corl-train launch` writes ({error})") from None
+        raise ConfigError(f"{path}: not what `corl-train launch` writes ({_line(error)})") from None
 
 
-def _weights_of(source: Path, weights: str | None) -> Path:
+def _weights_of(saved: Mapping[str, Path], source: Path, weights: str | None) -> Path:
     """The folder with the weights that are meant."""
-    named = _saved(source)
     for wanted in ("final", "best", "latest") if weights is None else (weights,):
-        if wanted in named:
-            return named[wanted]
+        if wanted in saved:
+            return saved[wanted]
     if weights is None:
         raise ConfigError(f"{source} holds no weights yet: a job saves some every so many steps")
-    there = ", ".join(named) or "none"
+    there = ", ".join(saved) or "none"
     raise ConfigError(f"{source} has no weights {weights!r}: there are {there}")
 
 
-def _saved(source: Path) -> dict[str, Path]:
-    """What a job has saved: by name, and `final`, `best` and `latest` for what they stand for.
+def _saved(source: Path, placement: PlacementTable) -> dict[str, Path]:
+    """What a job has saved whole: by name, and `final`, `best` and `latest` for what they mean.
 
-    A Hugging Face directory goes before the DeepSpeed checkpoint of the same step.
+    Of a step's, the best one goes before the other, for it was saved later; a Hugging Face
+    directory before DeepSpeed's checkpoint, for it need not be put together.
     """
-    found: dict[str, Path] = {}
-    if (source / FINAL / "config.json").is_file():
-        found["final"] = source / FINAL
-    steps: dict[tuple[bool, int], Path] = {}
-    folders = [*(source / CHECKPOINTS / _ACTOR).glob("*"), *(source / CHECKPOINTS).glob("*_hf")]
-    for folder in folders:
-        match = _STEP.fullmatch(folder.name)
-        if match is None or not folder.is_dir():
-            continue
-        found[folder.name] = folder
-        steps[match.group(1) is not None, int(match.group(2))] = folder
-    for name, is_best in (("best", True), ("latest", False)):
-        if numbers := [number for best, number in steps if best == is_best]:
-            found[name] = steps[is_best, max(numbers)]
-    return found
+    checkpoints = source / CHECKPOINTS
+    tags = whole_checkpoints(checkpoints / ACTOR, placement)
+    found = {tag: checkpoints / ACTOR / tag for tag in tags}
+    found |= {path.name: path for path in sorted(checkpoints.glob("*_hf")) if _is_model(path)}
+    named = {match: name for name in found if (match := _STEP.fullmatch(name)) is not None}
+    ordered = sorted(named, key=lambda m: (int(m[2]), m[1] is not None, m[3] is not None))
+    for meant, matches in (("best", [m for m in ordered if m[1]]), ("latest", ordered)):
+        if matches:
+            found[meant] = found[named[matches[-1]]]
+    final = {"final": source / FINAL} if _is_model(source / FINAL) else {}
+    return final | found
+
+
+def _is_model(folder: Path) -> bool:
+    """Whether OpenRLHF has written it to its end: `save_model` writes the tokenizer last."""
+    return all((folder / name).is_file() for name in ("config.json", "tokenizer_config.json"))
 
 
 def _write_weights(found: _Source, folder: Path) -> None:

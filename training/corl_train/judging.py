@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from corl_bench.grading import grade
+from corl_bench.experts.verdicts import Judge, is_right
 from corl_bench.metrics.summary import recorded_verdict
 from corl_bench.results import EpisodeRecord
 from corl_bench.results.episodes import CallRecord
@@ -24,7 +24,7 @@ from corl_train.config import DataTable
 class Judging:
     """What a recipe says of it."""
 
-    verdicts: Literal["ours", "recorded"] = "ours"
+    verdicts: Judge = "ours"
     spend: Literal["each", "mean"] = "each"
 
     @classmethod
@@ -36,17 +36,15 @@ class Judging:
         recorded = recorded_verdict(episode) if self.verdicts == "recorded" else None
         return episode.verdict == "correct" if recorded is None else recorded
 
-    def of_reply(self, problem: Problem, answer: str, call: CallRecord) -> bool:
+    def of_reply(self, problem: Problem, answer: str | None, call: CallRecord) -> bool:
         """Whether a reply is right.
 
         Args:
             problem: with its answer.
-            answer: that the reply states.
+            answer: that the reply states, or all of its text; None: it states none.
             call: that brought it.
         """
-        if self.verdicts == "recorded" and call.source_correct is not None:
-            return call.source_correct
-        return grade(problem.answer, answer, kind=problem.kind).status == "correct"
+        return is_right(problem, answer, call.source_correct, by=self.verdicts)
 
 
 OURS = Judging()

@@ -282,7 +282,7 @@ class Learner:
     def _looked_back(self, rollout: Rollout) -> Rollout:
         """With what is known of its replies now: whom to believe, and what they were worth."""
         problem = self._problems[rollout.episode.problem_id]
-        verdicts = verdicts_by_turn(rollout.transcript.texts, problem)
+        verdicts = verdicts_by_turn(rollout, problem, self._environment.judging)
         spent_usd = rollout.spent_usd(self.setup.controller.own_model.name)
         return replace(
             rollout,

@@ -98,8 +98,10 @@ class Mean:
 
     per_usd: Mapping[Decimal, float]
     """By a budget's dollars: right answers that a dollar is worth there."""
-    most: float = 1.0
-    """The most that cost can take away."""
+    most: float = 4.0
+    """The most that cost can take away, so that one episode does not outweigh all others. What
+    is spent beyond it is free, so it has to lie far above what a budget is worth at its price,
+    which was .02 to .25 of a right answer wherever that was looked at."""
 
     def __call__(self, *, right: bool, cost_usd: Decimal, budget_usd: Decimal | None) -> float:
         price = 0.0 if budget_usd is None else self.per_usd.get(budget_usd, 0.0)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from corl_bench.errors import ConfigError, StorageError
 from corl_bench.experts.base import ExpertSpec, Pool, Sampling
 from corl_bench.experts.card_file import FILE_NAME as CARDS_NAME
-from corl_bench.experts.card_file import encode_cards
+from corl_bench.experts.card_file import encode_cards, keyed
 from corl_bench.experts.pools import load_pool
 from corl_bench.files import write_text
 from corl_bench.money.amounts import PRICE_DECIMALS, parse_usd
@@ -33,7 +33,7 @@ from corl_bench.runs.plan import parse_budgets
 from corl_bench.tasks import LoadedTask
 from corl_bench.types import Budget
 from corl_train.config import Config, RewardTable
-from corl_train.material import LeftOut, gather
+from corl_train.material import LeftOut, gather, unseen
 from corl_train.provider import NAME as PROVIDER
 from corl_train.rewards import Gate, Linear, Mean, Percentile, Reward, Soft
 from corl_train.variety.world import World, open_world
@@ -46,7 +46,7 @@ WEIGHTS_FOLDER = "weights"
 PROTOCOL_NAME = "protocol.toml"
 SERVED_NAME = "served.toml"
 """A `controller.toml` for the same weights behind an address."""
-DESCRIPTIONS = frozenset({FILE_NAME, PROTOCOL_NAME, SERVED_NAME})
+DESCRIPTIONS = frozenset({FILE_NAME, PROTOCOL_NAME, SERVED_NAME, CARDS_NAME})
 _PRICED = date(2025, 1, 1)
 
 
@@ -60,7 +60,7 @@ class Setup:
     train: LoadedTask
     validation: LoadedTask
     left_out: tuple[LeftOut, ...]
-    """Of the training problems, those that stand in what is tested on."""
+    """Of the training and validation problems, those that stand in what is tested on."""
     protocol: Protocol
     protocol_text: str
     """Its file, as it was when it was read: what the controller is handed on with."""
@@ -84,7 +84,14 @@ def prepare(config: Config, *, price_date: date | None = None) -> Setup:
     protocol_text = read_protocol(config.data.protocol)
     protocol = parse_protocol(protocol_text, config.data.protocol)
     require_trainable(protocol)
+    if protocol.naming == "letter" and config.variety is None and config.warm_start.episodes:
+        raise ConfigError(
+            f"protocol {protocol.name!r} has letters for experts, and the warm start of a pool"
+            " that stays calls them by name: take `digest` or `votes`, or let pools vary, [variety]"
+        )
     material = gather(config.data)
+    if config.schedule.keep == "best":
+        material = unseen(material, config.data)
     world = None
     if config.variety is not None:
         if protocol.naming != "letter":
@@ -247,7 +254,7 @@ def write_controller(setup: Setup, policy: Policy, folder: Path, *, seed: int = 
         policy.save(new)
         described = _describe(setup, digest_of(new), name=f"{setup.config.name}-{seed}")
         write_text(folder / PROTOCOL_NAME, setup.protocol_text)
-        cards = {e.model: e.card for e in setup.pool.experts if e.card is not None}
+        cards = keyed(setup.pool.experts)
         if setup.protocol.lists_cards and cards:
             write_text(folder / CARDS_NAME, encode_cards(cards))
         if weights.exists():

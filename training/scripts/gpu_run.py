@@ -55,7 +55,7 @@ pool = "sim"
 protocol = "digest"
 
 [model]
-path = {json.dumps(str(model.resolve()))}
+path = {json.dumps(str(model))}
 usd_per_mtok = "0.002"
 parameters = {_parameters(config, head_dim)}
 layers = {config["num_hidden_layers"]}

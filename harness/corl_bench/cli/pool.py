@@ -9,21 +9,20 @@ corl-bench pool optimum sim --json
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from corl_bench.cli.options import FiniteFloat, budget_option, data_dir_option, known_tasks_option
+from corl_bench.cli.pool_cards import cards
 from corl_bench.cli.pool_measure import measure
 from corl_bench.cli.pool_share import share
+from corl_bench.cli.pool_simulated import optimum, serve
+from corl_bench.cli.serving import pool_of
 
 if TYPE_CHECKING:
     from corl_bench.experts.base import CheckResult, ExpertSpec, Pool
     from corl_bench.money.prices import Price
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
 _date_option = click.option(
     "--date", metavar="DATE", help="Prices of this day.  [default: the pool's own date, or today]"
 )
@@ -34,8 +33,8 @@ def command() -> None:
     """Look at pools of experts, check and measure them, share one, serve a simulated one."""
 
 
-command.add_command(measure)
-command.add_command(share)
+for verb in (cards, measure, optimum, serve, share):
+    command.add_command(verb)
 
 
 @command.command("list")
@@ -59,7 +58,7 @@ def list_() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def show(pool: str, date: str | None, as_json: bool) -> None:
     """Show the experts of POOL with the prices in force and where these come from."""
-    loaded = _load(pool, date)
+    loaded = pool_of(pool, date, "--date")
     if as_json:
         _show_json(loaded)
     else:
@@ -80,11 +79,12 @@ def check(context: click.Context, pool: str, date: str | None) -> None:
     """
     import asyncio
 
+    from corl_bench.experts.checks import check_experts
     from corl_bench.experts.providers import missing_keys
 
-    loaded = _load(pool, date)
+    loaded = pool_of(pool, date, "--date")
     click.echo(_title(loaded))
-    results = asyncio.run(_check_all(loaded))
+    results = asyncio.run(check_experts(loaded))
     keyless = {expert for expert, _ in missing_keys(loaded.experts)}
     unusable = []
     for expert, result in zip(loaded.experts, results, strict=True):
@@ -99,206 +99,6 @@ def check(context: click.Context, pool: str, date: str | None) -> None:
     if unusable:
         click.echo(f"\ncannot be used: {', '.join(unusable)}", err=True)
         context.exit(2)
-
-
-@command.command(short_help="Serve a simulated POOL over HTTP.")
-@click.argument("pool", default="sim")
-@known_tasks_option
-@data_dir_option
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=0,
-    help="Port to listen on.  [default: a free one, which is printed]",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of all draws.")
-@click.option(
-    "--latency",
-    "latency_scale",
-    type=FiniteFloat(min=0),
-    help="How much of the declared latency is waited: 0 none, 1 all.  [default: as in the pool]",
-)
-@click.option("--log", "log_path", type=_FILE, help="Write a line of JSON for each request.")
-@click.option("--pool-out", type=_FILE, help="Write the pool file that reaches this server.")
-def serve(
-    pool: str,
-    tasks: tuple[str, ...],
-    data_dir: Path | None,
-    host: str,
-    port: int,
-    seed: int,
-    latency_scale: float | None,
-    log_path: Path | None,
-    pool_out: Path | None,
-) -> None:
-    """Serve the simulated POOL as an OpenAI-compatible server, until interrupted.
-
-    A problem is found by its text in the messages; the request's `seed` is the draw.
-    """
-    from corl_bench.experts.simulation import served_pool, server
-    from corl_bench.experts.simulation.book import ProblemBook
-    from corl_bench.tasks import load_task
-
-    loaded = _load(pool)
-    book = ProblemBook()
-    for task in tasks:
-        book.add(load_task(task, data_dir=data_dir).problems)
-
-    def write_pool(base_url: str) -> None:
-        if pool_out is not None:
-            pool_out.write_text(served_pool.served_pool_toml(loaded, base_url), encoding="utf-8")
-
-    server.serve(
-        loaded,
-        book,
-        host=host,
-        port=port,
-        seed=seed,
-        log_path=log_path,
-        latency_scale=latency_scale,
-        on_ready=write_pool,
-    )
-
-
-@command.command(short_help="Compute the best policy on a simulated POOL.")
-@click.argument("pool", default="sim")
-@click.option(
-    "--task",
-    "-t",
-    "tasks",
-    multiple=True,
-    metavar="TASK",
-    help="Weigh subjects and levels as in this task; repeatable.  [default: all alike]",
-)
-@data_dir_option
-@budget_option("all that the pool names, and none")
-@click.option(
-    "--max-calls",
-    type=click.IntRange(min=1, max=6),
-    default=4,
-    show_default=True,
-    help="Calls that a policy may make for a problem.",
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
-def optimum(
-    pool: str,
-    tasks: tuple[str, ...],
-    data_dir: Path | None,
-    budget: str | None,
-    max_calls: int,
-    as_json: bool,
-) -> None:
-    """Compute what the best policy reaches on the simulated POOL, and what trivial ones do."""
-    import json
-
-    from corl_bench.experts.simulation import optimum as yardstick
-    from corl_bench.runs.plan import parse_budgets
-    from corl_bench.tasks import load_task
-
-    loaded = _load(pool)
-    budgets = yardstick.budgets_of(loaded)
-    if budget is not None:
-        budgets = parse_budgets(budget, loaded) or (None,)
-    cells = yardstick.declared_cells(loaded)
-    mixture = "every subject and level alike"
-    if tasks:
-        found = [load_task(task, data_dir=data_dir) for task in tasks]
-        cells = yardstick.cells_of(loaded, (p for task in found for p in task.problems))
-        mixture = "subjects and levels of " + ", ".join(task.label for task in found)
-    report = yardstick.optimum(loaded, cells, budgets, max_calls=max_calls)
-    if as_json:
-        click.echo(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
-    else:
-        click.echo(yardstick.describe_optimum(report))
-        click.echo(f"\nproblems: {mixture}")
-
-
-@command.command(short_help="Measure cards of the experts of POOL.")
-@click.argument("pool", default="sim")
-@click.option(
-    "--task",
-    "-t",
-    default="synth:train",
-    show_default=True,
-    metavar="TASK",
-    help="Problems to measure on; never those that results are reported on.",
-)
-@data_dir_option
-@click.option(
-    "--recordings",
-    type=_FILE,
-    metavar="FILE",
-    help="Stored replies to the task; needed where experts are not simulated.",
-)
-@click.option(
-    "--out", type=_FILE, required=True, metavar="FILE", help="Where the cards go, as TOML."
-)
-def cards(pool: str, task: str, data_dir: Path | None, recordings: Path | None, out: Path) -> None:
-    """Measure how often experts of POOL are right, by subject, and how long their replies are.
-
-    Costs nothing: replies are those that are stored, or a simulated expert's. A pool names the
-    file with a line `cards = "FILE"`; controllers of the protocol `cards` read them.
-    """
-    from contextlib import ExitStack
-
-    from corl_bench.errors import ConfigError
-    from corl_bench.experts.card_file import encode_cards, rounded
-    from corl_bench.experts.store import RecordingStore
-    from corl_bench.experts.trials import Booth, RecordedBooth, SimulatedBooth, measure_cards
-    from corl_bench.files import write_text
-    from corl_bench.tasks import load_task
-
-    loaded, problems = _load(pool), load_task(task, data_dir=data_dir)
-    with ExitStack() as opened:
-        booth: Booth
-        if recordings is not None:
-            store = RecordingStore.open(recordings, create=False, read_only=True)
-            booth = RecordedBooth(loaded, problems, opened.enter_context(store))
-        elif all(expert.provider == "simulated" for expert in loaded.experts):
-            booth = SimulatedBooth(loaded)
-        else:
-            raise ConfigError(f"pool {loaded.name!r} is not simulated: name --recordings FILE")
-        measured = measure_cards(loaded, booth, problems.problems)
-    by_model = {loaded[name].model: rounded(card) for name, card in measured.items()}
-    write_text(out, encode_cards(by_model))
-    for name, card in measured.items():
-        click.echo(f"{name}: {card.trials:,} replies, {card.trust(''):.1%} right")
-    click.echo(f'{out}: name it in a pool with  cards = "{out.name}"')
-
-
-def _load(pool: str, date: str | None = None) -> Pool:
-    from corl_bench.cli.dates import read_day
-    from corl_bench.experts.pools import load_pool
-
-    return load_pool(pool, price_date=None if date is None else read_day(date, "--date"))
-
-
-async def _check_all(pool: Pool) -> Sequence[CheckResult]:
-    import asyncio
-
-    from corl_bench.errors import CorlError
-    from corl_bench.experts.base import CheckResult
-    from corl_bench.experts.providers import ProviderContext, make_provider
-    from corl_bench.experts.transport import Transport
-
-    transport = Transport()
-    context = ProviderContext(pool=pool, transport=transport)
-
-    async def check_one(expert: ExpertSpec) -> CheckResult:
-        try:
-            provider = make_provider(expert, context)
-        except CorlError as error:
-            return CheckResult(reachable=None, detail=str(error), ready=False)
-        try:
-            return await provider.check()
-        finally:
-            await provider.aclose()
-
-    try:
-        return await asyncio.gather(*(check_one(expert) for expert in pool.experts))
-    finally:
-        await transport.aclose()
 
 
 def _verdict(result: CheckResult, *, missing_key: bool) -> str:

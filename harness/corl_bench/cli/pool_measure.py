@@ -44,6 +44,11 @@ if TYPE_CHECKING:
 @click.option(
     "--gpus", type=click.IntRange(min=1), default=1, show_default=True, help="That serve."
 )
+@click.option(
+    "--seed",
+    metavar="TEXT",
+    help="Of the prompts; a server that remembers them reads faster.  [default: another each time]",
+)
 def measure(
     pool: str,
     expert: str,
@@ -53,6 +58,7 @@ def measure(
     output_tokens: int,
     usd_per_gpu_hour: str | None,
     gpus: int,
+    seed: str | None,
 ) -> None:
     """Measure how many tokens a second EXPERT of POOL reads and writes.
 
@@ -62,6 +68,7 @@ def measure(
     import asyncio
     from datetime import UTC, datetime
     from decimal import ROUND_FLOOR, Decimal
+    from secrets import token_hex
 
     from corl_bench.errors import ConfigError
     from corl_bench.experts.pools import load_pool
@@ -80,8 +87,9 @@ def measure(
         known = ", ".join(e.name for e in loaded.experts)
         raise ConfigError(f"no expert {expert!r} in pool {loaded.name}; it has {known}") from None
     count = requests or 8 * at_a_time
-    found = asyncio.run(_measure(loaded, spec, at_a_time, count, prompt_words, output_tokens))
-    click.echo(f"expert {expert}, {spec.model}, {at_a_time} requests at a time")
+    seed = token_hex(4) if seed is None else seed
+    found = asyncio.run(_measure(loaded, spec, at_a_time, count, prompt_words, output_tokens, seed))
+    click.echo(f"expert {expert}, {spec.model}, {at_a_time} requests at a time, --seed {seed}")
     rates: list[Decimal] = []
     for word, load in (("read", found.reading), ("written", found.writing)):
         # Rounded down, so that what follows is never too cheap.
@@ -113,7 +121,13 @@ def measure(
 
 
 async def _measure(
-    pool: Pool, spec: ExpertSpec, at_a_time: int, requests: int, words: int, tokens: int
+    pool: Pool,
+    spec: ExpertSpec,
+    at_a_time: int,
+    requests: int,
+    words: int,
+    tokens: int,
+    seed: str,
 ) -> Throughput:
     from corl_bench.errors import ConfigError
     from corl_bench.experts.providers import ProviderContext, make_provider, require_keys
@@ -134,6 +148,7 @@ async def _measure(
             spec,
             at_a_time=at_a_time,
             requests=requests,
+            seed=seed,
             prompt_words=words,
             output_tokens=tokens,
         )

@@ -7,27 +7,32 @@ from pathlib import Path
 
 import click
 
-from corl_bench.cli.options import FiniteFloat, data_dir_option, known_tasks_option
+from corl_bench.cli.options import (
+    books_option,
+    data_dir_option,
+    grace_option,
+    host_option,
+    known_tasks_option,
+    max_body_option,
+    max_cost_option,
+    max_in_flight_option,
+    port_option,
+    price_date_option,
+    seed_option,
+)
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command(short_help="Share POOL among many workers: one store, one cap.")
 @click.argument("pool")
-@click.option(
-    "--out",
-    "-o",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("shared"),
-    show_default=True,
-    help="Directory of the ledger; a server goes on with what was spent in it.",
-)
+@books_option("shared")
 @click.option(
     "--recordings",
     type=_FILE,
     help="Store of replies.  [default: recordings.sqlite in --out]",
 )
-@click.option("--max-cost", metavar="USD", help="Spending cap over all servers in this directory.")
+@max_cost_option
 @click.option(
     "--mode",
     type=click.Choice(["auto", "replay"]),
@@ -35,13 +40,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     show_default=True,
     help="replay: answer from the store alone; nothing is asked, no provider's key is needed.",
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=0,
-    help="Port to listen on.  [default: a free one, which is printed]",
-)
+@host_option
+@port_option
 @click.option(
     "--key-env",
     metavar="NAME",
@@ -53,32 +53,13 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     metavar="URL",
     help="Address in --pool-out, where workers reach the server by another than it listens on.",
 )
-@click.option(
-    "--grace",
-    "grace_s",
-    type=FiniteFloat(min=0),
-    default=60.0,
-    show_default=True,
-    help="At a stop: seconds for calls in flight.",
-)
-@click.option(
-    "--max-in-flight",
-    type=click.IntRange(min=1),
-    default=4096,
-    show_default=True,
-    help="Requests under way at a time.",
-)
-@click.option(
-    "--max-body-bytes",
-    type=click.IntRange(min=1),
-    default=1 << 20,
-    show_default=True,
-    help="Size of a request.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of simulated experts.")
+@grace_option(60.0, "calls in flight")
+@max_in_flight_option(4096)
+@max_body_option
+@seed_option
 @known_tasks_option
 @data_dir_option
-@click.option("--price-date", metavar="DATE", help="Prices of this day.  [default: the pool's]")
+@price_date_option
 def share(
     pool: str,
     out: Path,
@@ -104,28 +85,34 @@ def share(
     goes through one recording store, one ledger and one spending cap: the same request with the
     same seed is asked once. /v1/stats says what was spent.
     """
-    from corl_bench.cli.dates import read_day
-    from corl_bench.errors import ConfigError
-    from corl_bench.experts.pools import load_pool
+    from corl_bench.cli.serving import known_problems, place_errors, pool_of, require_folder
     from corl_bench.files import write_text
     from corl_bench.money.amounts import parse_usd
-    from corl_bench.serve.sharing.desk import ShareLimits
-    from corl_bench.serve.sharing.server import share as share_pool
-    from corl_bench.serve.sharing.worker_pool import worker_pool
-    from corl_bench.tasks import load_task
+    from corl_bench.serve.sharing.broker import ShareLimits
+    from corl_bench.serve.sharing.server import share_pool
+    from corl_bench.serve.sharing.worker_pool import public_address, worker_pool
 
-    day = None if price_date is None else read_day(price_date, "--price-date")
-    loaded = load_pool(pool, price_date=day)
-    in_process = any(expert.provider == "simulated" for expert in loaded.experts)
-    known = [load_task(task, data_dir=data_dir) for task in tasks] if in_process else []
+    loaded = pool_of(pool, price_date)
+    address = public_address(public_url, host, is_written=pool_out is not None)
+    if pool_out is not None:
+        require_folder(pool_out)
+    limits = ShareLimits(
+        max_body_bytes=max_body_bytes, max_in_flight=max_in_flight, grace_s=grace_s
+    )
 
     def tell(base_url: str) -> None:
         if pool_out is not None:
-            address = (public_url or base_url).rstrip("/")
-            write_text(pool_out, worker_pool(loaded, address, key_env=key_env))
+            workers = worker_pool(
+                loaded,
+                address or base_url,
+                key_env=key_env,
+                answer_s=limits.answer_s,
+                seed=seed,
+            )
+            write_text(pool_out, workers)
         click.echo(f"pool {loaded.name} is shared at {base_url}")
 
-    try:
+    with place_errors(host, port):
         share_pool(
             loaded,
             out,
@@ -136,14 +123,9 @@ def share(
             port=port,
             key_env=key_env,
             cap_usd=None if max_cost is None else parse_usd(max_cost, what="--max-cost"),
-            limits=ShareLimits(
-                max_body_bytes=max_body_bytes, max_in_flight=max_in_flight, grace_s=grace_s
-            ),
+            limits=limits,
             seed=seed,
-            problems=(problem for task in known for problem in task.problems),
+            problems=known_problems(loaded, tasks, data_dir),
             say=lambda line: click.echo(line, err=True),
             on_ready=tell,
         )
-    except OSError as error:
-        place = error.filename or f"{host}:{port}"
-        raise ConfigError(f"cannot serve, {place}: {error.strerror or error}") from error

@@ -7,7 +7,21 @@ from pathlib import Path
 
 import click
 
-from corl_bench.cli.options import FiniteFloat, data_dir_option, known_tasks_option, pool_option
+from corl_bench.cli.options import (
+    FiniteFloat,
+    books_option,
+    data_dir_option,
+    grace_option,
+    host_option,
+    known_tasks_option,
+    max_body_option,
+    max_cost_option,
+    max_in_flight_option,
+    pool_option,
+    port_option,
+    price_date_option,
+    seed_option,
+)
 
 _SYSTEM_HELP = "The routing system: controller:DIR|FILE|URL, learned:DIR@LAMBDA, … as after run's."
 
@@ -15,27 +29,15 @@ _SYSTEM_HELP = "The routing system: controller:DIR|FILE|URL, learned:DIR@LAMBDA,
 @click.command()
 @click.option("--system", "-s", required=True, metavar="SYSTEM", help=_SYSTEM_HELP)
 @pool_option
-@click.option(
-    "--out",
-    "-o",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("served"),
-    show_default=True,
-    help="Directory of the ledger; a server goes on with what was spent in it.",
-)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=0,
-    help="Port to listen on.  [default: a free one, which is printed]",
-)
+@books_option("served")
+@host_option
+@port_option
 @click.option(
     "--keys",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Keys with their caps and limits, in TOML; required beyond loopback.",
 )
-@click.option("--max-cost", metavar="USD", help="Spending cap over all servers in this directory.")
+@max_cost_option
 @click.option(
     "--timeout",
     "timeout_s",
@@ -44,32 +46,13 @@ _SYSTEM_HELP = "The routing system: controller:DIR|FILE|URL, learned:DIR@LAMBDA,
     show_default=True,
     help="Seconds that a request may take.",
 )
-@click.option(
-    "--grace",
-    "grace_s",
-    type=FiniteFloat(min=0),
-    default=30.0,
-    show_default=True,
-    help="At a stop: seconds for requests to end, and as many for calls in flight.",
-)
-@click.option(
-    "--max-in-flight",
-    type=click.IntRange(min=1),
-    default=512,
-    show_default=True,
-    help="Requests under way at a time.",
-)
-@click.option(
-    "--max-body-bytes",
-    type=click.IntRange(min=1),
-    default=1 << 20,
-    show_default=True,
-    help="Size of a request.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of simulated experts.")
+@grace_option(30.0, "requests to end, and as many for calls in flight")
+@max_in_flight_option(512)
+@max_body_option
+@seed_option
 @known_tasks_option
 @data_dir_option
-@click.option("--price-date", metavar="DATE", help="Prices of this day.  [default: the pool's]")
+@price_date_option
 @click.option(
     "--skip-preflight",
     is_flag=True,
@@ -100,21 +83,15 @@ def command(
     The models are corl, and corl-NAME for each budget that the pool names. Every call to an
     expert is on the ledger in --out, whatever becomes of its request.
     """
-    from corl_bench.cli.dates import read_day
-    from corl_bench.errors import ConfigError
-    from corl_bench.experts.pools import load_pool
+    from corl_bench.cli.serving import known_problems, place_errors, pool_of
     from corl_bench.extras import require
     from corl_bench.money.amounts import parse_usd
     from corl_bench.serve.server import serve
     from corl_bench.serve.service import Limits
-    from corl_bench.tasks import load_task
 
     require("prometheus_client", extra="serve", why="corl-bench serve")
-    day = None if price_date is None else read_day(price_date, "--price-date")
-    loaded = load_pool(pool, price_date=day)
-    in_process = any(expert.provider == "simulated" for expert in loaded.experts)
-    known = [load_task(task, data_dir=data_dir) for task in tasks] if in_process else []
-    try:
+    loaded = pool_of(pool, price_date)
+    with place_errors(host, port):
         serve(
             system,
             loaded,
@@ -129,11 +106,8 @@ def command(
             ),
             timeout_s=timeout_s,
             seed=seed,
-            problems=(problem for task in known for problem in task.problems),
+            problems=known_problems(loaded, tasks, data_dir),
             skip_preflight=skip_preflight,
             say=lambda line: None if quiet else click.echo(line, err=True),
             on_ready=lambda base_url: click.echo(f"{system} serves at {base_url}"),
         )
-    except OSError as error:
-        place = error.filename or f"{host}:{port}"
-        raise ConfigError(f"cannot serve, {place}: {error.strerror or error}") from error

@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from corl_bench.experts.cards import Card
 from corl_bench.experts.tariff import RoutedCall, Tariff
 from corl_bench.money.prices import Price
+from corl_bench.text import well_formed
 from corl_bench.types import Message, Usage
 
 FinishReason = Literal["stop", "length", "refusal"]
@@ -58,6 +59,16 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedPool:
+    """The pool of a `corl-bench pool share` that an expert is asked through."""
+
+    digest: str
+    """Of the pool that is shared, so of this one; a server that shares another one refuses."""
+    seed: int = 0
+    """The server's, which decides what its simulated experts reply."""
+
+
+@dataclass(frozen=True, slots=True)
 class ExpertSpec:
     """An expert as its pool declares it: where it is, what it costs, how it is asked."""
 
@@ -92,6 +103,9 @@ class ExpertSpec:
     that is known, a bound for a call whose worst case nobody states."""
     card: Card | None = None
     """What has been measured of it; routers read it."""
+    shared: SharedPool | None = None
+    """Asked under its alias at the server of a shared pool; `base_url` and `key_env` are the
+    server's. All else is as where the pool itself is asked."""
 
     @property
     def pricing(self) -> Price | Tariff:
@@ -191,11 +205,13 @@ class Request:
             "sampling": self.sampling.as_dict(),
         }
         if self.expert.provider == "simulated":
-            asked["seed"] = self.seed
+            shared = self.expert.shared
+            asked["seed"] = self.seed if shared is None else shared.seed
         # Fields of the body that the pool adds (an extended-thinking budget, say).
         if body := self.expert.options.get("body"):
             asked["body"] = body
-        return json.dumps(asked, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        line = json.dumps(asked, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        return well_formed(line)  # as it is sent, and as files can hold it
 
     def key(self) -> str:
         """sha256 of the canonical request, in hexadecimal."""

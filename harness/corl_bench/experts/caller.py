@@ -34,6 +34,8 @@ from corl_bench.money.basis import CostBasis, weakest
 from corl_bench.money.ledger import Ledger, LedgerLine
 from corl_bench.types import Mode
 
+_MENDABLE = ("rate_limited", "server_error", "unreachable")
+
 
 @dataclass(frozen=True, slots=True)
 class CallOutcome:
@@ -77,6 +79,9 @@ class Caller:
         mode: where replies may come from.
         run_id: identifies this run's own recordings in the store.
         reuse_failures: whether a call of this run that failed stays failed.
+        mendable_failures_stand: whether a failure that cost nothing and that another try may
+            mend (an outage, a busy provider) is the answer of its draw for longer than to those
+            who waited for it.
     """
 
     def __init__(
@@ -88,6 +93,7 @@ class Caller:
         mode: Mode,
         run_id: str,
         reuse_failures: bool = True,
+        mendable_failures_stand: bool = True,
     ) -> None:
         self._asker = asker
         self._store = store
@@ -95,10 +101,11 @@ class Caller:
         self._mode: Mode = mode
         self._run_id = run_id
         self._reuse_failures = reuse_failures
-        self._asking: dict[tuple[str, int, int, str], asyncio.Future[None]] = {}
+        self._mendable_stand = mendable_failures_stand
+        self._asking: dict[tuple[str, int, int, str], asyncio.Future[RecordedCall | None]] = {}
         self._failed: set[tuple[str, int, int]] = set()
-        """Draws (request key, sample, occurrence) that failed in this process; none is tried
-        twice in it."""
+        """Draws (request key, sample, occurrence) that failed for good in this process; none is
+        tried twice in it."""
 
     async def call(self, request: Request, *, call_id: str, episode: str) -> CallOutcome:
         """Answers one request from the store or from its provider.
@@ -125,15 +132,21 @@ class Caller:
             if other is None:
                 break
             await asyncio.wait([other])
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            failed = other.result()
+            if failed is not None:
+                return self._outcome_of(request, failed, call_id)
+        done: asyncio.Future[RecordedCall | None] = asyncio.get_running_loop().create_future()
         self._asking[draw] = done
+        failed = None
         try:
             recorded = await self._asker.ask(request, key, scope, call_id)
             if recorded.reply is None:
-                self._failed.add((key, request.sample, request.occurrence))
+                failed = recorded
+                if self._mendable_stand or not _is_mendable(recorded):
+                    self._failed.add((key, request.sample, request.occurrence))
         finally:
             del self._asking[draw]
-            done.set_result(None)
+            done.set_result(failed)
         return self._outcome(request, recorded)
 
     def stored(self, request: Request) -> CallOutcome | None:
@@ -218,6 +231,12 @@ class Caller:
             expert=answered.expert,
             model=answered.model,
         )
+
+
+def _is_mendable(failed: RecordedCall) -> bool:
+    """Whether another try may bring a reply, and none before it can have been billed."""
+    settled = all(attempt.settled for attempt in failed.attempts)
+    return settled and failed.attempts[-1].status in _MENDABLE
 
 
 def _costs(request: Request, recorded: RecordedCall) -> list[tuple[Attempt, Cost]]:

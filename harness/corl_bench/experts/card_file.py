@@ -1,5 +1,8 @@
 """Files of cards: TOML, a table a model, so that an alias may change and a card stays.
 
+Experts of one model with other settings (effort, temperature, provider) have cards of their own:
+then a table is an alias's, and there is none of the model.
+
     ["openai/gpt-4.1-nano"]
     trials = 900
     silent = 0.02
@@ -22,13 +25,12 @@ from pydantic import Field
 
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import ExpertSpec
-from corl_bench.experts.cards import Card
+from corl_bench.experts.cards import OVERALL, Card
 from corl_bench.experts.pool_file import StrictTable, validate
 
 FILE_NAME = "cards.toml"
 """Beside a controller's file: what it was trained with."""
 
-_OVERALL = "all"
 _DIGITS = 4
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -45,7 +47,7 @@ class _CardTable(StrictTable):
 
 
 def read_cards(path: Path) -> dict[str, Card]:
-    """The cards of a file, by model.
+    """The cards of a file, by model, or by alias.
 
     Raises:
         ConfigError: it cannot be read, or holds what no card holds.
@@ -58,25 +60,49 @@ def read_cards(path: Path) -> dict[str, Card]:
         raise ConfigError(f"{path}: no TOML: {error}") from None
     cards = {}
     for model, table in data.items():
-        read = validate(_CardTable, table, file=path.name, where=(model,))
-        if _OVERALL not in read.right:
-            raise ConfigError(f"{path.name}: {model}.right.{_OVERALL}: missing")
-        right = {"" if name == _OVERALL else name: share for name, share in read.right.items()}
-        calls = tuple((first, second) for first, second in read.calls)
-        cards[model] = Card(right, read.silent, calls, read.trials)
+        cards[model] = read_card(table, file=path.name, where=(model,))
     return cards
+
+
+def read_card(table: object, *, file: str, where: tuple[str, ...]) -> Card:
+    """One card.
+
+    Args:
+        table: as TOML gave it.
+        file: the name of its file, for the message.
+        where: keys that lead to it.
+
+    Raises:
+        ConfigError: it holds what no card holds.
+    """
+    read = validate(_CardTable, table, file=file, where=where)
+    if OVERALL not in read.right:
+        raise ConfigError(f"{file}: {'.'.join(where)}.right.{OVERALL}: missing")
+    right = {"" if name == OVERALL else name: share for name, share in read.right.items()}
+    calls = tuple((first, second) for first, second in read.calls)
+    return Card(right, read.silent, calls, read.trials)
+
+
+def card_table(card: Card) -> dict[str, object]:
+    """A card as the table that reads back as it."""
+    return {
+        "trials": card.trials,
+        "silent": card.silent,
+        "calls": [list(call) for call in card.calls],
+        "right": {name or OVERALL: share for name, share in sorted(card.right.items())},
+    }
 
 
 def encode_cards(cards: Mapping[str, Card]) -> str:
     """The text of a file; JSON writes strings and numbers as TOML does.
 
     Args:
-        cards: by model.
+        cards: by model, or by alias; see `keyed`.
     """
     parts = []
     for model, card in sorted(cards.items()):
         right = ", ".join(
-            f"{json.dumps(name or _OVERALL)} = {json.dumps(share)}"
+            f"{json.dumps(name or OVERALL)} = {json.dumps(share)}"
             for name, share in sorted(card.right.items())
         )
         parts.append(
@@ -98,14 +124,38 @@ def rounded(card: Card) -> Card:
     )
 
 
+def keyed(experts: Iterable[ExpertSpec]) -> dict[str, Card]:
+    """The cards that experts have, as a file names them: by model, or alias where some share it.
+
+    Args:
+        experts: of a pool; those without a card are left out.
+    """
+    carded = [(expert, expert.card) for expert in experts if expert.card is not None]
+    known: dict[str, Card] = {}
+    shared = set()
+    for expert, card in carded:
+        if known.setdefault(expert.model, card) != card:
+            shared.add(expert.model)
+    return {
+        expert.name if expert.model in shared else expert.model: card for expert, card in carded
+    }
+
+
+def find_card(cards: Mapping[str, Card], *, name: str, model: str) -> Card | None:
+    """The card of an expert: its model's, otherwise that of its alias; None: there is neither."""
+    return cards.get(model) or cards.get(name)
+
+
 def with_cards(experts: Iterable[ExpertSpec], cards: Mapping[str, Card]) -> tuple[ExpertSpec, ...]:
-    """Experts with the cards of their models; whoever has one keeps it.
+    """Experts with the cards of their models, or aliases; whoever has one keeps it.
 
     Args:
         experts: of a pool.
-        cards: by model.
+        cards: as `keyed` gives them.
     """
     return tuple(
-        expert if expert.card is not None else replace(expert, card=cards.get(expert.model))
+        expert
+        if expert.card is not None
+        else replace(expert, card=find_card(cards, name=expert.name, model=expert.model))
         for expert in experts
     )

@@ -20,6 +20,8 @@ from corl_bench.errors import ConfigError
 from corl_bench.money.prices import Price
 from corl_bench.types import Usage
 
+OVERALL = "all"
+"""What files and listings call all subjects together."""
 TYPICAL_CALLS = 10
 """Calls that stand for all: those in the middle of each tenth, from short to long."""
 
@@ -74,11 +76,15 @@ def measure(trials: Iterable[Trial]) -> Card:
         trials: its replies.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none, or a subject has the name of all of them.
     """
     told = list(trials)
     if not told:
         raise ConfigError("a card needs replies to problems whose answers are known")
+    if any(trial.subject == OVERALL for trial in told):
+        raise ConfigError(
+            f"a subject is called {OVERALL!r}, which is what a card calls all of them: rename it"
+        )
     overall = (sum(trial.right for trial in told) + 1) / (len(told) + 2)
     right = {"": overall}
     for subject in sorted({trial.subject for trial in told if trial.subject}):

@@ -195,11 +195,31 @@ class ExpertTable(StrictTable):
     send_seed: bool = False
     simulation: Table | None = None
     options: Table = {}
+    card: Table | None = None
+    """What has been measured of it, as in a file of cards."""
 
     @model_validator(mode="after")
     def _address(self) -> ExpertTable:
         if self.base_url is not None:
-            _check_address(self.base_url, None if self.key_over_http else self.key_env)
+            check_address(self.base_url, None if self.key_over_http else self.key_env)
+        return self
+
+
+class SharedTable(StrictTable):
+    """`[shared]`: the server that all experts are asked through, see `corl-bench pool share`."""
+
+    base_url: Text
+    key_env: Annotated[str, BeforeValidator(_variable)] | None = None
+    key_over_http: bool = False
+    timeout_s: Number = Field(gt=0)
+    max_attempts: int = Field(ge=1)
+    seed: int = 0
+    pool: Text
+    """Digest of the pool that is shared."""
+
+    @model_validator(mode="after")
+    def _address(self) -> SharedTable:
+        check_address(self.base_url, None if self.key_over_http else self.key_env)
         return self
 
 
@@ -212,6 +232,7 @@ class PoolTable(StrictTable):
     simulation: Table | None = None
     cards: Text | None = None
     """File of cards beside this one, see `card_file`."""
+    shared: SharedTable | None = None
     experts: Annotated[dict[Name, ExpertTable], Field(min_length=1)]
 
 
@@ -289,11 +310,18 @@ def _keys(place: list[str]) -> tuple[str, ...]:
     """The keys that are known where the last part of a place stands."""
     if "price" in place[1:3]:
         return (*PriceTable.model_fields, *GpuPriceTable.model_fields)
+    if place[:1] == ["shared"]:
+        return tuple(SharedTable.model_fields)
     expert = place[:1] in (["experts"], ["model"])
     return tuple((ExpertTable if expert else PoolTable).model_fields)
 
 
-def _check_address(base_url: str, key_env: str | None) -> None:
+def check_address(base_url: str, key_env: str | None) -> None:
+    """Refuses what is no address of a server, or would give a key away.
+
+    Raises:
+        ValueError: with what is wrong, and what would be right.
+    """
     try:
         parts = urlsplit(base_url)
         host = parts.hostname

@@ -1,7 +1,7 @@
 """A pool as the text of a file: the way back of `pools.load_pool`.
 
-Invariant: what is read from the text has the names, models, prices, sampling and budgets of what
-was written, so that a run with either differs only in where its experts are asked.
+Invariant: what is read from the text has the names, models, prices, cards, sampling and budgets of
+what was written, so its digest, too: a run with either differs only in where its experts are asked.
 
     path.write_text(pool_text("p", [spec], price_date=None, budgets={}, note="written by …"))
 """
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
 from corl_bench.experts.base import ExpertSpec
+from corl_bench.experts.card_file import card_table
 from corl_bench.money.prices import Price
 
 
@@ -24,6 +25,7 @@ def pool_text(
     budgets: Mapping[str, str],
     note: str,
     simulation: Mapping[str, object] | None = None,
+    shared: Mapping[str, object] | None = None,
 ) -> str:
     """Writes a pool file.
 
@@ -35,6 +37,7 @@ def pool_text(
         budgets: named ones, in dollars.
         note: the comment at the top, one line.
         simulation: the file's own table of that name; None: it has none.
+        shared: likewise.
     """
     lines = [f"# {note}", f"name = {_value(name)}"]
     if price_date is not None:
@@ -42,9 +45,10 @@ def pool_text(
     if budgets:
         lines += ["", "[budgets]"]
         lines += [f"{_value(budget)} = {_value(usd)}" for budget, usd in budgets.items()]
-    if simulation is not None:
-        lines += ["", "[simulation]"]
-        lines += [f"{key} = {_value(value)}" for key, value in simulation.items()]
+    for title, table in (("shared", shared), ("simulation", simulation)):
+        if table is not None:
+            lines += ["", f"[{title}]"]
+            lines += [f"{_value(key)} = {_value(value)}" for key, value in table.items()]
     for expert in experts:
         lines += ["", *_expert(expert)]
     return "\n".join(lines) + "\n"
@@ -73,6 +77,8 @@ def _expert(spec: ExpertSpec) -> Iterator[str]:
         yield f"usage = {_value(spec.usage)}"
     if spec.options:
         yield f"options = {_value(spec.options)}"
+    if spec.card is not None:
+        yield f"card = {_value(card_table(spec.card))}"
 
 
 def _price(price: Price) -> str:

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from corl_bench.errors import ConfigError, UnpricedModelError
-from corl_bench.experts.base import ExpertSpec, Pool, Sampling
-from corl_bench.experts.card_file import read_cards, with_cards
-from corl_bench.experts.pool_file import ExpertTable, read_pool_file, read_price_table
+from corl_bench.experts.base import ExpertSpec, Pool, Sampling, SharedPool
+from corl_bench.experts.card_file import read_card, read_cards, with_cards
+from corl_bench.experts.pool_file import ExpertTable, SharedTable, read_pool_file, read_price_table
 from corl_bench.experts.providers import why_unknown
 from corl_bench.money.price_library import price_at
 from corl_bench.money.prices import Price
@@ -73,6 +73,8 @@ def load_pool(name_or_file: str, *, price_date: date | None = None) -> Pool:
     )
     if table.cards is not None:
         experts = with_cards(experts, read_cards(path.parent / table.cards))
+    if table.shared is not None:
+        experts = tuple(_through(table.shared, expert) for expert in experts)
     pool = Pool(
         name=table.name or path.stem,
         experts=experts,
@@ -80,7 +82,25 @@ def load_pool(name_or_file: str, *, price_date: date | None = None) -> Pool:
         options={} if table.simulation is None else {"simulation": table.simulation},
         price_date=on,
     )
-    return replace(pool, digest=pool_digest(pool))
+    pool = replace(pool, digest=pool_digest(pool))
+    if table.shared is not None and pool.digest != table.shared.pool:
+        raise ConfigError(
+            f"{path.name}: its experts or their prices are not those of the shared pool any more:"
+            " take the file as `corl-bench pool share --pool-out` writes it, at its own price date"
+        )
+    return pool
+
+
+def _through(server: SharedTable, expert: ExpertSpec) -> ExpertSpec:
+    return replace(
+        expert,
+        base_url=server.base_url,
+        key_env=server.key_env,
+        key_over_http=server.key_over_http,
+        timeout_s=server.timeout_s,
+        max_attempts=server.max_attempts,
+        shared=SharedPool(server.pool, server.seed),
+    )
 
 
 def pool_digest(pool: Pool) -> str:
@@ -165,6 +185,9 @@ def make_expert(
         usage=table.usage,
         send_seed=table.send_seed,
         options={**table.options, **simulation},
+        card=None
+        if table.card is None
+        else read_card(table.card, file=file, where=(*(where or ("experts", name)), "card")),
     )
 
 

@@ -67,11 +67,15 @@ def why_unknown(provider: str) -> str | None:
 
 
 def make_provider(spec: ExpertSpec, context: ProviderContext) -> Provider:
-    """The provider of one expert.
+    """The provider of one expert; for one of a shared pool, the way to its server.
 
     Raises:
         ConfigError: no provider of that name is known, or it refuses the expert's settings.
     """
+    if spec.shared is not None:
+        from corl_bench.experts.shared import SharedProvider
+
+        return SharedProvider(spec, context.transport, context.environment)
     if target := PROVIDERS.get(spec.provider):
         module, _, name = target.partition(":")
         own: Factory = getattr(importlib.import_module(module), name)

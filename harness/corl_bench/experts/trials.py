@@ -4,7 +4,7 @@ Cards are measured on trials, and so a card can be had of whatever is recorded: 
 expert from its stored replies, of a simulated one from the replies that it gives everywhere else.
 The simulation's tables are never looked at.
 
-    booth = open_booth(pool, task, recordings=Path("replies.sqlite"))
+    booth = RecordedBooth(pool, task, store)
     cards = measure_cards(pool, booth, task.problems)
 """
 
@@ -22,6 +22,7 @@ from corl_bench.experts.recording import problem_key
 from corl_bench.experts.simulation.book import ProblemBook
 from corl_bench.experts.simulation.provider import SimulatedProvider
 from corl_bench.experts.store import RecordingStore
+from corl_bench.experts.verdicts import Judge, is_right
 from corl_bench.tasks import LoadedTask, render_prompt
 from corl_bench.types import Message, Problem, Usage
 
@@ -73,7 +74,7 @@ class SimulatedBooth:
 
     def ask(self, expert: str, problem: Problem, sample: int, again: int = 0) -> Heard:
         reply = self._provider.reply(
-            expert, problem, n_bytes=len(problem.text), draw_seed=sample + _AGAIN * again
+            expert, problem, n_bytes=len(problem.text.encode()), draw_seed=sample + _AGAIN * again
         )
         # Simulated replies state the gold to the letter, or another answer.
         answer = _answer_in(reply, problem)
@@ -87,10 +88,14 @@ class RecordedBooth:
         pool: of all experts that can be asked.
         task: whose prompt they were asked with.
         store: of their replies.
+        verdicts: who says that a reply is right.
     """
 
-    def __init__(self, pool: Pool, task: LoadedTask, store: RecordingStore) -> None:
+    def __init__(
+        self, pool: Pool, task: LoadedTask, store: RecordingStore, *, verdicts: Judge = "ours"
+    ) -> None:
         self._pool, self._task, self._store = pool, task, store
+        self._verdicts: Judge = verdicts
         self._known: dict[tuple[str, str], list[Heard]] = {}
 
     def ask(self, expert: str, problem: Problem, sample: int, again: int = 0) -> Heard | None:
@@ -110,9 +115,12 @@ class RecordedBooth:
             )
             if call is None or call.reply is None:
                 continue
-            answer = _answer_in(call.reply, problem)
-            verdict = grading.grade(problem.answer, call.reply.text, kind=problem.kind)
-            yield Heard(answer, verdict.correct, call.reply.usage)
+            reply = call.reply
+            # As an episode reads it: a reply that was cut may have stated its answer before.
+            answer = grading.extract(reply.text, kind=problem.kind)
+            heard = None if answer is None else reply.text
+            right = is_right(problem, heard, reply.source_correct, by=self._verdicts)
+            yield Heard(answer, right, reply.usage)
 
 
 def trials_of(booth: Booth, expert: str, problems: Sequence[Problem]) -> Iterator[Trial]:

@@ -183,6 +183,11 @@ def clean_detail(words: str, key: str | None) -> str:
     return line if len(line) <= MAX_DETAIL_CHARS else line[: MAX_DETAIL_CHARS - 1] + "…"
 
 
+def error_codes(reply: HttpReply) -> frozenset[str]:
+    """The machine-readable codes of a refusal; none in an answer of status 2xx."""
+    return frozenset() if reply.status < 300 else _error_words(reply.body)[1]
+
+
 def _error_words(body: bytes) -> tuple[str, frozenset[str]]:
     """The provider's message and its machine-readable codes, in any of the usual shapes."""
     try:

@@ -192,22 +192,33 @@ class Ledger(Closing):
         self.totals = Totals()
 
     @classmethod
-    def open(cls, run_dir: Path) -> Self:
+    def open(cls, run_dir: Path, *, remember: bool = True) -> Self:
         """Opens both files and reads what they hold.
+
+        Args:
+            run_dir: where they are.
+            remember: whether calls go on that were begun before. Where none does, only sums and
+                what was in flight are kept, however long the files are.
 
         Raises:
             ConfigError: a file cannot be written, or holds something else.
         """
         paths = run_dir / "ledger.jsonl", run_dir / "journal.jsonl"
         self = cls(LineFile.open(paths[0]), LineFile.open(paths[1]))
-        for row in read_lines(paths[1]):
-            intent = Intent.decode(row)
-            self._open[intent.call, intent.attempt] = intent
-            history = self._history.setdefault(intent.call, _CallHistory())
-            history.attempts = max(history.attempts, intent.attempt)
+        intents = map(Intent.decode, read_lines(paths[1]))
         for line in read_ledger(run_dir):
-            self._open.pop((line.call, line.attempt), None)
-            self._count(line)
+            # An attempt is journalled before it is accounted for, so no more of the journal is
+            # held at a time than was in flight.
+            attempt = line.call, line.attempt
+            is_journalled = not (line.stored or line.fee)
+            while is_journalled and attempt not in self._open:
+                if (intent := next(intents, None)) is None:
+                    break
+                self._begin(intent, remember=remember)
+            self._open.pop(attempt, None)
+            self._count(line, remember=remember)
+        for intent in intents:
+            self._begin(intent, remember=remember)
         return self
 
     def unaccounted(self) -> list[Intent]:
@@ -228,9 +239,7 @@ class Ledger(Closing):
     def announce(self, intent: Intent) -> None:
         """Journals an attempt; it may be sent only after this has returned."""
         self._journal.append([intent.encode()])
-        self._open[intent.call, intent.attempt] = intent
-        history = self._history.setdefault(intent.call, _CallHistory())
-        history.attempts = max(history.attempts, intent.attempt)
+        self._begin(intent)
 
     def account(self, lines: Iterable[LedgerLine]) -> None:
         """Appends lines, all of them or none."""
@@ -304,10 +313,17 @@ class Ledger(Closing):
         for call in calls:
             self._history.pop(call, None)
 
-    def _count(self, line: LedgerLine) -> None:
-        history = self._history.setdefault(line.call, _CallHistory())
-        history.attempts = max(history.attempts, line.attempt)
-        history.lines.append(line)
+    def _begin(self, intent: Intent, *, remember: bool = True) -> None:
+        self._open[intent.call, intent.attempt] = intent
+        if remember:
+            history = self._history.setdefault(intent.call, _CallHistory())
+            history.attempts = max(history.attempts, intent.attempt)
+
+    def _count(self, line: LedgerLine, *, remember: bool = True) -> None:
+        if remember:
+            history = self._history.setdefault(line.call, _CallHistory())
+            history.attempts = max(history.attempts, line.attempt)
+            history.lines.append(line)
         self.totals.add(line)
 
     def close(self) -> None:

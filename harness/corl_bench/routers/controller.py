@@ -24,6 +24,7 @@ from functools import partial
 
 from corl_bench.episode import Episode, ExpertInfo, ExpertReply
 from corl_bench.experts.base import ExpertSpec
+from corl_bench.experts.card_file import find_card
 from corl_bench.experts.cards import Card
 from corl_bench.experts.pools import figures_of
 from corl_bench.routers.base import CallCounts
@@ -54,7 +55,7 @@ class Controller:
     names: Mapping[str, str] = field(default_factory=dict)
     """What it calls an expert, by alias in the pool, where that is not the alias."""
     cards: Mapping[str, Card] = field(default_factory=dict)
-    """By model: what it was trained with is known of experts that bring no card of their own."""
+    """By model, or alias: what it was trained with is known of experts that bring no card."""
 
     @property
     def own_models(self) -> tuple[ExpertSpec, ...]:
@@ -97,7 +98,9 @@ class Controller:
     def _listed(self, experts: Sequence[ExpertInfo]) -> dict[str, ExpertInfo]:
         """Experts by what it calls them, as they are listed; its own model is none of them."""
         others = [
-            expert if expert.card else replace(expert, card=self.cards.get(expert.model))
+            expert
+            if expert.card
+            else replace(expert, card=find_card(self.cards, name=expert.name, model=expert.model))
             for expert in experts
             if expert.name != self.own_model.name
         ]

@@ -19,7 +19,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from corl_bench.errors import ConfigError
-from corl_bench.experts.cards import Card
+from corl_bench.experts.cards import OVERALL, Card
 
 if TYPE_CHECKING:
     from corl_bench.episode import ExpertInfo
@@ -66,7 +66,7 @@ def fits_text(costs_usd: Sequence[float], left_usd: Decimal | None) -> str:
 def card_text(card: Card) -> str:
     """How often an expert was right, by subject, in steps of five percent."""
     subjects = [name for name in sorted(card.right) if name] or [""]
-    return " ".join(f"{name or 'all'} {_grade(card.trust(name))}" for name in subjects)
+    return " ".join(f"{name or OVERALL} {_grade(card.trust(name))}" for name in subjects)
 
 
 def card_of(expert: ExpertInfo) -> Card:
@@ -91,12 +91,16 @@ def costs_of(expert: ExpertInfo) -> tuple[float, ...]:
 def lettered(experts: Iterable[ExpertInfo]) -> dict[str, ExpertInfo]:
     """Experts by letters, from cheap to dear by the mean of their typical calls.
 
-    So aliases and the order of a pool's file say nothing: a renamed expert is the same one.
+    So aliases and the order of a pool's file say nothing: a renamed expert is the same one. Of
+    equally dear experts the model decides, and the alias where that is the same as well.
 
     Raises:
         ConfigError: one has no card, or there are more experts than letters.
     """
-    ranked = sorted(experts, key=lambda expert: (sum(costs_of(expert)), expert.name))
+    ranked = sorted(
+        experts,
+        key=lambda one: (sum(costs_of(one)), costs_of(one), one.model, one.name),
+    )
     if len(ranked) > len(LETTERS):
         raise ConfigError(f"{len(ranked)} experts: a listing has letters for {len(LETTERS)}")
     return dict(zip(LETTERS, ranked, strict=False))

@@ -27,6 +27,7 @@ from corl_bench.experts.providers import (
     missing_keys,
     require_keys,
 )
+from corl_bench.experts.shared import SharedProvider
 from corl_bench.experts.simulation.book import ProblemBook
 from corl_bench.experts.store import RecordingStore
 from corl_bench.experts.transport import Transport
@@ -177,6 +178,7 @@ async def open_providers(
                 providers[expert.name] = make_provider(expert, context)
         if not OFFLINE_PROVIDERS.issuperset(expert.provider for expert in plan.models):
             transport.open()
+        await require_shared_pools(providers)
         yield providers
     finally:
         for system in plan.systems:
@@ -184,6 +186,17 @@ async def open_providers(
         for provider in providers.values():
             await provider.aclose()
         await transport.aclose()
+
+
+async def require_shared_pools(providers: Mapping[str, Provider]) -> None:
+    """Refuses servers of shared pools that share another pool, or do not know the key.
+
+    Raises:
+        ConfigError: one does; with what it says.
+    """
+    shared = (p for p in providers.values() if isinstance(p, SharedProvider))
+    for server in {provider.base_url: provider for provider in shared}.values():
+        await server.require_pool()
 
 
 def require_readable(plan: Plan, providers: Mapping[str, Provider]) -> None:

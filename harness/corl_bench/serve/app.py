@@ -17,18 +17,18 @@ from aiohttp import web
 
 from corl_bench.serve.accounts import Account
 from corl_bench.serve.chat import read_chat
-from corl_bench.serve.doorway import (
+from corl_bench.serve.exchange import Exchange, status_of
+from corl_bench.serve.keys import LOCAL, KeyRing
+from corl_bench.serve.metrics import CONTENT_TYPE
+from corl_bench.serve.refusals import Refusal
+from corl_bench.serve.replies import DONE, KEEP_ALIVE, Completion, event
+from corl_bench.serve.request_checks import (
     READ_S,
     errors_as_json,
     no_known_key,
     read_body,
     require_loopback,
 )
-from corl_bench.serve.exchange import Exchange, status_of
-from corl_bench.serve.keys import LOCAL, KeyRing
-from corl_bench.serve.metrics import CONTENT_TYPE
-from corl_bench.serve.refusals import Refusal
-from corl_bench.serve.replies import DONE, KEEP_ALIVE, Completion, event
 from corl_bench.serve.service import Service
 
 KEEP_ALIVE_S = 5.0

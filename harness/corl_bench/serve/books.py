@@ -99,10 +99,10 @@ class Books(Closing):
         ledger = None
         try:
             instance = _claim(path, described)
-            ledger = Ledger.open(path)
+            ledger = Ledger.open(path, remember=False)
             kept = store or Unkept()
             unsettled = settle_unaccounted(ledger, kept, instance, pricing or {})
-            spent_usd = _spent_by_account(path, ledger)
+            spent_usd = _spent_by_account(path)
             return cls(
                 path=path,
                 instance=instance,
@@ -119,6 +119,16 @@ class Books(Closing):
                 ledger.close()
             os.close(lock)
             raise
+
+    @property
+    def left_behind(self) -> str:
+        """What the operator should know of the last server's end; empty where it was in order."""
+        if not self.unsettled:
+            return ""
+        return (
+            f"{self.unsettled} calls were in flight when the last server ended: their bill is"
+            " unknown, they are booked as unsettled"
+        )
 
     def asker(
         self,
@@ -180,10 +190,9 @@ def _claim(path: Path, described: Mapping[str, Any]) -> str:
     return str(before["instance"])
 
 
-def _spent_by_account(path: Path, ledger: Ledger) -> dict[str, Decimal]:
-    """What each account has committed so far; no request goes on, so no call is remembered."""
+def _spent_by_account(path: Path) -> dict[str, Decimal]:
+    """What each account has committed so far."""
     spent_usd: dict[str, Decimal] = defaultdict(Decimal)
     for line in read_ledger(path):
         spent_usd[line.call.partition("/")[0]] += line.billed_cost_usd + line.unsettled_usd
-        ledger.forget([line.call])
     return spent_usd

@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal, NoReturn
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from corl_bench.errors import ConfigError
+from corl_bench.experts.usage import MAX_TOKENS
 from corl_bench.money.amounts import format_usd, parse_usd
 from corl_bench.serve.refusals import Refusal
 from corl_bench.text import well_formed
@@ -52,17 +53,17 @@ _CHOICES = ("tool_choice", "function_call")
 _OF_A_CALL = ("tool_calls", "function_call", "audio")
 """What a message of the assistant's may hold beside its text, and no system would be shown."""
 
-Limit = Annotated[int, Field(ge=1)]
+Limit = Annotated[int, Field(ge=1, le=MAX_TOKENS)]
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
     type: Literal["text"]
     text: str
 
 
 class Said(BaseModel):
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[_Part] | None = None
+    content: str | list[Part] | None = None
 
     def message(self) -> Message:
         content = self.content or ""
@@ -135,7 +136,7 @@ def read_chat(body: bytes) -> Chat:
     try:
         asked = _Body.model_validate(data)
     except ValidationError as invalid:
-        raise refusal_of(invalid) from None
+        raise invalid_body(invalid) from None
     messages = said_in(asked.messages)
     stops = [asked.stop] if isinstance(asked.stop, str) else asked.stop or []
     if len(stops) > MAX_STOPS:
@@ -227,7 +228,7 @@ def _budget(written: Decimal | int | str | None) -> Decimal | None:
     return usd
 
 
-def refusal_of(invalid: ValidationError) -> Refusal:
+def invalid_body(invalid: ValidationError) -> Refusal:
     """What is wrong with a body: its first mistake, with its place."""
     first = invalid.errors(include_url=False, include_input=False, include_context=False)[0]
     place = [str(part) for part in first["loc"]]

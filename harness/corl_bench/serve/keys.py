@@ -32,7 +32,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import Pool
 from corl_bench.experts.pool_file import Amount, Name, validate
+from corl_bench.experts.transport import is_loopback
 from corl_bench.money.amounts import parse_usd
+from corl_bench.serving import LOOPBACK
 from corl_bench.types import Budget
 
 LOCAL = "local"
@@ -159,6 +161,23 @@ def read_keys(path: Path, pool: Pool, environment: Mapping[str, str]) -> KeyRing
             all_metrics=entry.all_metrics,
         )
     return KeyRing(ring)
+
+
+def require_keys_beyond_loopback(ring: KeyRing | None, host: str, remedy: str) -> None:
+    """Refuses to let whoever can reach an address spend.
+
+    Args:
+        ring: known keys; None where none is asked for.
+        host: where the server is to listen.
+        remedy: how keys are named.
+
+    Raises:
+        ConfigError: other machines can reach it, and no key is asked for.
+    """
+    if ring is None and not is_loopback(host):
+        raise ConfigError(
+            f"--host {host} can be reached from other machines: {remedy}, or listen on {LOOPBACK}"
+        )
 
 
 def single_key(variable: str, environment: Mapping[str, str], where: str) -> KeyRing:

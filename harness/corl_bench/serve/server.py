@@ -20,7 +20,6 @@ from pathlib import Path
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import Pool
 from corl_bench.experts.providers import require_keys
-from corl_bench.experts.transport import is_loopback
 from corl_bench.money.amounts import format_usd
 from corl_bench.routers.base import own_models
 from corl_bench.runs.calling import open_providers
@@ -29,10 +28,16 @@ from corl_bench.runs.preflight import prove_systems
 from corl_bench.serve.app import build_app
 from corl_bench.serve.books import Books
 from corl_bench.serve.exchange import Bench
-from corl_bench.serve.keys import LOCAL, Key, KeyRing, read_keys
+from corl_bench.serve.keys import (
+    LOCAL,
+    Key,
+    KeyRing,
+    read_keys,
+    require_keys_beyond_loopback,
+)
 from corl_bench.serve.metrics import Metrics
 from corl_bench.serve.service import Limits, Service
-from corl_bench.serving import require_place, serve_until_asked
+from corl_bench.serving import LOOPBACK, require_place, serve_until_asked
 from corl_bench.types import Problem
 
 
@@ -42,7 +47,7 @@ def serve(
     path: Path,
     *,
     command: Sequence[str],
-    host: str = "127.0.0.1",
+    host: str = LOOPBACK,
     port: int = 0,
     keys: Path | None = None,
     cap_usd: Decimal | None = None,
@@ -80,7 +85,8 @@ def serve(
         StorageError: the books cannot be written any more; all calls have come to an end.
     """
     plan = make_service_plan(system, pool, seed)
-    ring = _ring(keys, pool, host)
+    ring = None if keys is None else read_keys(keys, pool, os.environ)
+    require_keys_beyond_loopback(ring, host, "name keys with --keys FILE")
     accounts = [Key(LOCAL, all_metrics=True)] if ring is None else list(ring.by_digest.values())
     if any(usd is not None for usd in (cap_usd, *(key.cap_usd for key in accounts))):
         require_worst_cases(plan)
@@ -88,11 +94,8 @@ def serve(
     with Books.open(
         path, keys=accounts, cap_usd=cap_usd, described=_described(plan, command)
     ) as books:
-        if books.unsettled:
-            say(
-                f"{books.unsettled} calls were in flight when the last server ended: their bill"
-                " is unknown, they are booked as unsettled"
-            )
+        if books.left_behind:
+            say(books.left_behind)
         asyncio.run(
             _serve(
                 plan,
@@ -195,17 +198,6 @@ def make_service_plan(text: str, pool: Pool, seed: int) -> Plan:
             )
     require_keys(plan.models)
     return plan
-
-
-def _ring(keys: Path | None, pool: Pool, host: str) -> KeyRing | None:
-    if keys is not None:
-        return read_keys(keys, pool, os.environ)
-    if not is_loopback(host):
-        raise ConfigError(
-            f"--host {host} can be reached from other machines: name keys with --keys FILE, or"
-            " listen on 127.0.0.1"
-        )
-    return None
 
 
 def _described(plan: Plan, command: Sequence[str]) -> dict[str, object]:

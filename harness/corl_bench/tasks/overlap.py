@@ -100,9 +100,9 @@ class _Read:
 
     @classmethod
     def of(cls, problem: Problem) -> _Read:
-        # An AIME answer may be written 072.
-        gold = normalise(problem.answer).lstrip("0")
-        return cls(problem.id, gold, read_statement(problem.text))
+        # An AIME answer may be written 072, and 000 is an answer.
+        gold = normalise(problem.answer)
+        return cls(problem.id, gold.lstrip("0") or gold[:1], read_statement(problem.text))
 
     @property
     def words(self) -> tuple[str, ...]:

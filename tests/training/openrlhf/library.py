@@ -4,7 +4,7 @@ OpenRLHF does not install where there is no nvcc, but most of it runs anywhere. 
 environment of its own that corl-bench is installed in (`tox -e openrlhf` does the same):
 
     pip install --no-deps openrlhf==0.11.2
-    pip install deepspeed peft ray torchdata tqdm transformers pylatexenc
+    pip install deepspeed==0.19.6 ray==2.55.0 transformers==5.15.0 peft torchdata tqdm pylatexenc
 
 Of flash_attn and vllm nothing is called but what the stubs hold; where one is installed it is
 used. Tests that need OpenRLHF are skipped where it is not.

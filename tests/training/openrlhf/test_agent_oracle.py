@@ -19,12 +19,15 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from corl_bench.errors import CapReachedError  # noqa: E402
+from corl_bench.experts.pools import load_pool  # noqa: E402
 from corl_bench.routers.protocol import load_protocol  # noqa: E402
 from corl_train.advantages import gae, whiten  # noqa: E402
 from corl_train.losses import kl, policy_loss, value_loss  # noqa: E402
 from corl_train.openrlhf import agent_path, corrections  # noqa: E402
 from corl_train.openrlhf.job import VARIABLE, write_job  # noqa: E402
 from corl_train.openrlhf.logs import names  # noqa: E402
+from corl_train.openrlhf.soundness import UnsoundBatchError  # noqa: E402
 from corl_train.policies.huggingface import HuggingFacePolicy  # noqa: E402
 from training.openrlhf.engines import PolicyEngine, ScriptedEngine, wanted  # noqa: E402
 from training.openrlhf.jobs import HIGH, LOW, a_job, label, problems  # noqa: E402
@@ -35,6 +38,7 @@ pytestmark = pytest.mark.openrlhf
 MOST = 2048
 CLOSE = 1e-5
 PROTOCOL = load_protocol("digest")
+NAMES = names(("low", "high"), [expert.name for expert in load_pool("sim").experts])
 CALLS = ('<call expert="nano"></call>', '<call expert="large"></call>')
 
 
@@ -206,7 +210,7 @@ def test_logs_have_the_same_names_whatever_happens(
         ("It answers.", label(replace(problem, id="x")).replace("synth:validation", "unheard-of")),
     ]
     responses = worker.samples(tokenizer, engine, asked, many=1)
-    assert all(list(r["extra_logs"]) == names(("low", "high")) for r in responses)
+    assert all(list(r["extra_logs"]) == NAMES for r in responses)
     bad = [r["extra_logs"]["corl/bad"] for r in responses]
     assert bad == [0, 1, 0, 0, 1, 1]
     spoke = [bool(r["action_ranges"]) for r in responses]
@@ -216,7 +220,7 @@ def test_logs_have_the_same_names_whatever_happens(
     both.index = list(range(len(experiences)))
     items = theirs.experience.split_experience_batch(both)
     again = theirs.experience.make_experience_batch(items)
-    assert again.info.keys() >= set(names(("low", "high")))
+    assert again.info.keys() >= set(NAMES)
     assert torch.stack([i.info["corl/bad"] for i in items]).tolist() == bad
 
 
@@ -394,3 +398,36 @@ def test_rollouts_that_say_nothing_teach_nothing(
     assert norms([empty], None, 1, 4)["batch_num_tokens"] == 1
     full = theirs.loss_utils._optimizer_step_loss_norm([silent.action_mask], None, 1, 4)
     assert norms([silent.action_mask], None, 1, 4) == full
+
+
+@pytest.mark.parametrize("what", ["cap", "an expert", "engines", "nothing"])
+def test_validations_are_judged_before_they_choose_a_checkpoint(
+    theirs: SimpleNamespace, tmp_path: Path, tokenizer: Any, what: str
+) -> None:
+    """Through the worker, its sample processing and `generate_eval_samples`, which `fit` calls."""
+    worker = Worker(theirs, tmp_path)
+    turns = plays(*CALLS, "<answer>7</answer>")
+    asked = [(p.text, label(p)) for p in problems(30)]
+    responses = worker.samples(tokenizer, ScriptedEngine(tokenizer, turns), asked, many=1)
+    for response in responses:
+        logs = response["extra_logs"]
+        if what == "cap":
+            logs["corl/cap"] = 1.0
+        if what == "engines":
+            logs["corl/bad"] = 1.0
+        if what == "an expert":
+            logs["corl/experts/large/failed"] = logs["corl/experts/large/calls"]
+    kind = corrections.counting_generator(theirs.samples_generator.SamplesGenerator)
+    args = SimpleNamespace(
+        vllm=SimpleNamespace(enable_sleep=False), rollout=SimpleNamespace(batch_size=30)
+    )
+    generator = kind(SimpleNamespace(args=args), None, [], tokenizer, [])
+    samples = [worker.experience(response) for response in responses]
+    generator._generate_vllm = lambda **given: (samples, len(samples), True)
+    if what == "nothing":
+        assert generator.generate_eval_samples() == samples
+        return
+    with pytest.raises(CapReachedError if what == "cap" else UnsoundBatchError) as refused:
+        generator.generate_eval_samples()
+    said = {"cap": "30 of 30", "an expert": "expert large", "engines": "no episodes"}
+    assert said[what] in str(refused.value)

@@ -18,6 +18,7 @@ from corl_train.openrlhf.command import (
     submit_command,
 )
 from corl_train.openrlhf.recipe import load_job_recipe
+from corl_train.openrlhf.workers import KEY_VARIABLE, write_key
 from corl_train.recipe_file import recipes
 from training.openrlhf.library import require, write_stubs
 
@@ -70,6 +71,8 @@ def test_openrlhf_takes_every_recipe(
     assert (args.algo.advantage.gamma, args.algo.advantage.lambd) == (1.0, 1.0)
     assert args.algo.advantage.estimator == "gae"
     assert args.ckpt.load_enable
+    # Weights of the critic beside those at the end, which nobody reads and no estimate counts.
+    assert not args.critic.save_value_network
     assert args.train.seed == 7
     assert args.ds.lora.rank == recipe.model.lora_rank
     # What `train` asserts before it takes a GPU: engines cover the GPUs that all share.
@@ -108,7 +111,14 @@ def test_a_flag_stands_once_and_off_is_left_out(name: str, tmp_path: Path) -> No
     assert arguments == openrlhf_arguments(load_job_recipe(name), tmp_path, seed=0)
 
 
-def test_what_is_submitted_names_files_and_no_secret(tmp_path: Path) -> None:
+def test_what_is_submitted_names_files_and_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a provider's key and the workers' where a launch has them."""
+    secrets = ("sk-of-a-provider", "of-the-workers")
+    monkeypatch.setenv("OPENAI_API_KEY", secrets[0])
+    monkeypatch.setenv(KEY_VARIABLE, secrets[1])
+    write_key(tmp_path, secrets[1])
     arguments = openrlhf_arguments(load_job_recipe("corl-paper"), tmp_path, seed=0)
     words = submit_command(arguments, tmp_path, address="http://head:8265", submission="corl-1")
     assert words[:3] == ["ray", "job", "submit"]
@@ -116,4 +126,5 @@ def test_what_is_submitted_names_files_and_no_secret(tmp_path: Path) -> None:
     assert words[words.index("--") :][:4] == ["--", "python", "-m", "corl_train.openrlhf.training"]
     shown = runtime_env(tmp_path)
     assert str(tmp_path / "job.json") in shown
-    assert "KEY" not in shown.upper().replace("WORKERS", "")
+    for secret in secrets:
+        assert secret not in shown and secret not in " ".join(words)

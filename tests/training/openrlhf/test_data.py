@@ -65,7 +65,7 @@ def test_rows_carry_all_that_an_episode_takes(tmp_path: Path) -> None:
         label = Label.from_text(row["label"])
         assert label.gold == golds[row["input"]]
         assert label.task == prepared.task.label
-        assert label.draws == 6
+        assert label.draws == 3  # of each pass the same
         assert label.budget is not None
         seen[label.budget.name] += 1
     assert seen == {"low": 192, "high": 192}
@@ -81,6 +81,25 @@ def test_rows_carry_all_that_an_episode_takes(tmp_path: Path) -> None:
 def test_budgets_weigh(tmp_path: Path) -> None:
     recipe = recipe_at_hand(tmp_path, training__prompts="16", data__budget_weights="[1, 3]")
     assert prepare_rows(recipe, [LOW, HIGH], seed=0).report.by_budget == {"low": 96, "high": 288}
+    with pytest.raises(ConfigError, match=r"budget_weights says 2 numbers, .* 1 budgets \(low\)"):
+        prepare_rows(recipe, [LOW], seed=0)
+
+
+def test_what_is_validated_with_is_not_trained_on_in_other_words(tmp_path: Path) -> None:
+    recipe = recipe_at_hand(tmp_path, training__prompts="4", data__validation_problems="8")
+    own = [problem(number) for number in range(100, 140)]
+    # Each again in words that are mostly the same, and with the same numbers and gold.
+    again = [dict(row, problem=f"Read with care. {row['problem']} Say a number.") for row in own]
+    write_file(tmp_path / "train.jsonl", [*own, *again])
+    prepared = prepare_rows(recipe, [LOW], seed=0)
+    report = prepared.report
+    held_out = {row["input"] for row in prepared.validation}
+    golds = {row["answer"] for row in (*own, *again) if row["problem"] in held_out}
+    assert not golds & {Label.from_text(row["label"]).gold for row in prepared.train}
+    assert sum(report.like_validation.values()) == len(golds) - (8 - len(golds))
+    left = report.loaded - 8 - sum(report.like_validation.values())
+    assert report.trained == left - left % 4
+    assert "like those for validation" in describe_rows(report)
 
 
 def test_rows_follow_from_seed_and_ids_alone(tmp_path: Path) -> None:

@@ -48,7 +48,6 @@ texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)
         subject=st.none() | texts,
         level=st.none() | st.integers(),
         metadata=st.dictionaries(texts, texts, max_size=2),
-        first_draw=st.integers(0, 999_999),
         draws=st.none() | st.integers(1, 999_999),
     )
 )
@@ -72,7 +71,7 @@ def test_whatever_is_written_is_read(label: Label) -> None:
         ('{"task": "t", "problem": "p", "gold": "7", "budget": "low"}', "name and usd"),
         ('{"task": "t", "problem": "p", "gold": "7", "budget": "l", "usd": "-1"}', "plain amount"),
         ('{"task": "t", "problem": "p", "gold": "7", "draws": 0}', "draws"),
-        ('{"task": "t", "problem": "p", "gold": "7", "first_draw": 1000000}', "first_draw"),
+        ('{"task": "t", "problem": "p", "gold": "7", "draws": 1000000}', "draws"),
     ],
 )
 def test_what_is_no_label_is_refused(text: object, said: str) -> None:
@@ -82,6 +81,6 @@ def test_what_is_no_label_is_refused(text: object, said: str) -> None:
 
 
 def test_draws_are_taken_in_turn() -> None:
-    assert [Label("t", "p", "7", first_draw=3).draw(i) for i in range(3)] == [3, 4, 5]
-    limited = Label("t", "p", "7", first_draw=3, draws=2)
-    assert [limited.draw(i) for i in range(5)] == [3, 4, 3, 4, 3]
+    assert [Label("t", "p", "7").draw(i) for i in range(3)] == [0, 1, 2]
+    limited = Label("t", "p", "7", draws=2)
+    assert [limited.draw(i) for i in range(5)] == [0, 1, 0, 1, 0]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -13,10 +16,15 @@ from click.testing import CliRunner
 
 from corl_bench.errors import ConfigError
 from corl_train.cli.launch import command
+from corl_train.openrlhf.command import openrlhf_arguments
 from corl_train.openrlhf.launching import Options, check, prepare_job
+from corl_train.openrlhf.model_files import read_figures
 from corl_train.openrlhf.preflight import check_cluster
 from corl_train.openrlhf.recipe import JobRecipe
-from corl_train.openrlhf.survey import PACKAGES, Node, digest_of_file, look
+from corl_train.openrlhf.survey import PACKAGES, Node, Share, digest_of_file, look
+from servers.experts import KEY
+from servers.fault_server import FaultServer
+from servers.threads import in_thread
 from training.openrlhf.recipes_at_hand import (
     problem,
     recipe_at_hand,
@@ -28,12 +36,15 @@ CAP = Decimal(500)
 NODE = Node(
     name="gpu-1",
     gpus=8,
+    free_gpus=8,
     cpus=64,
+    free_cpus=60,
     gpu_memory_gib=79.6,
     memory_gib=1000.0,
     free_disk_gib=3000.0,
     sees_job=True,
     packages=dict.fromkeys(PACKAGES, "1.0") | {"openrlhf": "0.11.2"},
+    model="",
     experts="",
 )
 
@@ -44,7 +55,8 @@ def mistakes_of(recipe: JobRecipe, options: Options) -> list[str]:
 
 @pytest.fixture
 def options(tmp_path: Path) -> Options:
-    return Options(folder=tmp_path / "job", cap_usd=CAP)
+    """Of a pool whose experts are nowhere, and not asked."""
+    return Options(folder=tmp_path / "job", cap_usd=CAP, is_asking_experts=False)
 
 
 @pytest.mark.parametrize("name", ["corl-paper", "corl-paper-2x8", "corl-lora"])
@@ -143,6 +155,51 @@ def test_a_key_that_is_not_set(
     assert mistakes_of(recipe, options) == []
 
 
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer]:
+    """Both experts of the pool at hand, behind an address that wants a key."""
+    monkeypatch.setenv("EXPERTS_KEY", KEY)
+    with in_thread(lambda: FaultServer(key=KEY, models=("gpt-4.1", "gpt-4.1-nano"))) as server:
+        yield server
+
+
+def asking(tmp_path: Path, server: FaultServer, **changes: str) -> JobRecipe:
+    """A recipe whose pool asks a server, with its key."""
+    recipe = recipe_at_hand(tmp_path, **changes)
+    text = (tmp_path / "pool.toml").read_text()
+    there = f'base_url = "{server.base_url}"\nkey_env = "EXPERTS_KEY"'
+    (tmp_path / "pool.toml").write_text(text.replace('base_url = "http://127.0.0.1:9/v1"', there))
+    return recipe
+
+
+def test_experts_are_asked_before_anything_is_begun(
+    served: FaultServer, tmp_path: Path, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, asks = asking(tmp_path, served), replace(options, is_asking_experts=True)
+    assert mistakes_of(recipe, asks) == []
+    monkeypatch.setenv("EXPERTS_KEY", "sk-of-somebody-else")
+    refused = mistakes_of(recipe, asks)
+    assert len(refused) == 2
+    for line, name in zip(refused, ("nano (gpt-4.1-nano)", "large (gpt-4.1)"), strict=True):
+        assert line.startswith(f"expert {name} would not answer (") and "\n" not in line
+        assert "401" in line and "--skip-expert-check" in line and "sk-of" not in line
+    assert mistakes_of(recipe, options) == []
+    assert served.requests == []  # lists of models alone, which nobody bills
+
+
+def test_an_expert_that_is_not_there_or_has_not_the_model(
+    served: FaultServer, tmp_path: Path, options: Options
+) -> None:
+    recipe, asks = asking(tmp_path, served), replace(options, is_asking_experts=True)
+    text = (tmp_path / "pool.toml").read_text()
+    text = text.replace(served.base_url, "http://127.0.0.1:9/v1", 1)
+    (tmp_path / "pool.toml").write_text(text.replace('model = "gpt-4.1"', 'model = "o3"'))
+    nano, large = mistakes_of(recipe, asks)
+    assert nano.startswith("expert nano (gpt-4.1-nano) would not answer (")
+    assert large.startswith("expert large (o3) would not answer (")
+    assert "o3 is not among 2 models listed" in large
+
+
 def test_a_directory_that_openrlhf_cannot_name(tmp_path: Path, options: Options) -> None:
     odd = replace(options, folder=tmp_path / "a,b@c")
     (said,) = mistakes_of(recipe_at_hand(tmp_path), odd)
@@ -174,14 +231,71 @@ def test_a_model_whose_figures_are_others(tmp_path: Path, options: Options) -> N
     assert "has no tokenizer" in said
     (model / "tokenizer_config.json").write_text("{}")
     assert mistakes_of(recipe, options) == []
+    (model / "config.json").write_text(json.dumps(config | {"head_dim": 64}))
+    (said,) = mistakes_of(recipe, options)
+    assert said.startswith("model.head_dim is 128, and")
     (model / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 36}))
     (said,) = mistakes_of(recipe, options)
     assert said.startswith("model.layers is 28, and")
-    assert "says 36" in said
+    assert "say 36" in said
+
+
+def test_parameters_are_counted_in_the_files(
+    llama_folder: Path, tmp_path: Path, options: Options
+) -> None:
+    """Those of a small Llama, and of the LoRA that `peft` makes of it."""
+    peft = pytest.importorskip("peft")
+    transformers = pytest.importorskip("transformers")
+    llama = transformers.AutoModelForCausalLM.from_pretrained(llama_folder)
+    adapted = peft.get_peft_model(
+        llama, peft.LoraConfig(task_type="CAUSAL_LM", r=4, target_modules="all-linear")
+    )
+    trained, whole = adapted.get_nb_trainable_parameters()
+    told = read_figures(llama_folder, lora_rank=4)
+    assert told["lora_parameters"] == trained and told["parameters"] == whole - trained
+
+    settings = {f"model__{name}": str(value) for name, value in told.items()}
+    settings |= {"model__path": str(llama_folder), "model__lora_rank": "4"}
+    settings |= {"placement__engine_memory": "0.3"}
+    fits = recipe_at_hand(tmp_path, "corl-lora", **settings)
+    assert [line for line in mistakes_of(fits, options) if "model." in line] == []
+    for name in ("parameters", "lora_parameters"):
+        other = settings | {f"model__{name}": str(2 * told[name])}
+        found = mistakes_of(recipe_at_hand(tmp_path, "corl-lora", **other), options)
+        assert [line for line in found if line.startswith(f"model.{name} is {2 * told[name]}")]
+
+
+@pytest.mark.parametrize("written", ["~/models/x", "models/x", "./models/x"])
+def test_the_model_that_is_checked_is_the_one_that_is_passed(
+    written: str, tmp_path: Path, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    model = tmp_path / "models" / "x"
+    model.mkdir(parents=True)
+    recipe = recipe_at_hand(tmp_path, model__path=written)
+    arguments = openrlhf_arguments(recipe, options.folder, seed=0)
+    for flag in ("--actor.model_name_or_path", "--critic.model_name_or_path"):
+        assert arguments[arguments.index(flag) + 1] == str(model)
+    (said,) = mistakes_of(recipe, options)
+    assert said.startswith(f"model.path: {model} has no config.json")
+    # What is no directory here is an id of the hub, unless it cannot be one.
+    gone = recipe_at_hand(tmp_path, model__path=written.replace("x", "y"))
+    found = mistakes_of(gone, options)
+    assert len(found) == (0 if written == "models/x" else 1)
 
 
 CLUSTERS: dict[str, tuple[Callable[[Node], Node], str]] = {
     "too few GPUs": (lambda n: replace(n, gpus=4), "wants 1 × 8 GPUs, and the cluster has gpu-1 4"),
+    "GPUs that others hold": (
+        lambda n: replace(n, free_gpus=6),
+        "wants 1 × 8 GPUs, and of the cluster's are free: gpu-1 6 of 8; wait for the jobs",
+    ),
+    "CPUs that others hold": (lambda n: replace(n, free_cpus=4), "has 4 of 64 CPUs to give"),
+    "a model that is not there": (
+        lambda n: replace(n, model="no such repository"),
+        "finds no model Qwen/Qwen2.5-7B-Instruct (no such repository): mend model.path",
+    ),
     "smaller GPUs": (
         lambda n: replace(n, gpu_memory_gib=39.6),
         "node gpu-1: its GPUs have 40 GiB: set placement.gpu_memory_gib=40",
@@ -190,7 +304,10 @@ CLUSTERS: dict[str, tuple[Callable[[Node], Node], str]] = {
         lambda n: replace(n, gpu_memory_gib=None),
         "nvidia-smi tells no memory",
     ),
-    "too few CPUs": (lambda n: replace(n, cpus=4), "Ray gives 4 CPUs"),
+    "too few CPUs": (
+        lambda n: replace(n, cpus=4, free_cpus=4),
+        "Ray has 4 of 4 CPUs to give",
+    ),
     "little memory": (lambda n: replace(n, memory_gib=128.0), "128 GiB of memory, and 312 GiB"),
     "a full disk": (
         lambda n: replace(n, free_disk_gib=200.0),
@@ -228,17 +345,55 @@ def test_only_nodes_with_gpus_are_looked_at(tmp_path: Path) -> None:
     assert check_cluster(recipe_at_hand(tmp_path), [head, NODE], 300) == []
 
 
+def test_every_node_that_ray_may_take_is_looked_at(tmp_path: Path) -> None:
+    recipe = recipe_at_hand(tmp_path)
+    other = replace(NODE, name="gpu-2", sees_job=False)
+    (said,) = check_cluster(recipe, [NODE, other], 300)
+    assert "node gpu-2: does not see the job's directory" in said
+    # Nothing can be placed there, so it need not do.
+    assert check_cluster(recipe, [NODE, replace(other, free_gpus=0)], 300) == []
+
+
 def test_a_machine_is_looked_at_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "job.json").write_text("{}")
     digest = digest_of_file(tmp_path / "job.json")
-    node = look(str(tmp_path), digest, "http://127.0.0.1:9/health", "here", 0, 2)
+    share = Share(0, 0, 2, 1)
+    health = "http://127.0.0.1:9/health"
+    node = look(str(tmp_path), digest, "here", share, health_url=health)
+    assert (node.name, node.cpus, node.free_cpus) == ("here", 2, 1)
     assert node.sees_job
     assert node.memory_gib > 0.5
     assert node.free_disk_gib > 0
     assert "refused" in node.experts
-    elsewhere = look(str(tmp_path / "not" / "there"), digest, "", "here", 0, 2)
+    elsewhere = look(str(tmp_path / "not" / "there"), digest, "here", share)
     assert not elsewhere.sees_job
     assert elsewhere.experts == ""
+
+
+def test_a_machine_says_whether_it_finds_the_model(llama_folder: Path, tmp_path: Path) -> None:
+    share = Share(0, 0, 2, 2)
+    assert look(str(tmp_path), "", "here", share, model=str(llama_folder)).model == ""
+    (tmp_path / "empty").mkdir()
+    for model in (tmp_path / "none", tmp_path / "empty"):
+        assert look(str(tmp_path), "", "here", share, model=str(model)).model
+
+
+def test_a_misspelt_directory_is_found_before_the_large_job(tmp_path: Path) -> None:
+    """It looks like an id of the hub, so the nodes ask the hub; here one that knows nothing."""
+    pytest.importorskip("transformers")
+    code = (
+        "from corl_train.openrlhf.survey import Share, look\n"
+        f"print(look({str(tmp_path)!r}, '', 'here', Share(0, 0, 2, 2), model='models/qwem').model)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    assert len(told.stdout.strip()) > 20 and told.stdout.count("\n") == 1
 
 
 def test_a_dry_run_shows_all_and_leaves_nothing(
@@ -249,6 +404,9 @@ def test_a_dry_run_shows_all_and_leaves_nothing(
     given = [f"--set={key}={value}" for key, value in settings.items()]
     out = tmp_path / "job"
     asked = ["corl-paper", *given, "--out", str(out), "--max-cost", "500", "--dry-run"]
+    unasked = CliRunner().invoke(command, asked, standalone_mode=False)
+    assert unasked.return_value == 2 and "expert nano (gpt-4.1-nano)" in unasked.output
+    asked.append("--skip-expert-check")
     told = CliRunner().invoke(command, asked, standalone_mode=False)
     assert told.exit_code == 0, told.output
     assert told.return_value == 0

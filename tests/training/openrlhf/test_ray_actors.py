@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -31,6 +33,8 @@ from training.openrlhf.ray_actor import Worker  # noqa: E402
 ACTORS = 8
 CALLS = 2
 """Of each episode."""
+OWN = 1000
+"""Draws that are one actor's own."""
 RATES = {"gpt-4.1-mini": Rate(Decimal("0.2"), Decimal("0.2"), Decimal("0.8"))}
 """Of expert `b` as its pool has it; `a` has the server's own."""
 PLACES = tuple(Path(__file__).resolve().parents[3] / part for part in ("harness", "training"))
@@ -65,11 +69,12 @@ class Scene:
         self._job = job.model_dump(mode="json", exclude_none=True)
         self.actors: list[Any] = []
 
-    def share(self, cap_usd: str) -> Any:
+    def share(self, cap_usd: str, port: int = 0) -> Any:
         worker = self.folder / "worker.toml"
         return process(
             self.folder,
             *("pool", "share", "pool.toml", "--max-cost", cap_usd, "--pool-out", worker),
+            *("--port", str(port)),
         )
 
     def hire(self, count: int) -> None:
@@ -90,10 +95,21 @@ class Scene:
         lines = read_ledger(self.folder / "shared")
         return sum((line.billed_cost_usd for line in lines), Decimal(0))
 
+    def arrived(self, first_draw: int) -> list[dict[str, Any]]:
+        """Calls at the expert that nobody makes but who numbers draws from there on."""
+        seeds = range(first_draw, first_draw + OWN)
+        return [r for r in self.upstream.requests if r["body"]["seed"] in seeds]
+
+    def ended(self, first_draw: int) -> list[dict[str, Any]]:
+        """What the server has finished of these."""
+        rows = (self.folder / "shared" / "requests.jsonl").read_text().splitlines()
+        samples = range(first_draw, first_draw + OWN)
+        return [row for row in map(json.loads, rows) if row["sample"] in samples]
+
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Scene]:
-    with in_thread(lambda: FaultServer(latency_s=0.3, rates=RATES)) as upstream:
+    with in_thread(lambda: FaultServer(latency_s=2.0, rates=RATES)) as upstream:
         made = Scene(upstream, tmp_path)
         yield made
         made.dismiss()
@@ -112,39 +128,75 @@ def _until(condition: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+def _episodes(**more: Any) -> list[tuple[str, str]]:
+    """Twelve: six problems, two draws of each."""
+    return [(p.text, label(p, HIGH, draws=2, **more)) for p in problems(6) for _ in range(2)]
+
+
 @pytest.mark.usefixtures("cluster")
 def test_no_reply_is_asked_for_twice_and_none_is_lost_with_its_actor(scene: Scene) -> None:
-    """Each actor makes the same twelve episodes: six problems, two draws of each."""
-    episodes = [(p.text, label(p, HIGH, draws=2)) for p in problems(6) for _ in range(2)]
-    draws = CALLS * len(episodes)
+    """Seven actors make the same episodes; the eighth, in their midst, makes its own and dies."""
+    common, own = _episodes(), _episodes(first_draw=OWN)
+    draws = CALLS * len(common)
     with scene.share("5") as (_, url):
-        scene.hire(1)
-        (victim,) = scene.actors
-        doomed = victim.roll_out.remote(episodes)
-        _until(lambda: len(scene.upstream.requests) > len(episodes) // 2)
+        scene.hire(ACTORS)
+        victim = scene.actors.pop()
+        doomed = victim.roll_out.remote(own)
+        others = [actor.roll_out.remote(common) for actor in scene.actors]
+        _until(lambda: scene.arrived(OWN))
         ray.kill(victim)
-        scene.actors.clear()
+        on_the_wire = len(scene.arrived(OWN)) - len(scene.ended(OWN))
+        assert on_the_wire > 0
         with pytest.raises(ray.exceptions.RayActorError):
             ray.get(doomed)
-        # What was on the wire for it comes back, is stored and is settled.
+        logs = ray.get(others, timeout=1800)
+        # What was on the wire for the dead came back, is stored and is settled.
         _until(lambda: not _stats(url)["in_flight"])
-        at_death = len(scene.upstream.requests)
-        assert 0 < at_death <= draws
+        left = scene.ended(OWN)
+        assert len(left) == len(scene.arrived(OWN)) >= on_the_wire
+        assert {row["ending"] for row in left} == {"asked"}
         assert Decimal(_stats(url)["billed_usd"]) == scene.upstream.bill_usd
-        scene.hire(ACTORS)
-        logs = ray.get([actor.roll_out.remote(episodes) for actor in scene.actors], timeout=1800)
+        # Who takes its place finds it.
+        scene.hire(1)
+        logs.append(ray.get(scene.actors[-1].roll_out.remote(own), timeout=1800))
         stats = _stats(url)
-    assert [len(made) for made in logs] == [len(episodes)] * ACTORS
+    assert [len(made) for made in logs] == [len(common)] * ACTORS
     assert {log["corl/bad"] for made in logs for log in made} == {0}
     assert {log["corl/calls"] for made in logs for log in made} == {CALLS}
     assert scene.asked_twice() == []
-    assert len(scene.upstream.requests) == draws
+    assert len(scene.upstream.requests) == 2 * draws == stats["answered_by_asking"]
     assert stats["unsettled_attempts"] == 0
-    assert stats["answered_by_asking"] == draws
-    assert stats["answered_from_store"] >= (ACTORS - 1) * draws
+    assert stats["answered_from_store"] == (ACTORS - 2) * draws + len(left)
     assert scene.billed_usd() == scene.upstream.bill_usd
     # All paid for what they were told, in their rewards; the bill came once.
-    assert Decimal(stats["list_cost_usd"]) > ACTORS * scene.upstream.bill_usd
+    assert Decimal(stats["list_cost_usd"]) > 3 * scene.upstream.bill_usd
+
+
+@pytest.mark.usefixtures("cluster")
+def test_actors_live_through_a_server_that_is_killed(scene: Scene) -> None:
+    common = _episodes()
+    draws = CALLS * len(common)
+    with scene.share("5") as (server, url):
+        port = urlsplit(url).port
+        assert port is not None
+        scene.hire(ACTORS)
+        working = [actor.roll_out.remote(common) for actor in scene.actors]
+        _until(lambda: scene.ended(0) and len(scene.arrived(0)) > len(scene.ended(0)))
+        server.send_signal(signal.SIGKILL)
+        server.wait()
+    with scene.share("5", port) as (_, url):
+        logs = ray.get(working, timeout=1800)
+        stats = _stats(url)
+    assert {log["corl/bad"] for made in logs for log in made} == {0}
+    assert {log["corl/calls"] for made in logs for log in made} == {CALLS}
+    # Asked again is what was on the wire when the server died, once, and nothing that was stored.
+    unsettled = stats["unsettled_attempts"]
+    assert 0 < len(scene.asked_twice()) <= unsettled
+    assert len(set(scene.asked_twice())) == len(scene.asked_twice())
+    assert len(scene.upstream.requests) == draws + len(scene.asked_twice())
+    billed_usd = scene.billed_usd()
+    worst_usd = Decimal(stats["unsettled_usd"])
+    assert billed_usd <= scene.upstream.bill_usd <= billed_usd + worst_usd
 
 
 @pytest.mark.usefixtures("cluster")
@@ -156,7 +208,7 @@ def test_one_cap_holds_for_all_actors(scene: Scene) -> None:
         logs = ray.get(
             [
                 actor.roll_out.remote(
-                    [(p.text, label(p, HIGH, first_draw=100 * number)) for p in problems(6)]
+                    [(p.text, label(p)) for p in problems(6 * ACTORS)[number::ACTORS]]
                 )
                 for number, actor in enumerate(scene.actors)
             ],

@@ -25,7 +25,9 @@ from corl_bench.routers.protocol import load_protocol
 from corl_bench.tasks import load_task
 from corl_bench.types import Problem
 from corl_train.environment import Environment, Errand
+from corl_train.openrlhf.data import prepare_rows
 from corl_train.openrlhf.engine import Engine, Talk
+from corl_train.openrlhf.label import Label
 from corl_train.openrlhf.logs import names
 from corl_train.openrlhf.stage import DIARY, Stage
 from corl_train.policies.base import Said, Speaking
@@ -37,10 +39,12 @@ from servers.fault_server import Arrival, Question
 from small_models import small_tokenizer
 from training.openrlhf.engines import ScriptedEngine, output, wanted
 from training.openrlhf.jobs import HIGH, LOW, TASK, a_job, label, problems
+from training.openrlhf.recipes_at_hand import recipe_at_hand
 from training.scripted_policy import serving
 
 TURN = "<|im_start|>assistant"
 MOST = 4096
+NAMES = names(("low", "high"), [expert.name for expert in load_pool("sim").experts])
 
 
 @pytest.fixture(scope="module")
@@ -212,11 +216,11 @@ def test_a_rollout_ends_in_time_for_the_context(tokenizer: Any) -> None:
         )
         assert cut["extra_logs"]["corl/too_long"] == 1 and cut["extra_logs"]["corl/bad"] == 0
         assert cut["reward"] == 0
-        is_full = len(cut["observation_tokens"]) == most
-        assert cut["truncated"] is (is_full and most != first)
+        assert cut["truncated"]
     (none,) = roll_out(Stage(a_job()), tokenizer, turn, (problem.text, label(problem)), most=50)
     assert none["action_ranges"] == [] and len(none["observation_tokens"]) == 50
-    assert none["extra_logs"]["corl/too_long"] == 1
+    assert none["extra_logs"]["corl/too_long"] == 1 and none["truncated"]
+    assert not full["truncated"]
 
 
 def test_a_turn_is_capped_by_the_protocol(tokenizer: Any) -> None:
@@ -226,7 +230,8 @@ def test_a_turn_is_capped_by_the_protocol(tokenizer: Any) -> None:
     )
     most = load_protocol("digest").max_turn_tokens
     assert {end - start for start, end in response["action_ranges"]} == {most}
-    assert response["truncated"] and response["extra_logs"]["corl/invalid_turns"] == 3
+    assert response["extra_logs"]["corl/invalid_turns"] == 3
+    assert not response["truncated"]  # by the context, that is: it has room left
 
 
 def test_without_log_probabilities_there_are_none(tokenizer: Any) -> None:
@@ -303,7 +308,7 @@ def test_what_is_no_episode_teaches_nothing(tokenizer: Any, tmp_path: Path) -> N
         stage, tokenizer, plays("<answer>7</answer>"), *((problem.text, text) for text in asked)
     )
     assert [r["extra_logs"]["corl/bad"] for r in responses] == [0, 1, 1, 1, 1]
-    assert all(list(r["extra_logs"]) == names(("low", "high")) for r in responses)
+    assert all(list(r["extra_logs"]) == NAMES for r in responses)
     for response in responses[1:]:
         assert response["action_ranges"] == [] and response["reward"] == 0
         assert response["observation_tokens"] and not any(response["rollout_log_probs"])
@@ -349,6 +354,7 @@ def test_faults_end_the_episode_as_data(
         (problem.text, label(problem)),
     )
     assert response["action_ranges"] == [] and response["extra_logs"]["corl/bad"] == 1
+    assert response["extra_logs"]["corl/accuracy"] == 0
     assert "the mask is wrong" in diary(tmp_path)[0]["detail"]
 
 
@@ -373,11 +379,11 @@ def test_experts_behind_a_gateway_are_asked_for_their_draws(tokenizer: Any, tmp_
 
     with shared(tmp_path, answers=lambda q: f"${q.seed}$", schedule=counted) as (_, pool):
         stage = Stage(a_job(pool=pool, experts="gateway"))
-        text = label(problem, draws=2, first_draw=4)
+        text = label(problem, draws=2)
         responses = roll_out(stage, tokenizer, turn, *[(problem.text, text)] * 3)
     again = 1_000_000
-    assert sorted(seeds) == [4, 4, 5, again + 4, again + 4, again + 5]
-    for response, draw in zip(responses, (4, 5, 4), strict=True):
+    assert sorted(seeds) == [0, 0, 1, again, again, again + 1]
+    for response, draw in zip(responses, (0, 1, 0), strict=True):
         told = tokenizer.decode(response["observation_tokens"]).split("</result>")[0]
         assert told.endswith(f">${draw}$")
         assert response["extra_logs"]["corl/cost_usd"] > 0
@@ -422,7 +428,67 @@ def test_an_expert_that_hangs_ends_the_episode_in_time(tokenizer: Any, tmp_path:
         stage = Stage(a_job(pool=pool, experts="gateway", episode_timeout_s=0.5), tmp_path)
         (response,) = roll_out(stage, tokenizer, turn, (problem.text, label(problem)))
     assert response["action_ranges"] == [] and response["extra_logs"]["corl/bad"] == 1
-    assert diary(tmp_path)[0]["bad"] == "time"
+    (line,) = diary(tmp_path)
+    assert line["bad"] == "time" and line["calls"] == 1
+    logs = response["extra_logs"]
+    assert logs["corl/experts/mid/calls"] == logs["corl/experts/mid/failed"] == 1
+
+
+@pytest.mark.usefixtures("key")
+def test_what_a_rollout_has_paid_before_its_time_was_up_is_told(
+    tokenizer: Any, tmp_path: Path
+) -> None:
+    (problem,) = problems(1)
+    turn = plays(*['<call expert="mid"></call>'] * 4)
+    with shared(tmp_path, schedule=["ok", "slow:30"]) as (server, pool):
+        stage = Stage(a_job(pool=pool, experts="gateway", episode_timeout_s=1.0), tmp_path)
+        (response,) = roll_out(stage, tokenizer, turn, (problem.text, label(problem)))
+        assert len(server.requests) >= 1
+    logs = response["extra_logs"]
+    assert logs["corl/bad"] == 1 and logs["corl/calls"] == 2 and logs["corl/failed_calls"] == 1
+    assert logs["corl/cost_usd"] == logs["corl/high/cost_usd"] > 0
+    (line,) = diary(tmp_path)
+    assert float(line["list_cost_usd"]) == logs["corl/cost_usd"]
+
+
+@pytest.mark.usefixtures("key")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_each_pass_meets_the_draws_of_the_first_whichever_worker_has_it(
+    tokenizer: Any, tmp_path: Path, workers: int
+) -> None:
+    """Two passes of four samples, in one worker or in one each, from rows as `launch` writes."""
+    recipe = recipe_at_hand(tmp_path, training__samples="4", training__passes="2")
+    row = prepare_rows(recipe, [HIGH], seed=0).train[0]
+    seeds: list[int] = []
+
+    def counted(arrival: Arrival) -> str:
+        seeds.append(arrival.body["seed"])
+        return "ok"
+
+    turn = plays('<call expert="mid"></call>', '<answer from="1"/>')
+    with shared(tmp_path, schedule=counted) as (_, pool):
+        task = Label.from_text(row["label"]).task
+        job = a_job(pool=pool, experts="gateway", prompts={task: "{problem}"})
+        stages = [Stage(job) for _ in range(workers)]
+        engine, sampling = ScriptedEngine(tokenizer, turn), wanted()
+
+        async def passes() -> None:
+            for number in range(2):
+                stage = stages[number % workers]
+                made = await asyncio.gather(
+                    *(
+                        stage.roll_out(
+                            row["input"], row["label"], sampling, MOST, tokenizer, engine.generate
+                        )
+                        for _ in range(recipe.training.samples)
+                    )
+                )
+                assert {response["extra_logs"]["corl/calls"] for response in made} == {1}
+            for stage in stages:
+                await stage.aclose()
+
+        asyncio.run(passes())
+    assert sorted(seeds) == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
 @pytest.mark.usefixtures("key")

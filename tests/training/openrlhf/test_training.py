@@ -19,12 +19,21 @@ pytestmark = [pytest.mark.openrlhf, pytest.mark.timeout(900)]
 
 STAND_IN = '''
 import sys
+from types import SimpleNamespace
+
 import ray
-from corl_bench.errors import CapReachedError
+
+def rollout(cap):
+    """What the agent hands back of a rollout, cut by the cap or not."""
+    return {
+        "prompt": "p", "label": "l", "reward": 0.0, "scores": 0.0,
+        "observation_tokens": [5, 6, 7], "action_ranges": [] if cap else [(1, 3)],
+        "rollout_log_probs": [0.0] * 3, "truncated": False, "extra_logs": {"corl/cap": cap},
+    }
 
 @ray.remote
 class Trainer:
-    """In the place of OpenRLHF's, which needs GPUs."""
+    """OpenRLHF's own trainer and its own classes, as far as they need no GPU."""
 
     def corrected(self):
         from openrlhf.trainer import ppo_trainer
@@ -37,7 +46,21 @@ class Trainer:
         ]
 
     def fit(self):
-        raise CapReachedError("the spending cap has cut 2 of 3 rollouts short: raise it")
+        """A step of its own from rollouts that its own generator has processed."""
+        from openrlhf.trainer import ppo_trainer
+        generator = ppo_trainer.SamplesGenerator(SimpleNamespace(args=None), None, None, None, [])
+        samples = [
+            generator._process_response_into_experience(rollout(cap), max_len=8)
+            for cap in (0.0, 1.0, 1.0)
+        ]
+        kind = ppo_trainer.PPOTrainer.__ray_metadata__.modified_class
+        trainer = kind.__new__(kind)
+        advantage = SimpleNamespace(estimator="gae")
+        args = SimpleNamespace(algo=SimpleNamespace(advantage=advantage))
+        trainer.experience_maker = ppo_trainer.RemoteExperienceMaker(
+            None, None, None, None, None, SimpleNamespace(args=args), None
+        )
+        trainer.train_step(samples, 0)
 
 assert __name__ == "__main__" and sys.argv[1:] == ["--some", "flag"], sys.argv
 trainer = Trainer.remote()
@@ -75,7 +98,10 @@ def drive(environment: dict[str, str], code: str) -> subprocess.CompletedProcess
 def test_every_process_is_corrected_and_the_cap_is_an_exit_code(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """`train_ppo_ray` is exchanged for one without GPUs; who runs it, and where, is not."""
+    """`train_ppo_ray` is exchanged for one without GPUs, which calls `train_step` of its trainer.
+
+    Who runs it, and where, is not: the cap's error comes out of OpenRLHF's trainer in a Ray worker.
+    """
     pytest.importorskip("ray")
     (tmp_path / "stand_in.py").write_text(STAND_IN)
     done = drive(

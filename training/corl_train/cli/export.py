@@ -22,18 +22,17 @@ import click
 )
 @click.option(
     "--base-url",
-    default="http://127.0.0.1:8000/v1",
-    show_default=True,
-    help="Where the weights will be served, for OUT/served.toml.",
+    help="Where the weights will be served, for OUT/served.toml.  [default: where `vllm serve`"
+    " listens by itself]",
 )
-def command(source: Path, out: Path, weights: str | None, base_url: str) -> None:
+def command(source: Path, out: Path, weights: str | None, base_url: str | None) -> None:
     """Write the weights in DIR, of a training run or a job, as a Hugging Face directory OUT.
 
     A LoRA is merged. Protocol and price lie beside the weights, so that OUT is a controller.
     """
-    from corl_train.export import export
+    from corl_train.export import DEFAULT_URL, export
 
-    done = export(source, out, weights=weights, base_url=base_url)
+    done = export(source, out, weights=weights, base_url=base_url or DEFAULT_URL)
     click.echo(
         f"{out}: {done.name}, from {done.source}\n"
         f"  vllm serve {out} --served-model-name {done.name}\n"

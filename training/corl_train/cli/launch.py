@@ -44,15 +44,12 @@ _EXIT_CODES = {"finished": 0, "failed": 1, "stopped": INTERRUPTED, "cap": 3}
     "--address",
     envvar=["RAY_API_SERVER_ADDRESS"],
     show_envvar=True,
-    default="http://127.0.0.1:8265",
-    show_default=True,
-    help="Of Ray's job server.",
+    help="Of Ray's job server.  [default: where the job was submitted, else http://127.0.0.1:8265]",
 )
 @click.option(
     "--host",
-    default="127.0.0.1",
-    show_default=True,
-    help="Address of this machine that the nodes reach, for the experts' server.",
+    help="Address of this machine that the nodes reach, for the experts' server.  [default: the"
+    " job's of before, else 127.0.0.1]",
 )
 @click.option(
     "--retries",
@@ -63,8 +60,18 @@ _EXIT_CODES = {"finished": 0, "failed": 1, "stopped": INTERRUPTED, "cap": 3}
 )
 @data_dir_option
 @experts_options("this job")
+@click.option(
+    "--skip-expert-check",
+    is_flag=True,
+    help="Do not ask the experts whether they would answer (lists of models; it costs nothing).",
+)
 @click.option("--dry-run", is_flag=True, help="Check, estimate, and show the command; no more.")
-@click.option("--stop", is_flag=True, help="End the job; the command without it goes on.")
+@click.option(
+    "--stop",
+    is_flag=True,
+    help="End the job and its experts' server, whatever else is said; the command without it"
+    " goes on.",
+)
 @click.option("--quiet", "-q", is_flag=True, help="No progress.")
 def command(
     recipe: str,
@@ -72,13 +79,14 @@ def command(
     nodes: int | None,
     seed: int,
     settings: tuple[str, ...],
-    address: str,
-    host: str,
+    address: str | None,
+    host: str | None,
     retries: int,
     data_dir: Path | None,
     mode: Where,
     recordings: Path | None,
     max_cost: str | None,
+    skip_expert_check: bool,
     dry_run: bool,
     stop: bool,
     quiet: bool,
@@ -87,8 +95,9 @@ def command(
 
     Prepares the data, checks recipe, cluster and experts before anything is paid for, submits
     the job and follows it. Ctrl-C stops following, not the job; the same command follows it
-    again, or goes on from its last checkpoint where it has crashed or was stopped. No recorded
-    reply is ever paid for again.
+    again, or goes on from its last checkpoint where it has crashed or was stopped. A recorded
+    call (the same question, the same draw) is never paid for again; what the controller asks in
+    other words when it makes episodes anew since the checkpoint is paid for.
     """
     from corl_bench.money.amounts import parse_usd
     from corl_train.openrlhf.launching import (
@@ -97,12 +106,14 @@ def command(
         check,
         describe,
         prepare_job,
-        run_job,
-        stop_job,
     )
     from corl_train.openrlhf.launching import dry_run as show
     from corl_train.openrlhf.recipe import load_job_recipe
+    from corl_train.openrlhf.running import run_job, stop_job
 
+    if stop and out is not None:
+        stop_job(out.absolute(), address=address, say=click.echo)
+        return 0
     if nodes is not None:
         settings = (*settings, f"placement.nodes={nodes}")
     loaded = load_job_recipe(recipe, settings=settings)
@@ -117,9 +128,10 @@ def command(
         address=address,
         host=host,
         retries=retries,
+        is_asking_experts=not skip_expert_check,
     )
     if stop:
-        stop_job(loaded, options)
+        stop_job(options.folder, address=address, say=click.echo)
         return 0
     try:
         if dry_run:

@@ -2,6 +2,7 @@
 
 corl-train study transfer runs/quickstart
 corl-train study transfer runs/quickstart --samples 12 --json
+corl-train study pool-shift runs/mine --pool larger.toml --mode replay --recordings replies.sqlite
 """
 
 from __future__ import annotations
@@ -36,6 +37,13 @@ if TYPE_CHECKING:
 )
 @click.option("--only", multiple=True, metavar="NAME", help="What begins so alone; repeatable.")
 @click.option(
+    "--pool",
+    "pools",
+    multiple=True,
+    metavar="FILE",
+    help="A pool with newcomers, whose replies are recorded; repeatable.",
+)
+@click.option(
     "--samples",
     type=click.IntRange(1),
     default=4,
@@ -61,6 +69,7 @@ def command(
     tasks: tuple[str, ...],
     budgets: str | None,
     only: tuple[str, ...],
+    pools: tuple[str, ...],
     samples: int,
     limit: int | None,
     seed: int,
@@ -93,7 +102,7 @@ def command(
     experts = chosen_experts(mode, recordings, max_cost)
     # Tables, or JSON, are all that stands on standard output.
     say = (lambda line: None) if quiet else (lambda line: click.echo(line, err=True))
-    options = Options(tasks, budgets, only, samples, limit, seed, experts, say)
+    options = Options(tasks, budgets, only, pools, samples, limit, seed, experts, say)
     study = run_study(name, controller, options)
     page = write_page(study, config, out or controller / f"study-{name}.html")
     if as_json:

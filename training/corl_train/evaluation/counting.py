@@ -33,7 +33,8 @@ def count(
 
     Returns:
         None where the plan does not know what they met: experts that are not simulated in
-        process or do not draw anew, or a call that ended as no table declares.
+        process or do not draw anew, or a call that ended as no table declares. Nor does it know
+        budgets that hold on average: its own are the most that an episode may cost.
     """
     strata = strata_of(environment.pool, problems)
     return [
@@ -88,8 +89,8 @@ def _trails(
     pool = environment.pool
     if not all(expert.provider == "simulated" for expert in pool.experts):
         return None
-    if environment.desk.has_recordings:
-        return None  # a stored reply is no fresh draw
+    if environment.desk.has_recordings or environment.judging.spend == "mean":
+        return None  # a stored reply is no fresh draw, and the optimum knows no mean budget
     simulation = read_simulation(pool)
     by_id = {problem.id: problem for problem in problems}
     own = environment.controller.own_model.name

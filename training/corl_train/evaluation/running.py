@@ -100,7 +100,9 @@ def evaluate(
 ) -> Evaluation:
     """Greedy episodes of every problem at every budget, against the yardstick.
 
-    Where every expert is simulated and draws anew, the rewards are counted by decisions too.
+    Where every expert is simulated and draws anew, the rewards are counted by decisions too. Of
+    budgets that hold on average nobody knows the optimum: what is known is that of budgets that
+    hold for each episode, which earns less.
 
     Args:
         environment: pool, task and policy.
@@ -115,7 +117,7 @@ def evaluate(
     pool, problems = environment.pool, environment.task.problems
     yardsticks: dict[str, BudgetResult] = {}
     strong: set[str] | None = None
-    if is_declared(pool):
+    if is_declared(pool) and environment.judging.spend == "each":
         report = optimum(
             pool,
             cells_of(pool, problems),

@@ -19,7 +19,6 @@ from corl_train.openrlhf.data import TRAIN_NAME, VALIDATION_NAME
 from corl_train.openrlhf.job import FILE_NAME, VARIABLE
 from corl_train.openrlhf.recipe import JobRecipe
 
-OPENRLHF_VERSION = "0.11.2"
 ENTRY = "corl_train.openrlhf.training"
 """Runs OpenRLHF's own driver with our corrections."""
 SETUP_HOOK = "corl_train.openrlhf.workers.enter"
@@ -91,7 +90,6 @@ def openrlhf_arguments(recipe: JobRecipe, folder: Path, *, seed: int) -> list[st
         "critic.max_norm": training.max_grad_norm,
         "critic.value_clip": training.value_clip,
         "critic.freezing_steps": training.critic_only_steps or None,
-        "critic.save_value_network": True,
         "algo.advantage.estimator": "gae",
         "algo.advantage.gamma": 1.0,
         "algo.advantage.lambd": 1.0,

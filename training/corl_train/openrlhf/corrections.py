@@ -12,10 +12,12 @@
 3. *A rollout without own tokens is 0 ÷ 0.* `masked_mean` (models/utils.py) and the token counts of
    utils/loss_utils.py divide by the mask's sum: such a rollout makes `kl` in the logs no number,
    and a step of nothing but such would make the weights none. Here the mean of nothing is 0.
-4. *A batch is trained on whatever it is.* `SkippingMaker` refuses one that the spending cap has
-   cut short, that has said nothing, or whose experts could not be reached: what it would teach is
-   not to call experts. The weights stay as they were, and the job goes on from its checkpoint.
+4. *A batch is trained on whatever it is*, and a validation chooses the best checkpoint whatever
+   it is. `SkippingMaker` and `CountingGenerator` refuse what `soundness` finds unsound. The weights
+   stay as they were, and the job goes on from its checkpoint.
 5. *A LoRA never reaches the engines*: see `lora_weights`.
+6. *Of its checkpoints OpenRLHF deletes the one that validated worst*, which may be the one that it
+   would go on from: see `rotation`.
 
 What is wrong with `MultiTurnAgentExecutor` (shared `SamplingParams` without stops or a cap for a
 turn, text that is tokenised again, exceptions that end the training, a prompt that is cut from the
@@ -35,22 +37,12 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from corl_bench.errors import CapReachedError, CorlError
-from corl_train.openrlhf.logs import PREFIX
 from corl_train.openrlhf.lora_weights import merging_trainer
+from corl_train.openrlhf.rotation import rotating_strategy
+from corl_train.openrlhf.soundness import Judge
 
 VERSION = "0.11.2"
 """Of OpenRLHF: what is said here is true of this one."""
-MOST_FAILED_CALLS = 0.5
-"""Share of a batch's calls to experts that may fail."""
-FEWEST_CALLS = 20
-"""Calls below which a share says nothing."""
-
-
-class UnsoundBatchError(CorlError):
-    """Rollouts that nothing can be learned from; the policy is as it was."""
-
-    exit_code = 1
 
 
 def install() -> None:
@@ -60,15 +52,19 @@ def install() -> None:
 
 
 def skipping_maker(base: type[Any]) -> type[Any]:
-    """`RemoteExperienceMaker` whose advantages skip what the environment says.
+    """`RemoteExperienceMaker` without unsound batches, whose advantages skip the environment.
 
     Args:
         base: OpenRLHF's class.
     """
 
     class SkippingMaker(base):  # type: ignore[misc]
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            self.judge = Judge()
+
         def make_experience_batch(self, rollout_samples: Sequence[Any]) -> Any:
-            require_sound(rollout_samples)
+            self.judge.require_sound(rollout_samples)
             return super().make_experience_batch(rollout_samples)
 
         def get_advantages_and_returns(
@@ -86,13 +82,22 @@ def skipping_maker(base: type[Any]) -> type[Any]:
 
 
 def counting_generator(base: type[Any]) -> type[Any]:
-    """`SamplesGenerator` whose response lengths are counts of own tokens.
+    """`SamplesGenerator` without unsound validations, whose lengths are counts of own tokens.
 
     Args:
         base: OpenRLHF's class.
     """
 
     class CountingGenerator(base):  # type: ignore[misc]
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            self.judge = Judge()
+
+        def generate_eval_samples(self, **given: Any) -> Any:
+            samples = super().generate_eval_samples(**given)
+            self.judge.require_sound(samples)
+            return samples
+
         def _process_response_into_experience(self, response: Any, **given: Any) -> Any:
             experience = super()._process_response_into_experience(response, **given)
             experience.response_length = experience.action_mask.sum(dim=-1)
@@ -123,41 +128,6 @@ def counted(function: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, 
     return count
 
 
-def require_sound(samples: Sequence[Any]) -> None:
-    """Refuses rollouts that would teach what is not so.
-
-    Args:
-        samples: OpenRLHF's experiences of a batch, one rollout each, with the agent's logs.
-
-    Raises:
-        CapReachedError: the spending cap has cut some of them short.
-        UnsoundBatchError: none has said anything, or experts were out of reach.
-    """
-    of = _totals(samples)
-    if cut := of["cap"]:
-        raise CapReachedError(
-            f"the spending cap has cut {cut:.0f} of {len(samples)} rollouts short: raise it and"
-            " launch the same job again, it goes on from its checkpoint"
-        )
-    if not sum(float(sample.action_mask.sum()) for sample in samples):
-        raise UnsoundBatchError(
-            f"none of {len(samples)} rollouts has said anything: the job's rollouts/*.jsonl say why"
-        )
-    if of["calls"] >= FEWEST_CALLS and of["failed_calls"] > MOST_FAILED_CALLS * of["calls"]:
-        raise UnsoundBatchError(
-            f"{of['failed_calls']:.0f} of {of['calls']:.0f} calls to experts have failed: see that"
-            " their server runs and launch the same job again, it goes on from its checkpoint"
-        )
-
-
-def _totals(samples: Sequence[Any]) -> dict[str, float]:
-    names = ("cap", "calls", "failed_calls")
-    return {
-        name: sum(float(s.info[key]) for s in samples if (key := f"{PREFIX}/{name}") in s.info)
-        for name in names
-    }
-
-
 def _or_one(count: Any) -> Any:
     return count.where(count > 0, 1)
 
@@ -183,12 +153,17 @@ def _in_ppo_actor(module: Any) -> None:
     module.ActorPPOTrainer = merging_trainer(module.ActorPPOTrainer)
 
 
+def _in_deepspeed(module: Any) -> None:
+    module.DeepspeedStrategy = rotating_strategy(module.DeepspeedStrategy)
+
+
 CORRECTIONS: Mapping[str, Callable[[Any], None]] = {
     "openrlhf.trainer.ppo_utils.experience_maker": _in_experience_maker,
     "openrlhf.trainer.ppo_utils.samples_generator": _in_samples_generator,
     "openrlhf.models.utils": _in_model_utils,
     "openrlhf.utils.loss_utils": _in_loss_utils,
     "openrlhf.trainer.ray.ppo_actor": _in_ppo_actor,
+    "openrlhf.utils.deepspeed.deepspeed": _in_deepspeed,
 }
 """By module: what is done to it once it is there, before anybody has taken a name from it."""
 

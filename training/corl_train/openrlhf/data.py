@@ -1,10 +1,9 @@
 """The rows that OpenRLHF trains on: problems apart from every test set, each at a budget.
 
-Invariants: a problem that stands in a task that results are reported on, in these words or in
-others (`corl_bench.tasks.overlap`), is never trained on, nor is one problem trained on and
-validated with; the rows fill whole steps, for
-OpenRLHF makes a last one of what is left over, which fewer GPUs than it waits for then get; and
-the same recipe, problems and seed give the same bytes.
+Invariants: a problem that stands in a task that results are reported on, or among those held out
+for validation, in the same words or in others (`corl_bench.tasks.overlap`), is never trained on;
+the rows fill whole steps, for OpenRLHF makes a last one of what is left over, which fewer GPUs
+than it waits for then get; and the same recipe, problems and seed give the same bytes.
 
 A row is one line of JSON, `{"input": statement, "label": …, "datasource": …}`; the label is that
 of `corl_train.openrlhf.label`, and holds the gold answer and the budget.
@@ -28,6 +27,7 @@ from corl_bench.tasks import LoadedTask, load_task
 from corl_bench.tasks.overlap import Kind, count_kinds, find_overlap, without
 from corl_bench.tasks.statements import read_statement
 from corl_bench.types import Budget, Problem
+from corl_train.material import keep_apart
 from corl_train.openrlhf.label import label_of
 from corl_train.openrlhf.recipe import JobRecipe
 
@@ -54,6 +54,8 @@ class Report:
     """Say the same in the same words as an earlier one."""
     validation: int
     """Problems that are held out."""
+    like_validation: dict[Kind, int]
+    """How many of the others stand among these, and are left out."""
     unused: int
     """Beyond the limit of the recipe, or of the last step."""
     trained: int
@@ -83,21 +85,22 @@ def prepare_rows(
         data_dir: as of `load_task`: local files instead of the `datasets` library.
 
     Raises:
-        ConfigError: a task cannot be loaded, or too little is left of the problems.
+        ConfigError: a task cannot be loaded, too little is left of the problems, or there are more
+            weights than budgets.
         DigestMismatchError: the rows are not those that a task pins.
         MissingExtraError: the `datasets` library is needed and not installed.
     """
     table = recipe.data
+    turns = _turns(budgets, table.budget_weights)
     task = load_task(table.train, data_dir=data_dir)
-    found = {
-        name: find_overlap(task.problems, load_task(name, data_dir=data_dir).problems)
-        for name in table.apart_from
-    }
-    apart = without(task.problems, (match for matches in found.values() for match in matches))
+    tests = [load_task(name, data_dir=data_dir) for name in table.apart_from]
+    apart, found = keep_apart(task.problems, tests)
     kept = _once(apart)
     shuffled = _shuffled(kept, seed)
     held_out = shuffled[: table.validation_problems]
-    rest = shuffled[table.validation_problems :][: table.limit]
+    others = shuffled[table.validation_problems :]
+    like_held_out = find_overlap(others, held_out)
+    rest = without(others, like_held_out)[: table.limit]
     rest = rest[: len(rest) - len(rest) % recipe.training.prompts]
     if not rest:
         raise ConfigError(
@@ -105,8 +108,9 @@ def prepare_rows(
             f" takes {recipe.training.prompts} beside {table.validation_problems} for validation:"
             " lower training.prompts or data.validation_problems"
         )
-    turns = _turns(budgets, table.budget_weights)
-    draws = recipe.training.samples * recipe.training.passes
+    # As many as OpenRLHF asks one worker for at a time, so that each pass meets the same draws
+    # whichever worker has a problem then.
+    draws = recipe.training.samples
     given = [(p, turns[place % len(turns)]) for place, p in enumerate(rest)]
     train = [_row(task.label, p, budget, "train", draws=draws) for p, budget in given]
     # One name for all budgets: OpenRLHF chooses its best checkpoint by the first name's rewards.
@@ -118,14 +122,18 @@ def prepare_rows(
         source=task.source,
         digest=task.digest,
         loaded=len(task.problems),
-        overlapping={name: count_kinds(matches) for name, matches in found.items()},
+        overlapping={
+            name: count_kinds(matches)
+            for name, matches in zip(table.apart_from, found, strict=True)
+        },
         repeated=len(apart) - len(kept),
         validation=len(held_out),
-        unused=len(kept) - len(held_out) - len(rest),
+        like_validation=count_kinds(like_held_out),
+        unused=len(others) - len(like_held_out) - len(rest),
         trained=len(rest),
         by_budget=dict(Counter(budget.name for _, budget in given)),
     )
-    return Prepared(replace(task, problems=tuple(rest)), tuple(train), tuple(validation), report)
+    return Prepared(replace(task, problems=rest), tuple(train), tuple(validation), report)
 
 
 def write_rows(prepared: Prepared, folder: Path) -> None:
@@ -153,6 +161,8 @@ def describe_rows(report: Report) -> str:
     ]
     if report.repeated:
         left_out.append(f"{report.repeated} said twice")
+    if like := sum(report.like_validation.values()):
+        left_out.append(f"{like} like those for validation")
     if report.unused:
         left_out.append(f"{report.unused} beyond limit and last step")
     budgets = ", ".join(f"{count} at {name}" for name, count in report.by_budget.items())
@@ -182,6 +192,11 @@ def _shuffled(problems: Sequence[Problem], seed: int) -> list[Problem]:
 
 def _turns(budgets: Sequence[Budget], weights: Sequence[int]) -> list[Budget]:
     """Budgets in turn, each as often as its weight."""
+    if len(weights) > len(budgets):
+        raise ConfigError(
+            f"data.budget_weights says {len(weights)} numbers, and there are {len(budgets)} budgets"
+            f" ({', '.join(budget.name for budget in budgets)}): leave out those without a budget"
+        )
     often = [*weights, *[1] * len(budgets)]
     return [b for b, weight in zip(budgets, often, strict=False) for _ in range(weight)]
 

@@ -42,8 +42,8 @@ class Talk:
     transcript: Transcript = field(default_factory=Transcript)
     turns: list[tuple[int, int]] = field(default_factory=list)
     """Where each of its own turns begins and ends in the transcript."""
-    was_cut: bool = False
-    """Whether its last turn was ended by a limit."""
+    is_full: bool = False
+    """Whether it was ended by the context: a turn filled it, or there was no room for one."""
 
     async def say(self, request: Request, *, timeout_s: float) -> Reply:
         """Lets the engine say the next turn.
@@ -55,6 +55,7 @@ class Talk:
         read = len(self.transcript.ids)
         room = self.most_tokens - read
         if room < 1:
+            self.is_full = True
             raise ProviderError("too_long", f"{read} tokens leave no room in {self.most_tokens}")
         most = min(request.sampling.max_output_tokens or room, room)
         how = private_sampling(self.sampling, stops=request.sampling.stop, max_tokens=most)
@@ -74,7 +75,8 @@ class Talk:
                 "server_error",
                 f"the engine said {len(ids)} tokens of at most {most} ({said.finish_reason})",
             )
-        self.was_cut = said.finish_reason == "length"
+        is_cut = said.finish_reason == "length"
+        self.is_full = is_cut and most == room
         self.transcript.say(ids, log_probs)
         self.turns.append((read, read + len(ids)))
         text = self._text(ids)
@@ -82,7 +84,7 @@ class Talk:
         return Reply(
             text=text,
             usage=Usage(input_tokens=read, output_tokens=len(ids)),
-            finish="length" if self.was_cut else "stop",
+            finish="length" if is_cut else "stop",
             model=request.expert.model,
         )
 

@@ -56,7 +56,8 @@ class JobEstimate:
     steps: int
     """Of making episodes and learning from them."""
     episodes: int
-    """Of training."""
+    """Of training, in all passes. A pass meets the replies of the one before it where it asks the
+    same; this counts as if it never did."""
     validations: int
     validation_episodes: int
     """Of all of them. They meet the same replies each time; this counts as if they did not."""

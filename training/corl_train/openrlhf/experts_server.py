@@ -3,24 +3,28 @@
 It holds the providers' keys, one recording store and one cap for all workers, and outlives the
 command that has started it as the job does. Workers have a key of their own, which is good for
 nothing but this server. Invariants: no key stands in a command or in a file that others can read;
-one server at a time works in a directory; started again it listens where it did before, for
-workers know it by that address.
+one server at a time works in a directory, whichever machine it was started on; started again it
+listens on the port that it had before, for workers know it by that address.
 
     server = ExpertsServer(folder)
-    server.start("corl-paper", cap_usd=Decimal(300), host="127.0.0.1")
+    server.start("corl-paper", Terms(cap_usd=Decimal(300)))
     server.stats()["spent_usd"]
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from secrets import token_urlsafe
@@ -28,19 +32,55 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from corl_bench.errors import ConfigError, StorageError
-from corl_bench.experts.pools import load_pool
+from corl_bench.experts.pools import builtin_pools, load_pool
 from corl_bench.files import write_json
-from corl_bench.money.amounts import format_usd
+from corl_bench.money.amounts import format_usd, parse_usd
 from corl_train.openrlhf.workers import KEY_VARIABLE, read_key, write_key
 
 FOLDER = "experts"
 POOL_NAME = "pool.toml"
 """What workers ask with."""
 LOG_NAME = "server.log"
-_PROCESS_NAME = "process.json"
+PROCESS_NAME = "process.json"
+"""Of the process that was started last, until it was stopped; with the machine that it is on."""
+LOOPBACK = "127.0.0.1"
 _READY_S = 120.0
 _STOP_S = 90.0
 _TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a job's server is started with, and keeps for as long as the job is under way."""
+
+    cap_usd: Decimal
+    """Over everything that is ever spent in the job's directory."""
+    host: str = LOOPBACK
+    """Address to listen on, as the nodes reach this machine."""
+    recordings: Path | None = None
+    """A store of replies, to take and to add to; None: the job's own."""
+
+    def to_json(self) -> dict[str, str | None]:
+        """For the job's file."""
+        return {
+            "cap_usd": format_usd(self.cap_usd),
+            "host": self.host,
+            "recordings": None if self.recordings is None else str(self.recordings.absolute()),
+        }
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Any]) -> Terms:
+        """What `to_json` has written.
+
+        Raises:
+            KeyError, TypeError, ConfigError: it has not.
+        """
+        recordings = kept["recordings"]
+        return cls(
+            parse_usd(str(kept["cap_usd"])),
+            str(kept["host"]),
+            None if recordings is None else Path(str(recordings)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,85 +104,50 @@ class ExpertsServer:
         address = self.address
         return "" if address is None else f"{address.removesuffix('/v1')}/health"
 
-    def start(
-        self,
-        pool: str,
-        *,
-        cap_usd: Decimal,
-        host: str,
-        recordings: Path | None = None,
-        price_date: str | None = None,
-    ) -> None:
-        """Starts it where none is at work; one with another cap is replaced.
+    @property
+    def was_started(self) -> bool:
+        """Whether one was started that nobody has stopped; it may have died since."""
+        return self._noted() is not None
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it is there: its process on this machine, its answer from another."""
+        noted = self._noted()
+        if noted is None:
+            return False
+        return self._lives(noted) if _is_here(noted) else self._is_ours()
+
+    def start(self, pool: str, terms: Terms, *, price_date: date | None = None) -> bool:
+        """Starts it where none is at work; one that works on other terms is replaced.
 
         Args:
             pool: as of `load_pool`.
-            cap_usd: over everything that is ever spent in the job's directory.
-            host: address to listen on, as the nodes reach this machine.
-            recordings: a store of replies, to take and to add to; None: that of the last time,
-                else the job's own.
+            terms: cap, address, recordings.
             price_date: the day of the prices.
 
+        Returns:
+            Whether it was started; else it was at work already.
+
         Raises:
-            ConfigError: it does not come up; with what it says.
+            ConfigError: it does not come up, with what it says; or it is another machine's.
             StorageError: its files cannot be written.
         """
-        books = self.folder / FOLDER
-        try:
-            books.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"cannot write {books}: {error.strerror}") from error
-        if recordings is None and (before := self._written()) and before.get("recordings"):
-            recordings = Path(str(before["recordings"]))
+        load_pool(pool, price_date=price_date)
         wanted = {
-            "cap_usd": format_usd(cap_usd),
-            "host": host,
-            "recordings": None if recordings is None else str(recordings.absolute()),
+            **terms.to_json(),
+            "pool": _digest_of(pool),
+            "price_date": None if price_date is None else price_date.isoformat(),
         }
-        if (running := self._running()) is not None:
-            if {name: running.get(name) for name in wanted} == wanted and self._answers():
-                return
+        if (noted := self._noted()) is not None:
+            is_same = {name: noted.get(name) for name in wanted} == wanted
+            if not _is_here(noted):
+                self._require_from_afar(noted, is_same=is_same)
+                return False
+            if is_same and self._lives(noted) and self._answers():
+                return False
             self.stop()
-        key = read_key(self.folder)
-        if key is None:
-            key = token_urlsafe(32)
-            write_key(self.folder, key)
-        known = self.address
-        port = 0 if known is None else urlsplit(known).port or 0
-        pool_file = self.folder / POOL_NAME
-        written_ns = pool_file.stat().st_mtime_ns if pool_file.is_file() else None
-        command = [
-            *(sys.executable, "-m", "corl_bench.cli.main", "pool", "share", pool),
-            *("--out", str(books), "--max-cost", format_usd(cap_usd)),
-            *("--host", host, "--port", str(port), "--key-env", KEY_VARIABLE),
-            *("--pool-out", str(pool_file)),
-            *(() if recordings is None else ("--recordings", str(recordings.absolute()))),
-            *(() if price_date is None else ("--price-date", price_date)),
-        ]
-        log = books / LOG_NAME
-        with log.open("ab") as output:
-            begun = output.tell()
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, KEY_VARIABLE: key},
-                start_new_session=True,  # Ctrl-C is for whoever follows the job, not for this
-            )
-        write_json(books / _PROCESS_NAME, {"process": process.pid, **wanted})
-        deadline_s = time.monotonic() + _READY_S
-        while time.monotonic() < deadline_s:
-            is_written = pool_file.is_file() and pool_file.stat().st_mtime_ns != written_ns
-            if is_written and self._answers():
-                return
-            if process.poll() is not None:
-                break
-            time.sleep(0.1)
-        said = log.read_bytes()[begun:].decode(errors="replace").strip().splitlines()
-        raise ConfigError(
-            f"the experts' server does not come up: {said[-1] if said else f'see {log}'}"
-        )
+        self._begin(pool, terms, wanted)
+        return True
 
     def stats(self) -> dict[str, Any]:
         """What was spent and done; amounts are dollars in digits.
@@ -168,42 +173,119 @@ class ExpertsServer:
         """Lets it end what is under way, and ends it. Nothing where it is not at work.
 
         Raises:
-            ConfigError: it does not end.
+            ConfigError: it does not end, or it is another machine's.
         """
-        running = self._running()
-        if running is None:
+        noted = self._noted()
+        if noted is None:
             return
-        process = int(running["process"])
+        if not _is_here(noted):
+            raise ConfigError(
+                f"{self._place_of(noted)}: end it there, with `corl-train launch … --out"
+                f" {self.folder} --stop`{self._or_forget()}"
+            )
+        process = int(noted["process"])
+        if self._lives(noted):
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGTERM)
+        deadline_s = time.monotonic() + _STOP_S
+        while self._lives(noted) or not _is_reaped(process):
+            if time.monotonic() > deadline_s:
+                raise ConfigError(f"the experts' server (process {process}) does not end: end it")
+            time.sleep(0.05)
+        (self.folder / FOLDER / PROCESS_NAME).unlink(missing_ok=True)
+
+    def _begin(self, pool: str, terms: Terms, wanted: dict[str, str | None]) -> None:
+        """Starts the process, and waits until it answers."""
+        books = self.folder / FOLDER
         try:
-            os.kill(process, signal.SIGTERM)
-            deadline_s = time.monotonic() + _STOP_S
-            while self._running() is not None and time.monotonic() < deadline_s:
-                _reap(process)
-                time.sleep(0.05)
-        except ProcessLookupError:
+            books.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot write {books}: {error.strerror}") from error
+        key = read_key(self.folder)
+        if key is None:
+            key = token_urlsafe(32)
+            write_key(self.folder, key)
+        known = self.address
+        port = 0 if known is None else urlsplit(known).port or 0
+        pool_file = self.folder / POOL_NAME
+        written_ns = pool_file.stat().st_mtime_ns if pool_file.is_file() else None
+        recordings, day = wanted["recordings"], wanted["price_date"]
+        command = [
+            *(sys.executable, "-m", "corl_bench.cli.main", "pool", "share", pool),
+            *("--out", str(books), "--max-cost", format_usd(terms.cap_usd)),
+            *("--host", terms.host, "--port", str(port), "--key-env", KEY_VARIABLE),
+            *("--pool-out", str(pool_file)),
+            *(() if recordings is None else ("--recordings", recordings)),
+            *(() if day is None else ("--price-date", day)),
+        ]
+        log = books / LOG_NAME
+        with log.open("ab") as output:
+            begun = output.tell()
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, KEY_VARIABLE: key},
+                start_new_session=True,  # Ctrl-C is for whoever follows the job, not for this
+            )
+        noted = {"process": process.pid, "machine": socket.gethostname(), **wanted}
+        write_json(books / PROCESS_NAME, noted)
+        deadline_s = time.monotonic() + _READY_S
+        while time.monotonic() < deadline_s and process.poll() is None:
+            is_written = pool_file.is_file() and pool_file.stat().st_mtime_ns != written_ns
+            if is_written and self._answers():
+                return
+            time.sleep(0.1)
+        self.stop()  # what does not come up in time is not left behind either
+        said = log.read_bytes()[begun:].decode(errors="replace").strip().splitlines()
+        raise ConfigError(
+            f"the experts' server does not come up: {said[-1] if said else f'see {log}'}"
+        )
+
+    def _require_from_afar(self, noted: dict[str, Any], *, is_same: bool) -> None:
+        """Lets a server on another machine pass if it answers, and on our terms."""
+        if is_same and self._is_ours():
             return
-        if self._running() is not None:
-            raise ConfigError(f"the experts' server (process {process}) does not end: end it")
+        why = "does not answer from here" if is_same else "works on other terms"
+        raise ConfigError(
+            f"{self._place_of(noted)}, and {why}: repeat this command there{self._or_forget()}"
+        )
 
-    def _running(self) -> dict[str, Any] | None:
-        """What is written of the process, if it is there and is this job's server."""
-        written = self._written()
-        if written is None:
-            return None
-        try:
-            line = Path(f"/proc/{int(written['process'])}/cmdline").read_bytes()
-        except (OSError, ValueError, KeyError):
-            return None
-        # The number may be another process's by now.
-        return written if str(self.folder / FOLDER).encode() in line else None
+    def _place_of(self, noted: dict[str, Any]) -> str:
+        return (
+            f"the experts' server of this job was started on {noted.get('machine')} (process"
+            f" {noted.get('process')})"
+        )
 
-    def _written(self) -> dict[str, Any] | None:
-        """What was noted of the process that was started last."""
+    def _or_forget(self) -> str:
+        place = self.folder / FOLDER / PROCESS_NAME
+        return f", or where that machine is no more delete {place}"
+
+    def _noted(self) -> dict[str, Any] | None:
+        """What was noted of the process that was started last and not stopped."""
         try:
-            written = json.loads((self.folder / FOLDER / _PROCESS_NAME).read_bytes())
-        except (OSError, ValueError):
+            noted = json.loads((self.folder / FOLDER / PROCESS_NAME).read_bytes())
+            int(noted["process"])
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        return written if isinstance(written, dict) else None
+        return dict(noted)
+
+    def _lives(self, noted: dict[str, Any]) -> bool:
+        """Whether the process is there and is this job's server: its number may be another's."""
+        try:
+            line = Path(f"/proc/{int(noted['process'])}/cmdline").read_bytes()
+        except OSError:
+            return False
+        return str(self.folder / FOLDER).encode() in line
+
+    def _is_ours(self) -> bool:
+        """Whether what answers takes this job's key: an address may be another's by now."""
+        try:
+            self.stats()
+        except ConfigError:
+            return False
+        return True
 
     def _answers(self) -> bool:
         try:
@@ -213,14 +295,25 @@ class ExpertsServer:
             return False
 
 
+def _is_here(noted: dict[str, Any]) -> bool:
+    """A process's number means something on its own machine alone; directories are shared."""
+    return bool(noted.get("machine") == socket.gethostname())
+
+
+def _digest_of(pool: str) -> str:
+    """Of the text of a pool: its addresses and keys' names are no part of the pool's own digest."""
+    place = builtin_pools().get(pool)
+    return hashlib.sha256((Path(pool) if place is None else place).read_bytes()).hexdigest()
+
+
 def _direct() -> urllib.request.OpenerDirector:
-    """Without a proxy: the server is this machine's own."""
+    """Without a proxy: the server is this cluster's own."""
     return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def _reap(process: int) -> None:
+def _is_reaped(process: int) -> bool:
     """Takes note of a child that has ended; others' children are not ours to wait for."""
     try:
-        os.waitpid(process, os.WNOHANG)
+        return os.waitpid(process, os.WNOHANG)[0] == process
     except ChildProcessError:
-        return
+        return True

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from decimal import Decimal
 from pathlib import Path
 from typing import Literal, Self
 
@@ -30,7 +29,7 @@ VARIABLE = "CORL_JOB"
 """Environment variable that names the job's file on every worker."""
 FILE_NAME = "job.json"
 
-Where = Literal["simulated", "replay", "gateway"]
+Source = Literal["simulated", "replay", "gateway"]
 """Where experts' replies come from: drawn in the worker; a recording store that every worker
 reads; a gateway that owns store, cap and journal for all workers."""
 
@@ -58,11 +57,12 @@ class Job(BaseModel):
     reward: RewardTable = GateTable()
     seed: int = 0
     """Of what simulated experts reply."""
-    experts: Where = "simulated"
+    experts: Source = "simulated"
     recordings: str | None = None
     """The store, for `replay`."""
     episode_timeout_s: float = Field(default=3600.0, gt=0)
-    """An episode that takes longer ends as it is, with reward 0."""
+    """An episode that takes longer is ended and teaches nothing: the clock is not told to the
+    controller, and is another one on every machine."""
     turn_timeout_s: float = Field(default=900.0, gt=0)
     """Of the engine: a turn that takes longer has failed."""
 
@@ -95,11 +95,6 @@ class Job(BaseModel):
     def named_budgets(self) -> tuple[Budget, ...]:
         """The budgets that are trained for, in order."""
         return tuple(Budget(name, parse_usd(usd)) for name, usd in self.budgets.items())
-
-    @property
-    def own_price_usd(self) -> Decimal:
-        """Dollars per million of the controller's own tokens."""
-        return parse_usd(self.usd_per_mtok, decimals=PRICE_DECIMALS)
 
 
 def write_job(job: Job, folder: Path) -> Path:

@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,9 @@ DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 ENDED = frozenset({"SUCCEEDED", "FAILED", "STOPPED"})
 UNKNOWN = "UNKNOWN"
 """Of a submission that the server has not, because its cluster was started anew."""
+STOP_S = 120.0
+"""How long a submission may take to end that was asked to."""
+_POLL_S = 0.5
 _TIMEOUT_S = 20.0
 
 
@@ -38,6 +42,9 @@ class State:
     status: str
     """PENDING, RUNNING, SUCCEEDED, FAILED, STOPPED, or `UNKNOWN`."""
     message: str = ""
+    """Ray's; where the driver has failed, with the last lines that it has printed."""
+    exit_code: int | None = None
+    """Of the driver, where it has ended by itself."""
 
     @property
     def is_over(self) -> bool:
@@ -92,8 +99,37 @@ class JobServer:
             answer = self._ask("GET", f"/api/jobs/{submission}")
         except _MissingError:
             return State(UNKNOWN)
-        message = " ".join(str(answer.get("message") or "").split())
-        return State(str(answer.get("status", UNKNOWN)), message)
+        code = answer.get("driver_exit_code")
+        return State(
+            str(answer.get("status", UNKNOWN)),
+            str(answer.get("message") or ""),
+            None if code is None else int(code),
+        )
+
+    def end(self, submission: str, *, within_s: float = STOP_S) -> None:
+        """Ends a submission, and waits until it has ended.
+
+        Raises:
+            ConfigError: the server cannot be reached, or the submission does not end in time.
+        """
+        self.stop(submission)
+        self.wait(submission, within_s=within_s)
+
+    def wait(self, submission: str, *, within_s: float) -> State:
+        """How a submission ends.
+
+        Raises:
+            ConfigError: the server cannot be reached, or the submission does not end in time.
+        """
+        deadline_s = time.monotonic() + within_s
+        while not (state := self.state(submission)).is_over:
+            if time.monotonic() > deadline_s:
+                raise ConfigError(
+                    f"{submission} is {state.status} after {within_s:.0f} seconds: `ray status` and"
+                    f" `ray job logs --address {self.address} {submission}` may say why"
+                )
+            time.sleep(_POLL_S)
+        return state
 
     def stop(self, submission: str) -> None:
         """Asks a submission to end.

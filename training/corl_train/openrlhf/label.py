@@ -44,12 +44,11 @@ class Label:
     """With level and metadata what simulated experts go by."""
     level: int | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
-    first_draw: int = 0
-    """Number of the first draw of experts' replies that its rollouts meet."""
     draws: int | None = None
-    """How many draws there are: the rollouts of a worker take them in turn, and begin again when
-    all are through, with replies that are stored by then. None: each rollout of a worker meets
-    another one."""
+    """How many draws of experts' replies its rollouts meet. Those of a worker take them in turn,
+    from 0 on, and begin again when all are through. With as many as a step has samples, all of
+    which OpenRLHF gives to one worker, each step meets the same draws, whichever worker that is.
+    None: each rollout of a worker meets another one."""
 
     def problem(self, text: str) -> Problem:
         """The problem whose statement the prompt is."""
@@ -69,7 +68,7 @@ class Label:
         Args:
             rollout: of this label in this worker, from 0.
         """
-        return self.first_draw + (rollout if self.draws is None else rollout % self.draws)
+        return rollout if self.draws is None else rollout % self.draws
 
     def to_text(self) -> str:
         """One line of JSON; the same label always has the same text."""
@@ -83,7 +82,6 @@ class Label:
             subject=self.subject,
             level=self.level,
             metadata=dict(self.metadata),
-            first_draw=self.first_draw,
             draws=self.draws,
         )
         return json.dumps(
@@ -113,18 +111,12 @@ class Label:
             subject=said.subject,
             level=said.level,
             metadata=said.metadata,
-            first_draw=said.first_draw,
             draws=said.draws,
         )
 
 
 def label_of(
-    task: str,
-    problem: Problem,
-    budget: Budget | None,
-    *,
-    first_draw: int = 0,
-    draws: int | None = None,
+    task: str, problem: Problem, budget: Budget | None, *, draws: int | None = None
 ) -> Label:
     """The label of a problem at a budget.
 
@@ -132,7 +124,6 @@ def label_of(
         task: `LoadedTask.label` of its task.
         problem: with its gold.
         budget: what it may cost; None: anything.
-        first_draw: see `Label`.
         draws: see `Label`.
     """
     return Label(
@@ -144,7 +135,6 @@ def label_of(
         subject=problem.subject,
         level=problem.level,
         metadata=problem.metadata,
-        first_draw=first_draw,
         draws=draws,
     )
 
@@ -163,7 +153,6 @@ class _Line(BaseModel):
     subject: str | None = None
     level: int | None = None
     metadata: dict[str, str] = {}
-    first_draw: int = Field(default=0, ge=0, lt=_DRAWS)
     draws: int | None = Field(default=None, ge=1, lt=_DRAWS)
 
     @model_validator(mode="after")

@@ -7,15 +7,19 @@ figure at a budget is therefore 0 in the rollouts at other budgets, and what it 
 that budget is its logged mean divided by the logged `share`:
 
     accuracy at budget low  =  corl/low/accuracy ÷ corl/low/share
+
+Calls and costs are of all calls that a rollout has made, also where it is cut short by its time or
+by a defect: somebody has paid for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
-from corl_bench.money.amounts import format_usd
+from corl_bench.money.amounts import format_usd, sum_usd
 from corl_bench.results import EpisodeRecord
 from corl_bench.routers.controller import INVALID_TURN
 from corl_bench.types import Budget
@@ -26,8 +30,28 @@ Bad = Literal["", "label", "cap", "time", "error", "failed"]
 its time was up; its verdict is `error`; something has gone wrong that should not."""
 
 PREFIX = "corl"
+OF_EXPERTS = f"{PREFIX}/experts"
+"""What an expert's own figures are under, by its name: `calls`, and how many `failed`."""
 _OF_ALL = ("bad", "cap", "errors", "too_long", "invalid_turns", "failed_calls", "turns", "tokens")
 _OF_EACH = ("reward", "accuracy", "cost_usd", "calls", "violations")
+_OF_EXPERT = ("calls", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of a rollout, to an expert or to the engine, as far as it went."""
+
+    expert: str
+    is_own: bool
+    """Whether it is a turn of the controller itself."""
+    status: str
+    cost_usd: Decimal
+    """At list price; 0 where the rollout ended before the call did."""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether an expert has not done what it was asked; a question without end is not its."""
+        return not self.is_own and self.status not in ("ok", "too_long")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +65,8 @@ class Outcome:
     turns: int
     tokens: int
     """Of its own."""
+    calls: tuple[Call, ...]
+    """All that it has made, whatever became of it."""
     record: EpisodeRecord | None
     """None where the rollout is bad before it is an episode."""
     bad: Bad = ""
@@ -48,55 +74,72 @@ class Outcome:
     """Why it is bad, in a line."""
 
     @property
+    def cost_usd(self) -> Decimal:
+        """Of its calls at list price, its own turns included."""
+        return sum_usd(call.cost_usd for call in self.calls)
+
+    @property
+    def expert_calls(self) -> int:
+        """How often it has asked experts."""
+        return sum(not call.is_own for call in self.calls)
+
+    @property
     def breaks_budget(self) -> bool:
         """Whether it has cost more than it might."""
-        if self.record is None or self.budget is None:
-            return False
-        return self.record.list_cost_usd > self.budget.usd
+        return self.budget is not None and self.cost_usd > self.budget.usd
 
 
-def names(budgets: Iterable[str]) -> list[str]:
+def names(budgets: Iterable[str], experts: Iterable[str]) -> list[str]:
     """The names of all figures, in order.
 
     Args:
         budgets: names of the job's.
+        experts: names of those in its pool.
     """
     groups = [PREFIX, *(f"{PREFIX}/{budget}" for budget in budgets)]
     by_group = [f"{group}/{name}" for group in groups for name in _OF_EACH]
     shares = [f"{group}/share" for group in groups[1:]]
-    return [*by_group, *shares, *(f"{PREFIX}/{name}" for name in _OF_ALL)]
+    of_experts = [f"{OF_EXPERTS}/{expert}/{name}" for expert in experts for name in _OF_EXPERT]
+    return [*by_group, *shares, *(f"{PREFIX}/{name}" for name in _OF_ALL), *of_experts]
 
 
-def figures(outcome: Outcome, budgets: Iterable[str]) -> dict[str, float]:
+def figures(
+    outcome: Outcome, budgets: Collection[str], experts: Collection[str]
+) -> dict[str, float]:
     """The figures of a rollout, under `names`.
 
     Args:
         outcome: of the rollout.
         budgets: names of the job's; one that is at another budget, or at none, counts in the
             totals alone.
+        experts: names of those in its pool.
     """
     record = outcome.record
-    values = dict.fromkeys(names(budgets), 0.0)
+    values = dict.fromkeys(names(budgets, experts), 0.0)
+    is_right = not outcome.bad and record is not None and record.verdict == "correct"
     each = {
         "reward": outcome.reward,
-        "accuracy": 0.0 if record is None else float(record.verdict == "correct"),
-        "cost_usd": 0.0 if record is None else float(record.list_cost_usd),
-        "calls": 0.0 if record is None else float(record.expert_calls),
+        "accuracy": float(is_right),
+        "cost_usd": float(outcome.cost_usd),
+        "calls": float(outcome.expert_calls),
         "violations": float(outcome.breaks_budget),
     }
     values |= {f"{PREFIX}/{name}": value for name, value in each.items()}
     at = "" if outcome.budget is None else f"{PREFIX}/{outcome.budget.name}"
     if f"{at}/share" in values:
         values |= {f"{at}/{name}": value for name, value in each.items()} | {f"{at}/share": 1.0}
-    calls = () if record is None else record.calls
+    for call in outcome.calls:
+        if f"{OF_EXPERTS}/{call.expert}/calls" in values:
+            values[f"{OF_EXPERTS}/{call.expert}/calls"] += 1
+            values[f"{OF_EXPERTS}/{call.expert}/failed"] += call.has_failed
     events = () if record is None else record.events
     of_all = {
         "bad": float(bool(outcome.bad)),
         "cap": float(outcome.bad == "cap"),
         "errors": float(record is not None and record.verdict == "error"),
-        "too_long": float(any(call.status == "too_long" for call in calls if call.role == "self")),
+        "too_long": float(any(call.is_own and call.status == "too_long" for call in outcome.calls)),
         "invalid_turns": float(sum(event.startswith(INVALID_TURN) for event in events)),
-        "failed_calls": float(sum(c.role == "expert" and c.status != "ok" for c in calls)),
+        "failed_calls": float(sum(call.has_failed for call in outcome.calls)),
         "turns": float(outcome.turns),
         "tokens": float(outcome.tokens),
     }
@@ -118,8 +161,8 @@ def diary_line(label: Label | None, outcome: Outcome, *, seconds: float) -> dict
         "budget": None if outcome.budget is None else outcome.budget.name,
         "verdict": None if record is None else record.verdict,
         "reward": outcome.reward,
-        "list_cost_usd": None if record is None else format_usd(record.list_cost_usd),
-        "calls": 0 if record is None else record.expert_calls,
+        "list_cost_usd": format_usd(outcome.cost_usd),
+        "calls": outcome.expert_calls,
         "turns": outcome.turns,
         "tokens": outcome.tokens,
         "seconds": round(seconds, 3),

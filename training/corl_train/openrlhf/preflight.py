@@ -1,27 +1,28 @@
 """What would go wrong hours later, found before anything is paid for.
 
 Each check returns lines, one for each mistake, which say what to do; none where all is well.
-`check_recipe` needs nothing but the recipe and what it names, `check_cluster` a survey of the
-nodes. What OpenRLHF 0.11.2 itself asserts is checked here in the words of the recipe, and so is
-what it does not assert and hangs or wastes GPUs on; its sources are named at each check.
+`check_recipe` needs nothing but the recipe and what it names, `ask_experts` asks those who will be
+paid, and `check_cluster` needs a survey of the nodes. What OpenRLHF 0.11.2 itself asserts is
+checked here in the words of the recipe, and so is what it does not assert and hangs or wastes GPUs
+on; its sources are named at each check.
 
     mistakes = [*check_recipe(recipe, setup, estimated, cap_usd), *check_cluster(recipe, nodes, 3)]
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 from corl_bench.episode import ExpertInfo
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import Pool
-from corl_bench.experts.providers import require_keys
+from corl_bench.experts.checks import check_experts
+from corl_bench.experts.providers import missing_keys, require_keys
 from corl_bench.money.amounts import display_usd
 from corl_bench.routers.controller import Controller
 from corl_bench.runs.estimate import BYTES_PER_TOKEN, RESULT_TOKENS
@@ -29,8 +30,9 @@ from corl_bench.runs.plan import require_output_limit
 from corl_bench.tasks import LoadedTask
 from corl_bench.types import Budget
 from corl_train.feasibility import InfeasibleError, require_feasible
-from corl_train.openrlhf.command import OPENRLHF_VERSION
+from corl_train.openrlhf.corrections import VERSION
 from corl_train.openrlhf.estimate import JobEstimate
+from corl_train.openrlhf.model_files import read_figures
 from corl_train.openrlhf.placement import disk_gib, memory_of
 from corl_train.openrlhf.recipe import JobRecipe
 from corl_train.openrlhf.survey import Node
@@ -38,6 +40,8 @@ from corl_train.openrlhf.survey import Node
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _USABLE = 0.95
 """Of the memory that a GPU is said to have, what its driver shows at least."""
+_ROUNDING = {"parameters": 0.02, "lora_parameters": 0.02}
+"""How far a stated figure may be from that of the files, as a share; others are exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,26 @@ def check_folder(folder: Path) -> list[str]:
     return []
 
 
+def ask_experts(pool: Pool) -> list[str]:
+    """Asks every expert whether it would answer, from this machine; a line for each that would not.
+
+    It is the check of `corl-bench pool check`, which asks for lists of models at most and costs
+    nothing. Experts without a key are left to `check_recipe`, which names the variable.
+
+    Args:
+        pool: the experts as whoever pays for them asks them.
+    """
+    keyless = {name for name, _ in missing_keys(pool.experts)}
+    asked = replace(pool, experts=tuple(e for e in pool.experts if e.name not in keyless))
+    results = asyncio.run(check_experts(asked))
+    return [
+        f"expert {expert.name} ({expert.model}) would not answer ({result.detail}): mend key, model"
+        " or address, see `corl-bench pool check`; --skip-expert-check goes on all the same"
+        for expert, result in zip(asked.experts, results, strict=True)
+        if not result.ready
+    ]
+
+
 def check_cluster(recipe: JobRecipe, nodes: Sequence[Node], steps: int) -> list[str]:
     """Mistakes that the nodes show.
 
@@ -100,16 +124,25 @@ def check_cluster(recipe: JobRecipe, nodes: Sequence[Node], steps: int) -> list[
         steps: of the whole job, for what lies on disk in the end.
     """
     placement, memory = recipe.placement, memory_of(recipe)
+    wanted = f"the recipe wants {placement.nodes} × {placement.gpus_per_node} GPUs"
     able = [node for node in nodes if node.gpus >= placement.gpus_per_node]
     if len(able) < placement.nodes:
         have = ", ".join(f"{node.name} {node.gpus}" for node in nodes) or "no node"
         return [
-            f"the recipe wants {placement.nodes} × {placement.gpus_per_node} GPUs, and the cluster"
-            f" has {have}: add nodes with `ray start`, or set --nodes or placement.gpus_per_node"
+            f"{wanted}, and the cluster has {have}: add nodes with `ray start`, or set --nodes or"
+            " placement.gpus_per_node"
+        ]
+    # OpenRLHF waits for its placement group without an end.
+    free = [node for node in able if node.free_gpus >= placement.gpus_per_node]
+    if len(free) < placement.nodes:
+        have = ", ".join(f"{node.name} {node.free_gpus} of {node.gpus}" for node in able)
+        return [
+            f"{wanted}, and of the cluster's are free: {have}; wait for the jobs that hold the"
+            " others, or end them (`ray list actors` names them)"
         ]
     mistakes = []
     needed = disk_gib(recipe, steps)
-    for node in able[: placement.nodes]:
+    for node in free:  # whichever of them Ray takes
         said = f"node {node.name}:"
         if node.gpu_memory_gib is None:
             mistakes.append(f"{said} nvidia-smi tells no memory: put it on PATH")
@@ -119,10 +152,11 @@ def check_cluster(recipe: JobRecipe, nodes: Sequence[Node], steps: int) -> list[
                 f" placement.gpu_memory_gib={node.gpu_memory_gib:.0f} and let the memory be"
                 " checked against it"
             )
-        if node.cpus < placement.gpus_per_node:
+        if node.free_cpus < placement.gpus_per_node:
             mistakes.append(
-                f"{said} Ray gives {node.cpus} CPUs, and OpenRLHF reserves one for each of"
-                f" {placement.gpus_per_node} GPUs: start it with --num-cpus"
+                f"{said} Ray has {node.free_cpus} of {node.cpus} CPUs to give, and OpenRLHF"
+                f" reserves one for each of {placement.gpus_per_node} GPUs: start it with"
+                " --num-cpus, or wait for the jobs that hold them"
             )
         if node.memory_gib < memory.host_gib:
             mistakes.append(
@@ -140,6 +174,11 @@ def check_cluster(recipe: JobRecipe, nodes: Sequence[Node], steps: int) -> list[
                 " nodes share"
             )
         mistakes += [f"{said} {mistake}" for mistake in _packages(node)]
+        if node.model:
+            mistakes.append(
+                f"{said} finds no model {recipe.model.path} ({node.model}): mend model.path, or put"
+                " it where all nodes see it"
+            )
         if node.experts:
             mistakes.append(
                 f"{said} does not reach the experts' server ({node.experts}): name an address"
@@ -240,30 +279,22 @@ def _context(recipe: JobRecipe, setup: Setup) -> list[str]:
 
 
 def _model(recipe: JobRecipe) -> list[str]:
-    """What a directory shows; a hub's model is looked at by nobody before the job."""
-    path = Path(recipe.model.path).expanduser()
+    """What a directory shows; whether there is a hub's model, nodes say in the survey."""
+    model = recipe.model
+    path = Path(model.path)
     if not path.is_dir():
-        if _HUB_ID.fullmatch(recipe.model.path) and not path.is_absolute():
+        if _HUB_ID.fullmatch(model.path):
             return []
         return [f"model.path: there is no directory {path}, and it is no id of the hub: mend it"]
     try:
-        config: dict[str, Any] = json.loads((path / "config.json").read_bytes())
-    except (OSError, ValueError):
-        return [f"model.path: {path} has no config.json: name the directory of a whole model"]
-    if not (path / "tokenizer_config.json").is_file():
-        return [f"model.path: {path} has no tokenizer: save the model's own beside its weights"]
-    heads = config.get("num_attention_heads", 0)
-    told = {
-        "layers": config.get("num_hidden_layers"),
-        "hidden": config.get("hidden_size"),
-        "kv_heads": config.get("num_key_value_heads", heads),
-        "vocabulary": config.get("vocab_size"),
-    }
+        told = read_figures(path, lora_rank=model.lora_rank)
+    except ConfigError as error:
+        return [f"model.path: {error}"]
     return [
-        f"model.{name} is {getattr(recipe.model, name)}, and {path / 'config.json'} says {value}:"
-        " set the model's figures to those of the directory"
+        f"model.{name} is {getattr(model, name)}, and the files in {path} say {value}: set the"
+        " model's figures to those of the directory"
         for name, value in told.items()
-        if value is not None and value != getattr(recipe.model, name)
+        if abs(value - getattr(model, name)) > _ROUNDING.get(name, 0) * value
     ][:1]
 
 
@@ -292,7 +323,7 @@ def _budgets(setup: Setup) -> list[str]:
 
 
 def _experts(setup: Setup) -> list[str]:
-    """Keys and limits; whether they answer is asked of their server."""
+    """Keys and limits; whether they answer, `ask_experts` asks."""
     if not setup.is_billed:
         return []
     try:
@@ -325,9 +356,9 @@ def _cap(setup: Setup, estimated: JobEstimate, cap_usd: Decimal | None) -> list[
 
 def _packages(node: Node) -> list[str]:
     found = node.packages.get("openrlhf")
-    if found != OPENRLHF_VERSION:
+    if found != VERSION:
         has = f"has OpenRLHF {found}" if found else "has no OpenRLHF"
-        return [f"{has}: pip install 'openrlhf=={OPENRLHF_VERSION}' in the environment of Ray"]
+        return [f"{has}: pip install 'openrlhf=={VERSION}' in the environment of Ray"]
     if "vllm" not in node.packages:
         return ["has no vLLM: pip install vllm in the environment of Ray"]
     return []

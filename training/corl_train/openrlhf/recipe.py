@@ -11,6 +11,7 @@ refused by `preflight`, which knows the cluster, too.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -41,7 +42,7 @@ class ModelTable(Table):
     """The controller before training. Its figures size the run before anything is loaded."""
 
     path: str = Field(min_length=1)
-    """A Hugging Face id, or a directory that every node sees."""
+    """A Hugging Face id, or a directory that every node sees; see `_resolved`."""
     usd_per_mtok: str
     """Stated price of its own tokens, read or said."""
     parameters: int = Field(ge=1)
@@ -89,7 +90,8 @@ class JobTrainingTable(Table):
     samples: int = Field(default=4, ge=1)
     """Episodes of each problem in a step."""
     passes: int = Field(default=1, ge=1)
-    """Over the training problems."""
+    """Over the training problems. Each meets the same draws of experts' replies: what the policy
+    asks as it did before costs nothing then, and what a reply said does not depend on the pass."""
     minibatch: int = Field(default=256, ge=1)
     """Episodes of one step of the optimiser, over all GPUs."""
     micro_batch: int = Field(default=1, ge=1)
@@ -125,8 +127,9 @@ class JobScheduleTable(Table):
 
     validate_every: int = Field(default=20, ge=1)
     checkpoint_every: int = Field(default=10, ge=1)
-    keep: int = Field(default=2, ge=1)
-    """Checkpoints that are kept beside the best one."""
+    keep: int = Field(default=2, ge=2)
+    """Checkpoints that are kept beside the best one; with one OpenRLHF would delete it before the
+    next is written."""
     save_hugging_face: bool = False
     """A Hugging Face directory beside each checkpoint; OpenRLHF never deletes one."""
 
@@ -165,4 +168,18 @@ def parse_job_recipe(data: dict[str, Any], source: str) -> JobRecipe:
     Raises:
         ConfigError: the first mistake, with its place.
     """
-    return parse_recipe(JobRecipe, {k: v for k, v in data.items() if k != "backend"}, source)
+    recipe = parse_recipe(JobRecipe, {k: v for k, v in data.items() if k != "backend"}, source)
+    path = _resolved(recipe.model.path)
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"path": path})})
+
+
+def _resolved(path: str) -> str:
+    """A model's directory as every process names it; an id of the hub as it is.
+
+    Said once, where the recipe is read: OpenRLHF runs in another directory, and knows no `~`. What
+    is a directory here is taken for one, as `transformers` does it.
+    """
+    directory = Path(path).expanduser()
+    if directory.is_dir() or path.startswith(("~", ".", "/")):
+        return str(directory.absolute())
+    return path

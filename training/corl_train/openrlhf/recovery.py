@@ -1,85 +1,131 @@
 """Checkpoints that a crash has cut short: what a job can go on from, and what it cannot.
 
-OpenRLHF 0.11.2 saves policy and critic side by side, each into a folder of its own whose file
-`latest` DeepSpeed writes last. A crash in between leaves a folder without it, from which OpenRLHF
-loads nothing and ends (`init_checkpoint_states` in trainer/ppo_trainer.py then has no `episode`),
-or a critic of another step than the policy. So before a job goes on both are pointed to the last
-step that both have; where there is none they are put aside, and the job begins.
+OpenRLHF 0.11.2 saves policy and critic side by side, each into a folder of its own (`save_ckpt` in
+utils/deepspeed/deepspeed.py): it deletes what is too much, which may be what DeepSpeed's file
+`latest` names; then every GPU writes its part, and the first one `latest`; when all have written
+comes `metric.json`. A job that is cut short in between leaves checkpoints that look finished, and
+`latest` naming one that is gone. So neither that file nor a step's number is believed: whole is
+what has `metric.json` and the parts of all GPUs, since a deletion may be cut short, too. A job
+goes on behind the last step that is whole in policy and critic; what is newer or not whole is put
+aside, for it would be written again and look whole meanwhile. Nothing is deleted.
 
-    mend_checkpoints(folder / "checkpoints")
+    mended = mend_checkpoints(folder / "checkpoints", recipe.placement)
+    mended.step, mended.told
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from corl_bench.errors import StorageError
 from corl_bench.files import write_text
+from corl_train.openrlhf.recipe import PlacementTable
 
-PARTS = ("_actor", "_critic")
+ACTOR, CRITIC = "_actor", "_critic"
 LATEST = "latest"
-_TAG = re.compile(r"(?:best_)?global_step(\d+)")
+METRIC_NAME = "metric.json"
+"""OpenRLHF writes it behind a barrier, when all GPUs have written theirs."""
+_TAG = re.compile(r"(best_)?global_step(\d+)")
 
 
-def mend_checkpoints(folder: Path) -> int:
-    """Makes policy and critic go on from the same step.
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """Where a job goes on."""
+
+    step: int
+    """Behind which; 0 where it begins."""
+    aside: Path | None = None
+    """Where unfinished checkpoints are now, if there were any."""
+
+    @property
+    def told(self) -> list[str]:
+        """What happened, as lines for a terminal; none where nothing was saved."""
+        lines = [f"going on behind step {self.step}"] if self.step else []
+        if self.aside is not None and not self.step:
+            lines.append("no checkpoint is whole in policy and critic: the job begins anew")
+        if self.aside is not None:
+            lines.append(
+                f"unfinished checkpoints lie in {self.aside} now: delete them where room is short"
+            )
+        return lines
+
+
+def mend_checkpoints(folder: Path, placement: PlacementTable) -> Mended:
+    """Makes policy and critic go on behind the last step that both have whole.
 
     Args:
-        folder: of a job's checkpoints.
-
-    Returns:
-        The step; 0 where the job begins.
+        folder: of a job's checkpoints; nobody may be writing there.
+        placement: on which they were written.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: it cannot be read or written.
     """
-    parts = [folder / name for name in PARTS]
-    if not any(part.exists() for part in parts):
-        return 0
-    named = [_named(part) for part in parts]
-    if None not in named and len({_step(tag) for tag in named if tag}) == 1:
-        return _step(named[0] or "")
-    newest = min((_step(tag) for tag in named if tag), default=0)
-    both = [_whole(part, up_to=newest) for part in parts]
-    common = sorted(set(both[0]) & set(both[1]))
-    if None in named or not common:
-        _put_aside(folder, parts)
-        return 0
-    for part, tags in zip(parts, both, strict=True):
-        write_text(part / LATEST, tags[common[-1]])
-    return common[-1]
-
-
-def _named(part: Path) -> str | None:
-    """The tag that the part's last whole checkpoint has."""
+    parts = [part for name in (ACTOR, CRITIC) if (part := folder / name).is_dir()]
+    if not parts:
+        return Mended(0)
     try:
-        tag = (part / LATEST).read_text(encoding="utf-8").strip()
-    except OSError:
-        return None
-    return tag if _TAG.fullmatch(tag) and (part / tag).is_dir() else None
+        whole = [whole_checkpoints(part, placement) for part in parts]
+        # Of a step's two the best: it was saved later, and knows that it is the best so far.
+        tags = [{step: tag for tag, step in found.items()} for found in whole]
+        common = set(tags[0]) & set(tags[1]) if len(parts) == 2 else set()
+        if not common:
+            return Mended(0, _put_aside(folder, parts))
+        step = max(common)
+        unfinished = [
+            path
+            for part, found in zip(parts, whole, strict=True)
+            for path in sorted(part.iterdir())
+            if _TAG.fullmatch(path.name) and found.get(path.name, step + 1) > step
+        ]
+        aside = _put_aside(folder, unfinished) if unfinished else None
+        for part, of in zip(parts, tags, strict=True):
+            write_text(part / LATEST, of[step])
+    except OSError as error:
+        raise StorageError(
+            f"cannot mend the checkpoints in {folder}: {error.filename or ''} {error.strerror}"
+        ) from error
+    return Mended(step, aside)
 
 
-def _whole(part: Path, *, up_to: int) -> dict[int, str]:
-    """Tags of a part's checkpoints by step; all that are older than its last one are whole."""
-    tags = [path.name for path in part.iterdir() if path.is_dir() and _TAG.fullmatch(path.name)]
-    # Of a step's two, the regular one: it comes last here.
-    return {_step(tag): tag for tag in sorted(tags) if _step(tag) <= up_to}
+def whole_checkpoints(part: Path, placement: PlacementTable) -> dict[str, int]:
+    """Steps of the checkpoints that a crash has not cut short, by tag, the last one last.
+
+    Args:
+        part: the folder of the policy, or of the critic.
+        placement: on which they were written.
+    """
+    found: dict[str, int] = {}
+    for path in part.glob("*global_step*"):
+        named = _TAG.fullmatch(path.name)
+        if named is not None and _is_whole(path, placement):
+            found[path.name] = int(named.group(2))
+    # "global_step20" comes before "best_global_step20".
+    return dict(sorted(found.items(), key=lambda item: (item[1], item[0].startswith("best_"))))
 
 
-def _step(tag: str) -> int:
-    found = _TAG.fullmatch(tag)
-    return int(found.group(1)) if found else 0
+def _is_whole(path: Path, placement: PlacementTable) -> bool:
+    """By the files that DeepSpeed names in `_get_zero_ckpt_name` and `_get_ckpt_name`.
+
+    Each GPU writes a part of the optimiser, and with ZeRO-3 one of the weights, too.
+    """
+    if not (path / METRIC_NAME).is_file():
+        return False
+    weights = placement.gpus if placement.zero_stage == 3 else 1
+    return (
+        len(list(path.glob("*_optim_states.pt"))) == placement.gpus
+        and len(list(path.glob("*_model_states.pt"))) == weights
+    )
 
 
-def _put_aside(folder: Path, parts: list[Path]) -> None:
-    """Nothing is deleted: whoever wants to can still look."""
+def _put_aside(folder: Path, paths: list[Path]) -> Path:
+    """Out of the way of OpenRLHF, which counts and deletes what lies beside its checkpoints."""
     number = 1
-    while any((folder / f"unfinished-{number}{part.name}").exists() for part in parts):
+    while (aside := folder / f"unfinished-{number}").exists():
         number += 1
-    for part in parts:
-        if part.exists():
-            try:
-                part.rename(folder / f"unfinished-{number}{part.name}")
-            except OSError as error:
-                raise StorageError(f"cannot move {part}: {error.strerror}") from error
+    for path in paths:
+        place = aside / path.relative_to(folder)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(place)
+    return aside

@@ -18,18 +18,23 @@ import os
 import socket
 import time
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from corl_bench.errors import CapReachedError, ConfigError, StorageError
-from corl_bench.experts.base import Pool, Provider
+from corl_bench.experts.base import Pool, Provider, Request
+from corl_bench.experts.caller import Answering, CallOutcome
 from corl_bench.experts.pools import load_pool
 from corl_bench.experts.providers import ProviderContext, make_provider, require_keys
 from corl_bench.experts.simulation.book import ProblemBook
 from corl_bench.experts.transport import Transport
 from corl_bench.files import LineFile
+from corl_bench.money.basis import CostBasis
+from corl_bench.money.ledger import INTERRUPTED
 from corl_bench.results import EpisodeRecord
 from corl_bench.routers.controller import Controller
 from corl_bench.routers.protocol import load_protocol
@@ -43,7 +48,7 @@ from corl_train.experts import Experts
 from corl_train.openrlhf.engine import Engine, Generate, Talk
 from corl_train.openrlhf.job import Job
 from corl_train.openrlhf.label import Label, LabelError
-from corl_train.openrlhf.logs import Bad, Outcome, diary_line, figures
+from corl_train.openrlhf.logs import Bad, Call, Outcome, diary_line, figures
 from corl_train.policies.chat import Chat
 from corl_train.rewards import gate
 from corl_train.setup import make_reward, own_model, require_own_name, require_trainable
@@ -102,9 +107,13 @@ class Stage:
         )
         self._desk = experts.open(pool)
         self._draws: dict[int, int] = {}
-        self._caller = SharedReplies(
-            self._desk.answering(providers, own.name), self._draws, {own.name}
+        self._calls: dict[int, list[Call]] = {}
+        self._caller = _Noting(
+            SharedReplies(self._desk.answering(providers, own.name), self._draws, {own.name}),
+            self._calls,
+            own.name,
         )
+        self._experts = tuple(expert.name for expert in pool.experts)
         self._threads = ThreadPoolExecutor(GRADING_THREADS, thread_name_prefix="grading")
         self._chat: Chat | None = None
         self._rollouts = 0
@@ -147,9 +156,8 @@ class Stage:
             ending.label = Label.from_text(label)
             ending.talk = Talk(self._chat_of(tokenizer), generate, sampling, most_tokens)
             async with asyncio.timeout(self.job.episode_timeout_s):
-                ending.record = await self._play(
-                    ending.label, ending.label.problem(prompt), ending.talk
-                )
+                problem = ending.label.problem(prompt)
+                ending.record = await self._play(ending.label, problem, ending.talk, ending.calls)
             self._check(ending.record, ending.talk)
             if ending.record.verdict == "error":
                 # The engine's or a defect's: what experts do wrong the controller is told.
@@ -177,12 +185,14 @@ class Stage:
             "observation_tokens": ids,
             "action_ranges": turns,
             "rollout_log_probs": None if sampling.logprobs is None else log_probs,
-            "truncated": bool(turns) and ending.talk is not None and ending.talk.was_cut,
-            "extra_logs": figures(outcome, self.job.budgets),
+            "truncated": ending.talk is not None and ending.talk.is_full,
+            "extra_logs": figures(outcome, self.job.budgets, self._experts),
         }
 
-    async def _play(self, label: Label, problem: Problem, talk: Talk) -> EpisodeRecord:
-        """One episode, whose turns the engine says."""
+    async def _play(
+        self, label: Label, problem: Problem, talk: Talk, calls: list[Call]
+    ) -> EpisodeRecord:
+        """One episode, whose turns the engine says and whose calls are noted as they end."""
         task = self._task_of(label)
         rollout = self._rollouts
         self._rollouts += 1
@@ -191,13 +201,14 @@ class Stage:
         self._book.add([problem])
         self._draws[rollout] = label.draw(self._of_label[place])
         self._of_label[place] += 1
+        self._calls[rollout] = calls
         self._engine.open(rollout, talk)
         try:
-            record, calls = await make_episode(wanted, self._plan, self._caller, self._threads)
+            record, names = await make_episode(wanted, self._plan, self._caller, self._threads)
         finally:
             self._engine.close(rollout)
-            del self._draws[rollout]
-        self._desk.forget(calls)
+            del self._draws[rollout], self._calls[rollout]
+        self._desk.forget(names)
         return record
 
     def _task_of(self, label: Label) -> LoadedTask:
@@ -244,6 +255,7 @@ class Stage:
             budget=budget,
             turns=0 if talk is None else len(talk.turns),
             tokens=0 if talk is None else sum(talk.transcript.mask),
+            calls=tuple(ending.calls),
             record=record,
             bad=ending.bad,
             detail=ending.detail,
@@ -259,12 +271,42 @@ class Stage:
             LOG.warning("%s", error)
 
 
+@dataclass(frozen=True, slots=True)
+class _Noting:
+    """Notes the calls of rollouts, so that those that end in the middle have theirs, too."""
+
+    caller: Answering
+    calls: Mapping[int, list[Call]]
+    """Of each rollout that is under way."""
+    own: str
+
+    async def call(self, request: Request, *, call_id: str, episode: str) -> CallOutcome:
+        calls = self.calls[request.sample]
+        expert = request.expert.name
+        try:
+            outcome = await self.caller.call(request, call_id=call_id, episode=episode)
+        except asyncio.CancelledError:
+            calls.append(Call(expert, expert == self.own, INTERRUPTED, Decimal(0)))
+            raise
+        calls.append(Call(expert, expert == self.own, outcome.status, outcome.list_cost_usd))
+        return outcome
+
+    def stored(self, request: Request) -> CallOutcome | None:
+        return self.caller.stored(request)
+
+    def charge(
+        self, name: str, what: str, usd: Decimal, basis: CostBasis, *, of: str | None
+    ) -> None:
+        self.caller.charge(name, what, usd, basis, of=of)
+
+
 @dataclass(slots=True)
 class _Ending:
     """How far a rollout has come."""
 
     label: Label | None = None
     talk: Talk | None = None
+    calls: list[Call] = field(default_factory=list)
     record: EpisodeRecord | None = None
     bad: Bad = ""
     detail: str = ""
@@ -321,7 +363,11 @@ def _pool_of(job: Job) -> Pool:
             " share` and take its pool file with experts = gateway, or replay recordings"
         )
     if job.experts == "gateway":
-        unfit = [e.name for e in pool.experts if e.provider != "openai" or not e.send_seed]
+        unfit = [
+            e.name
+            for e in pool.experts
+            if e.shared is None and (e.provider != "openai" or not e.send_seed)
+        ]
         if unfit:
             raise ConfigError(
                 f"pool {pool.name!r}: {', '.join(unfit)} would not be asked through the gateway:"

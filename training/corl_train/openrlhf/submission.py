@@ -5,9 +5,9 @@ the experts' books. The same `corl-train launch` on it follows an attempt that i
 goes on with a job that has crashed or was stopped: OpenRLHF loads its last checkpoint, rollouts
 meet the replies that are stored, and the cap holds over all attempts.
 
-    job = open_job(recipe, folder, seed=0)
-    job.submit(server)
-    ending = job.follow(server, say=print)
+    with open_job(recipe, folder, seed=0) as job:
+        job.submit(server, say=print)
+        ending = job.follow(server, steps=313, experts=experts, say=print)
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from corl_bench.errors import ConfigError, StorageError
+from corl_bench.errors import CapReachedError, ConfigError, StorageError
 from corl_bench.files import LineFile, read_lines, write_json, write_text
 from corl_bench.runs.directory import lock_directory
 from corl_train.openrlhf.command import (
@@ -33,8 +33,8 @@ from corl_train.openrlhf.command import (
     runtime_env,
     submit_command,
 )
-from corl_train.openrlhf.experts_server import ExpertsServer
-from corl_train.openrlhf.jobs import JobServer
+from corl_train.openrlhf.experts_server import ExpertsServer, Terms
+from corl_train.openrlhf.jobs import UNKNOWN, JobServer, State
 from corl_train.openrlhf.progress import Step, describe_step, read_step
 from corl_train.openrlhf.recipe import JobRecipe
 from corl_train.openrlhf.recovery import mend_checkpoints
@@ -43,6 +43,9 @@ STATE_NAME = "launch.json"
 LOGS = "logs"
 STEPS_NAME = "steps.jsonl"
 _POLL_S = 2.0
+_SAID = "error: "
+"""With which `training` begins its last line where it knows why it ends; Ray's message has it."""
+_CAP_CODE = CapReachedError.exit_code
 
 Ending = Literal["finished", "failed", "stopped", "cap"]
 
@@ -57,7 +60,10 @@ class SubmittedJob:
     entry: str = ENTRY
     python: str = "python"
     attempts: list[dict[str, Any]] = field(default_factory=list)
-    """Submissions in their order: `submission`, `address`, and `status` once it is over."""
+    """Submissions in their order: `submission`, `address`, and once it is over `status`,
+    `exit_code`, `reason`, `message`."""
+    terms: Terms | None = None
+    """Of the experts' server; None before it was first asked for, or where nobody bills."""
 
     @property
     def current(self) -> str | None:
@@ -70,6 +76,21 @@ class SubmittedJob:
     def is_finished(self) -> bool:
         """Whether its last step was made."""
         return bool(self.attempts) and self.attempts[-1].get("status") == "SUCCEEDED"
+
+    @property
+    def address(self) -> str | None:
+        """Of the job server that has the last submission; None before the first."""
+        return str(self.attempts[-1]["address"]) if self.attempts else None
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether the spending cap has ended its last attempt."""
+        return bool(self.attempts) and self.attempts[-1].get("exit_code") == _CAP_CODE
+
+    @property
+    def reason(self) -> str | None:
+        """Why the last attempt has failed, where its driver knew: it would fail again by that."""
+        return self.attempts[-1].get("reason") if self.attempts else None
 
     @property
     def next_name(self) -> str:
@@ -89,8 +110,12 @@ class SubmittedJob:
             entry=self.entry,
         )
 
-    def submit(self, server: JobServer) -> str:
-        """Begins the job, or goes on with it.
+    def submit(self, server: JobServer, *, say: Callable[[str], None]) -> str:
+        """Begins the job, or goes on with it from its last whole checkpoint.
+
+        Args:
+            server: where it will run.
+            say: told from where it goes on.
 
         Returns:
             The submission's name.
@@ -100,7 +125,8 @@ class SubmittedJob:
             StorageError: the directory cannot be written.
         """
         write_text(self.folder / RUNTIME_ENV_NAME, runtime_env(self.folder))
-        mend_checkpoints(self.folder / CHECKPOINTS)
+        for line in mend_checkpoints(self.folder / CHECKPOINTS, self.recipe.placement).told:
+            say(line)
         command, name = self.command(server.address), self.next_name
         # Written first: if this process dies now, the next one asks Ray what became of it.
         self.attempts.append({"submission": name, "address": server.address, "command": command})
@@ -108,26 +134,44 @@ class SubmittedJob:
         try:
             server.submit(command)
         except ConfigError:
-            self.attempts.pop()
-            self._save()
+            # An answer that was lost on its way is no refusal.
+            if server.state(name).status == UNKNOWN:
+                self.attempts.pop()
+                self._save()
             raise
         return name
 
-    def settle(self, server: JobServer) -> str | None:
-        """Notes how the last attempt has ended, if it has.
+    def look(self, server: JobServer) -> State | None:
+        """How the last attempt is doing; None where its end is known.
 
-        Returns:
-            The submission that is still under way.
+        Raises:
+            ConfigError: it cannot be asked, or it is under way on another cluster.
         """
         name = self.current
         if name is None:
             return None
-        state = server.state(name)
-        if not state.is_over:
-            return name
-        self.attempts[-1] |= {"status": state.status, "message": state.message}
+        state, own = server.state(name), self.address
+        if state.status == UNKNOWN and own is not None and own != server.address:
+            try:
+                elsewhere = JobServer(own).state(name)
+            except ConfigError:
+                return state  # that cluster is no more
+            if not elsewhere.is_over:
+                raise ConfigError(
+                    f"{name} is {elsewhere.status} at {own}, and not at {server.address}: follow"
+                    f" it with --address {own}, or end it with --stop"
+                )
+        return state
+
+    def settle(self, state: State) -> None:
+        """Notes how the last attempt has ended."""
+        self.attempts[-1] |= {
+            "status": state.status,
+            "exit_code": state.exit_code,
+            "reason": _reason(state),
+            "message": state.message,
+        }
         self._save()
-        return None
 
     def follow(
         self,
@@ -143,10 +187,15 @@ class SubmittedJob:
         Args:
             server: where it runs.
             steps: of the whole job.
+            experts: who says what was spent; None where nobody bills.
+            say: told a line a step.
             is_new: whether the attempt has just begun; its steps are then told even where an
                 attempt before it has made them, too.
-            experts: whose cap ends the job; None where nobody bills.
-            say: told a line a step.
+
+        Returns:
+            How it has ended. The cap ends it by itself, before it would learn from a batch that
+            was cut short: from here it could be ended only in the middle of a checkpoint, for a
+            step is told before it is saved.
 
         Raises:
             ConfigError: Ray cannot be reached.
@@ -154,9 +203,8 @@ class SubmittedJob:
         name = self.current
         if name is None:
             raise ValueError("no attempt is under way")
-        logs = self.folder / LOGS
-        logs.mkdir(exist_ok=True)
-        log = logs / f"attempt-{len(self.attempts)}.log"
+        log = self.folder / LOGS / f"attempt-{len(self.attempts)}.log"
+        log.parent.mkdir(exist_ok=True)
         told = 0 if is_new else self._last_step()
         with LineFile.open(self.folder / STEPS_NAME) as lines:
             while True:
@@ -171,27 +219,18 @@ class SubmittedJob:
                         told = step.number
                         lines.append([{"step": step.number, **step.figures}])
                         say(describe_step(step, steps) + _spent(experts))
-                        if experts is not None and _is_capped(experts):
-                            server.stop(name)
-                            self._wait(server, name)
-                            return "cap"
                 state = server.state(name)
                 if state.is_over:
                     break
                 time.sleep(_POLL_S)
-        self.settle(server)
+        self.settle(state)
         if state.status == "SUCCEEDED":
             return "finished"
-        if experts is not None and _is_capped(experts):
+        if why := self.reason or " ".join(state.message.split())[-500:]:
+            say(f"{name}: {why}")
+        if self.is_capped:
             return "cap"
-        if state.message:
-            say(f"Ray: {state.message[-500:]}")
         return "stopped" if state.status == "STOPPED" else "failed"
-
-    def _wait(self, server: JobServer, name: str) -> None:
-        while not server.state(name).is_over:
-            time.sleep(_POLL_S / 4)
-        self.settle(server)
 
     def _last_step(self) -> int:
         path = self.folder / STEPS_NAME
@@ -204,6 +243,7 @@ class SubmittedJob:
             {
                 "recipe": self.recipe.model_dump(mode="json"),
                 "seed": self.seed,
+                "experts": None if self.terms is None else self.terms.to_json(),
                 "attempts": self.attempts,
             },
         )
@@ -237,7 +277,7 @@ def open_job(
         job = SubmittedJob(recipe, folder, seed, entry, python)
         path = folder / STATE_NAME
         if path.exists():
-            job.attempts = _attempts_of(path, recipe, seed)
+            job.attempts, job.terms = _kept(path, recipe, seed)
         yield job
     finally:
         os.close(lock)
@@ -252,17 +292,21 @@ def is_locked(folder: Path) -> bool:
     return False
 
 
-def under_way(folder: Path) -> str | None:
-    """The submission that a job's directory says is under way; for whoever does not work there.
+def under_way(folder: Path) -> tuple[str, str] | None:
+    """The submission that may be under way, and the address of its job server.
+
+    It compares nothing with the job of a recipe: for whoever only wants to end it.
 
     Raises:
-        ConfigError: it holds no job.
+        ConfigError: the directory holds no job.
     """
     path = folder / STATE_NAME
     try:
         attempts = json.loads(path.read_bytes())["attempts"]
         last = attempts[-1] if attempts else {"status": "NONE"}
-        return None if last.get("status") is not None else str(last["submission"])
+        if last.get("status") is not None:
+            return None
+        return str(last["submission"]), str(last["address"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{folder} holds no job ({path.name}: {error})") from None
 
@@ -280,27 +324,28 @@ def read_steps(path: Path) -> list[Step]:
     return [steps[number] for number in sorted(steps)]
 
 
-def _attempts_of(path: Path, recipe: JobRecipe, seed: int) -> list[dict[str, Any]]:
-    """Of the job that a directory holds, if it is ours."""
+def _kept(path: Path, recipe: JobRecipe, seed: int) -> tuple[list[dict[str, Any]], Terms | None]:
+    """Attempts and terms of the job that a directory holds, if it is ours."""
     try:
         kept = json.loads(path.read_bytes())
-        before, attempts = {k: kept[k] for k in ("recipe", "seed")}, kept["attempts"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        before, attempts = {k: kept[k] for k in ("recipe", "seed")}, list(kept["attempts"])
+        terms = None if kept.get("experts") is None else Terms.from_json(kept["experts"])
+    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
         raise ConfigError(f"{path}: not what `corl-train launch` writes ({error})") from None
-    now = {"recipe": recipe.model_dump(mode="json"), "seed": seed}
-    if attempts and before != now:
+    if not attempts:
+        return [], None  # it can become another job
+    if before != {"recipe": recipe.model_dump(mode="json"), "seed": seed}:
         raise ConfigError(
             f"{path.parent} holds a job with other settings: name another directory with --out,"
             " or repeat its own command"
         )
-    return list(attempts)
+    return attempts, terms
 
 
-def _is_capped(experts: ExpertsServer) -> bool:
-    try:
-        return int(experts.stats()["refused_by_cap"]) > 0
-    except ConfigError:
-        return False
+def _reason(state: State) -> str | None:
+    """What the driver said in the end, if it was one of ours that said it."""
+    said = [line for line in state.message.splitlines() if line.startswith(_SAID)]
+    return said[-1].removeprefix(_SAID) if said else None
 
 
 def _spent(experts: ExpertsServer | None) -> str:

@@ -3,13 +3,14 @@
 Runs as a small Ray job before the large one, since only a node knows what it has and what it can
 reach. It writes `survey.json` into the job's directory, which so proves to be shared, too.
 
-    python -m corl_train.openrlhf.survey runs/corl-paper http://10.0.0.1:8200/healthz
+    python -m corl_train.openrlhf.survey runs/corl-paper SHA256 --model Qwen/Qwen2.5-7B-Instruct
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib
 import json
 import os
 import shutil
@@ -39,7 +40,10 @@ class Node:
     name: str
     gpus: int
     """That Ray gives to jobs."""
+    free_gpus: int
+    """That no job holds."""
     cpus: int
+    free_cpus: int
     gpu_memory_gib: float | None
     """Of its smallest GPU; None where nothing tells."""
     memory_gib: float
@@ -49,31 +53,45 @@ class Node:
     """Whether the job's file is there, as it was written."""
     packages: dict[str, str]
     """Versions of those of `PACKAGES` that it has."""
+    model: str
+    """Empty where it finds the model, in a directory or on the hub; else why not."""
     experts: str
     """Empty where it reaches the experts' server, or there is none; else why not."""
 
 
-def look(folder: str, digest: str, health_url: str, name: str, gpus: int, cpus: int) -> Node:
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What Ray has of a node to give."""
+
+    gpus: int
+    free_gpus: int
+    cpus: int
+    free_cpus: int
+
+
+def look(
+    folder: str, digest: str, name: str, share: Share, *, model: str = "", health_url: str = ""
+) -> Node:
     """Looks around on the machine that this runs on.
 
     Args:
         folder: the job's directory.
         digest: sha256 of the job's file.
-        health_url: of the experts' server; empty where there is none.
         name: of the node.
-        gpus: as Ray counts them.
-        cpus: as Ray counts them.
+        share: as Ray counts it.
+        model: directory or id of the controller; empty: nobody wants to know.
+        health_url: of the experts' server; empty where there is none.
     """
     place = Path(folder)
     return Node(
         name=name,
-        gpus=gpus,
-        cpus=cpus,
+        **asdict(share),
         gpu_memory_gib=_gpu_memory_gib(),
         memory_gib=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB,
         free_disk_gib=shutil.disk_usage(_existing(place)).free / _GIB,
         sees_job=digest_of_file(place / JOB_NAME) == digest,
         packages=_packages(),
+        model=_unfound(model) if model else "",
         experts=_unreached(health_url) if health_url else "",
     )
 
@@ -108,27 +126,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("digest")
-    parser.add_argument("health_url", nargs="?", default="")
+    parser.add_argument("--model", default="", help="directory or id of the controller")
+    parser.add_argument("--health-url", default="", help="of the experts' server")
     asked = parser.parse_args(arguments)
     ray = require("ray", extra="openrlhf", why="A survey of a cluster")
     placing = require("ray.util.scheduling_strategies", extra="openrlhf", why="A survey")
 
     ray.init(log_to_driver=False)
+    state = require("ray._private.state", extra="openrlhf", why="A survey")
+    # Ray says nowhere else what is left of each node; looking itself takes nothing of it.
+    free = state.available_resources_per_node()
     looking = []
     for node in ray.nodes():
         if not node["Alive"]:
             continue
         there = placing.NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
         remote = ray.remote(num_cpus=0, scheduling_strategy=there)(look)
-        has = node["Resources"]
+        has, left = node["Resources"], free.get(node["NodeID"], {})
+        share = Share(
+            gpus=int(has.get("GPU", 0)),
+            free_gpus=int(left.get("GPU", 0)),
+            cpus=int(has.get("CPU", 0)),
+            free_cpus=int(left.get("CPU", 0)),
+        )
         looking.append(
             remote.remote(
                 str(asked.folder),
                 asked.digest,
-                asked.health_url,
                 node["NodeManagerHostname"],
-                int(has.get("GPU", 0)),
-                int(has.get("CPU", 0)),
+                share,
+                model=asked.model,
+                health_url=asked.health_url,
             )
         )
     nodes = [asdict(node) for node in ray.get(looking)]
@@ -156,6 +184,19 @@ def _packages() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _unfound(model: str) -> str:
+    """Why a model's configuration cannot be read as OpenRLHF will; empty where it can."""
+    try:
+        transformers = importlib.import_module("transformers")
+    except ImportError:
+        return ""  # then OpenRLHF is missing, too, and that is said
+    try:
+        transformers.AutoConfig.from_pretrained(model)
+    except Exception as error:  # the hub's library has errors of many kinds
+        return " ".join(str(error).split())[:200] or type(error).__name__
+    return ""
 
 
 def _unreached(url: str) -> str:

@@ -17,8 +17,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from corl_bench.errors import ConfigError, CorlError
 from corl_train.openrlhf import corrections, workers
+from corl_train.openrlhf.command import SETUP_HOOK
 
-HOOK = "corl_train.openrlhf.workers.enter"
 _DRIVER = "openrlhf.cli.train_ppo_ray"
 _SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Set by Ray where a job was submitted, with its runtime environment."""
@@ -68,7 +68,7 @@ def _connect() -> None:
     import ray
 
     if _SUBMITTED not in os.environ and not ray.is_initialized():
-        ray.init(runtime_env={"worker_process_setup_hook": HOOK})
+        ray.init(runtime_env={"worker_process_setup_hook": SETUP_HOOK})
 
 
 if __name__ == "__main__":

@@ -25,20 +25,14 @@ FILE_NAME = "worker.env"
 def enter() -> None:
     """Installs `corrections`, and sets the key of the job; for the driver, and as Ray's setup hook.
 
-    It raises nothing: a process without a key has refused calls, and says so there.
+    The job's own file goes before what the environment says: a cluster that was started, or a job
+    that was submitted, from another job's shell has that one's key there. It raises nothing: a
+    process without a key has refused calls, and says so there.
     """
     install()
     job = os.environ.get(VARIABLE)
-    if not job or KEY_VARIABLE in os.environ:
-        return
-    try:
-        lines = (Path(job).parent / FILE_NAME).read_text(encoding="ascii").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return
-    for line in lines:
-        name, equals, value = line.partition("=")
-        if equals and name == KEY_VARIABLE:
-            os.environ[name] = value
+    if job and (key := read_key(Path(job).parent)) is not None:
+        os.environ[KEY_VARIABLE] = key
 
 
 def write_key(folder: Path, key: str) -> None:
@@ -59,9 +53,10 @@ def write_key(folder: Path, key: str) -> None:
 
 
 def read_key(folder: Path) -> str | None:
-    """The key that a job has, if it has one already."""
+    """The key that a job has, if it has one already and this user may read it."""
     try:
-        text = (folder / FILE_NAME).read_text(encoding="ascii")
-    except OSError:
+        lines = (folder / FILE_NAME).read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError):
         return None
-    return text.strip().partition("=")[2] or None
+    named = [line.partition("=") for line in lines]
+    return next((value for name, _, value in named if name == KEY_VARIABLE and value), None)

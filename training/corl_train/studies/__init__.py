@@ -30,7 +30,7 @@ STUDIES: Mapping[str, str] = {
     "transfer": "Subjects that it was not trained on, and questions that are no mathematics.",
 }
 """By name, with what each asks; `a-b` is the module `a_b`."""
-_FLAGS = {"tasks": "--task", "budgets": "--budget", "only": "--only"}
+_FLAGS = {"tasks": "--task", "budgets": "--budget", "only": "--only", "pools": "--pool"}
 
 
 def run_study(name: str, folder: Path, options: Options) -> Study:

@@ -20,7 +20,7 @@ from corl_train.experts import ANY_EXPERTS, Experts
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a study is made. The first three are for the studies whose `TAKES` names them."""
+    """How a study is made. The first four are for the studies whose `TAKES` names them."""
 
     tasks: tuple[str, ...] = ()
     """Other problems than those that the study chooses by itself."""
@@ -28,6 +28,8 @@ class Options:
     """Other budgets than those that it chooses, as after `--budget`."""
     only: tuple[str, ...] = ()
     """Rows whose names begin so; none: all."""
+    pools: tuple[str, ...] = ()
+    """Files of pools that somebody has changed."""
     samples: int = 4
     """Episodes of each problem at each budget."""
     limit: int | None = None

@@ -19,7 +19,6 @@ from random import Random
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import ExpertSpec, Pool
 from corl_bench.experts.card_file import rounded as rounded_card
-from corl_bench.experts.card_file import with_cards
 from corl_bench.experts.trials import Booth, SimulatedBooth, measure_cards
 from corl_bench.money.amounts import format_usd, parse_usd
 from corl_bench.tasks import LoadedTask
@@ -127,8 +126,11 @@ def carded_pool(pool: Pool, booth: Booth, problems: Sequence[Problem], trials: i
         by_subject[problem.subject or ""].append(problem)
     asked = [problem for own in by_subject.values() for problem in own[:trials]]
     cards = measure_cards(replace(pool, experts=tuple(bare)), booth, asked)
-    by_model = {pool[name].model: rounded_card(card) for name, card in cards.items()}
-    return pool_of(pool.name, with_cards(pool.experts, by_model), pool)
+    carded = [
+        replace(expert, card=rounded_card(cards[expert.name])) if expert.card is None else expert
+        for expert in pool.experts
+    ]
+    return pool_of(pool.name, carded, pool)
 
 
 def two_digits(usd: float) -> Decimal:

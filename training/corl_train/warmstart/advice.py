@@ -6,30 +6,33 @@ and each budget gets the lowest price at which the plan, on the training problem
 than it on average. The policy is shown what every choice is worth in the states that plans and
 random play come to. The prices are what `reward.kind = "mean"` then trains with.
 
-    prices = teach_plan(learner_parts..., say=print)
+    prices = teach_plan(demonstrator, setup, environment, rng=rng, reward=earned, say=print, …)
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import chain
 from random import Random
 
 import numpy as np
 import torch
 
 from corl_bench.episode import ExpertInfo
+from corl_bench.errors import ConfigError
 from corl_train.environment import Environment
 from corl_train.losses import masked_mean
 from corl_train.rollouts import Rollout, pad, split
 from corl_train.runs.interruption import Stop
 from corl_train.setup import Setup
 from corl_train.warmstart.census import code_of, take_census
-from corl_train.warmstart.demonstrator import Demonstrator
-from corl_train.warmstart.difficulty import State, fit_jury
+from corl_train.warmstart.demonstrator import Demonstrator, results_of
+from corl_train.warmstart.difficulty import Sighting, State, fit_jury
 from corl_train.warmstart.lessons import Targets, pad_targets, targets_of
+from corl_train.warmstart.panel import choose_panels
 from corl_train.warmstart.planning import Plan, PricedPlan
 from corl_train.warmstart.rehearsals import draw_sightings, rehearse
 
@@ -42,7 +45,7 @@ class Advised(Demonstrator):
 
     plans: Mapping[str, PricedPlan] = field(default_factory=dict)
     """By how the first message at a budget begins."""
-    _known: dict[tuple[str, State], dict[str, float]] = field(default_factory=dict)
+    _known: dict[tuple[str, State, bool], dict[str, float]] = field(default_factory=dict)
 
     def session(self) -> Advised:
         return self
@@ -64,15 +67,21 @@ class Advised(Demonstrator):
         A choice is e times as probable as another for each `counsel_heat` that it is worth more.
         """
         begins = next(begins for begins in self.plans if texts[0].startswith(begins))
-        plan, state = self.plans[begins], code_of(texts, self.experts)
-        if (begins, state) not in self._known:
-            self._known[begins, state] = self._odds_of(plan, state, texts)
-        return self._known[begins, state]
+        state = code_of(texts, self.experts)
+        may_call = len(results_of(texts)) < self.protocol.max_calls
+        if (begins, state, may_call) not in self._known:
+            odds = self._odds_of(self.plans[begins], state, may_call, texts)
+            self._known[begins, state, may_call] = odds
+        return self._known[begins, state, may_call]
 
-    def _odds_of(self, plan: PricedPlan, state: State, texts: Sequence[str]) -> dict[str, float]:
+    def _odds_of(
+        self, plan: PricedPlan, state: State, may_call: bool, texts: Sequence[str]
+    ) -> dict[str, float]:
         believed = [self.answer(self.experts[place]) for place in plan.believed(state)]
         worth: dict[str, tuple[float, int]] = {}
         for choice, value in plan.worth(state).items():
+            if choice is not None and not may_call:
+                continue  # calls to whom the plan does not count on were made as well
             turns = believed if choice is None else [self.call(self.experts[choice])]
             worth.update((turn, (value, len(turns))) for turn in turns)
         if not worth:
@@ -111,35 +120,51 @@ def teach_plan(
         By the dollars of each budget: how many right answers a dollar is worth at it.
 
     Raises:
-        ConfigError: there are too many experts and calls to plan for.
+        ConfigError: there is no problem of which all experts' replies are there.
         StoppedEarlyError: it was wanted.
     """
     how, problems = setup.config.warm_start, setup.train.problems
     sightings = take_census(environment, player, problems, setup.budgets[0])
-    costs = np.array([seen.costs_usd for seen in sightings])
-    jury, costs_usd = fit_jury(sightings), np.nanmean(costs, axis=0).tolist()
-    plan = Plan(jury, costs_usd, player.protocol.max_calls)
-    whole = [seen for seen in sightings if not any(map(math.isnan, seen.costs_usd))]
+    whole = require_whole(sightings, player.experts, setup.train.label)
+    if len(whole) < len(sightings):
+        say(
+            f"census: plans are made for the {len(whole):,} of {len(sightings):,} training problems"
+            " to which every expert has replied"
+        )
+    costs_usd = np.nanmean([seen.costs_usd for seen in sightings], axis=0).tolist()
+    jury = fit_jury(sightings)
+    panels = choose_panels(
+        jury,
+        costs_usd,
+        player.protocol.max_calls,
+        budgets_usd=[float(budget.usd) for budget in setup.budgets],
+        sightings=whole,
+    )
+    plan_of = {panel: Plan(jury, costs_usd, player.protocol.max_calls, panel) for panel in panels}
     plans, prices = {}, {}
     infos = [ExpertInfo.of(expert) for expert in setup.pool.experts]
-    for budget in setup.budgets:
-        priced = plan.price_for(float(budget.usd), whole or sightings)
+    for budget, panel in zip(setup.budgets, panels, strict=True):
+        priced = plan_of[panel].price_for(float(budget.usd), whole)
         plans[setup.protocol.opening(_MARK, budget, infos).split(_MARK)[0]] = priced
         prices[budget.usd] = priced.price
-        spend_usd = priced.mean_spend_usd(whole or sightings)
+        left_out = [name for place, name in enumerate(player.experts) if place not in panel]
+        told = f"; it counts on all but {', '.join(left_out)}" if left_out else ""
         say(
             f"plan at ${budget.usd}: a dollar is worth {priced.price:.4g} right answers,"
-            f" ${spend_usd:.6f} a training problem"
+            f" ${priced.mean_spend_usd(whole):.6f} a training problem"
+            f"{told}"
         )
     advised = Advised(player.policy, player.protocol, player.experts, how, plans)
-    drawn = how.episodes if not whole else round(how.drawn_share * how.episodes)
+    drawn = round(how.drawn_share * how.episodes)
     dice = np.random.default_rng(rng.getrandbits(64))
     known = [rng.choice(whole) for _ in range(how.episodes - drawn)]
     played = []
-    for number, seen in enumerate([*known, *draw_sightings(jury, costs_usd, drawn, dice)]):
+    seen_of_all = chain(known, draw_sightings(jury, costs_usd, drawn, dice))
+    statements = statements_of(setup, rng)
+    for number, seen in enumerate(seen_of_all):
         stop.check()
         budget = setup.budgets[number % len(setup.budgets)]
-        statement = rng.choice(problems).text
+        statement = statements(seen)
         played.append(reward(rehearse(advised, setup, budget, seen, statement, rng), prices))
     stops = setup.protocol.stops
     targets = [
@@ -158,6 +183,48 @@ def teach_plan(
         loss = _teach(player, played, targets, school, setup, rng, stop)
         say(f"warm start, planned play {epoch + 1}/{how.epochs}: loss {loss:.4f}")
     return prices
+
+
+def require_whole(
+    sightings: Sequence[Sighting], experts: Sequence[str], label: str
+) -> list[Sighting]:
+    """The sightings of all experts, which what a plan spends can be told of.
+
+    Args:
+        sightings: of training problems.
+        experts: in the order of their states.
+        label: of the problems.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    whole = [seen for seen in sightings if seen.is_whole]
+    if not whole:
+        asked = [sum(not math.isnan(usd) for usd in own) for own in _columns(sightings)]
+        fewest, name = min(zip(asked, experts, strict=True))
+        raise ConfigError(
+            f"{label} has no problem to which every expert has replied, and a plan takes such:"
+            f" record or import more replies, or take an expert out of the pool ({name} has replied"
+            f" to {fewest:,} of {len(sightings):,})"
+        )
+    return whole
+
+
+def _columns(sightings: Sequence[Sighting]) -> Iterator[tuple[float, ...]]:
+    return zip(*(seen.costs_usd for seen in sightings), strict=True)
+
+
+def statements_of(setup: Setup, rng: Random) -> Callable[[Sighting], str]:
+    """What the problem of a sighting says.
+
+    Nobody knows how a problem that is drawn would be worded. A policy that reads no words finds
+    any statement alike; to one that does nothing is said.
+    """
+    table = setup.config.policy
+    texts = {problem.id: problem.text for problem in setup.train.problems}
+    if table.kind == "tiny" and not table.words:
+        return lambda seen: texts[seen.problem] if seen.problem else rng.choice([*texts.values()])
+    return lambda seen: texts.get(seen.problem, "")
 
 
 def _teach(

@@ -2,16 +2,17 @@
 
 What experts agree on, who was right and what it has cost is all that a plan is made from. The
 calls go through the environment like any other: recorded and simulated experts answer for
-nothing, live ones bill what the cap allows.
+nothing, live ones bill what the cap allows. One episode asks everybody, whatever the protocol
+allows a controller, so that all answers to a problem are compared with each other.
 
-    sightings = take_census(environment, demonstrator, problems, budget, rng=Random(0))
+    sightings = take_census(environment, demonstrator, problems, budget)
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from corl_bench.types import Budget, Problem
@@ -25,7 +26,7 @@ from corl_train.warmstart.planning import ordered
 
 @dataclass(slots=True)
 class _Census(Demonstrator):
-    """Asks whoever was not asked yet, at random, until nobody is left or no call is."""
+    """Asks whoever was not asked yet, at random, until nobody is left."""
 
     def session(self) -> _Census:
         return self
@@ -38,7 +39,7 @@ class _Census(Demonstrator):
             results = results_of(transcript.texts)
             asked = {result.expert for result in results}
             left = [name for name in self.experts if name not in asked]
-            if left and len(results) < self.protocol.max_calls:
+            if left:
                 text = self.call(Random(seed).choice(left))
             else:
                 answered = [result.expert for result in results if result.reply is not None]
@@ -60,19 +61,20 @@ def take_census(
         budget: any of those that the controller is trained for; a census minds none.
 
     Returns:
-        One for each problem; where there are more experts than calls, several, each of as many
-        experts as there are calls.
+        One for each problem. Of an expert whose reply is not recorded nothing is known there.
     """
     census = _Census(player.policy, player.protocol, player.experts, player.how)
-    often = math.ceil(len(player.experts) / player.protocol.max_calls)
-    errands = [
-        Errand(problem, budget, -1 - sample) for problem in problems for sample in range(often)
-    ]
-    rollouts = environment.roll_out(errands, temperature=1.0, policy=census)
-    by_id = {problem.id: problem for problem in problems}
+    controller, everybody = environment.controller, len(player.experts)
+    protocol = replace(controller.protocol, max_calls=max(player.protocol.max_calls, everybody))
+    rollouts = environment.roll_out(
+        [Errand(problem, budget, -1) for problem in problems],
+        temperature=1.0,
+        policy=census,
+        controller=replace(controller, protocol=protocol),
+    )
     return [
-        sighting_of(rollout, by_id[rollout.episode.problem_id], player.experts, environment)
-        for rollout in rollouts
+        sighting_of(rollout, problem, player.experts, environment)
+        for rollout, problem in zip(rollouts, problems, strict=True)
     ]
 
 
@@ -90,15 +92,21 @@ def sighting_of(
     texts = rollout.transcript.texts
     marks: dict[str, bool] = {}
     costs_usd = dict.fromkeys(experts, math.nan)
-    results = iter(results_of(texts))
-    for call in rollout.episode.calls:
-        if call.expert not in costs_usd:
+    calls = [call for call in rollout.episode.calls if call.expert in costs_usd]
+    answers: dict[str, str | None] = {}
+    for call, result in zip(calls, results_of(texts), strict=True):
+        if call.status == "not_recorded":
             continue
-        result = next(results)
         costs_usd[call.expert] = float(call.list_cost_usd)
+        answers[call.expert] = result.reply
         if result.reply is not None:
             marks[call.expert] = environment.judging.of_reply(problem, result.reply, call)
-    codes = code_of(texts, experts)
+    codes = ordered(
+        [
+            code if name in answers else UNASKED
+            for name, code in zip(experts, code_of(texts, experts), strict=True)
+        ]
+    )
     shares: dict[int, list[bool]] = {}
     for name, code in zip(experts, codes, strict=True):
         if name in marks and code >= FIRST_GROUP:
@@ -106,7 +114,13 @@ def sighting_of(
     # Whoever published the verdicts may have drawn the lines between answers elsewhere.
     right = [group for group, several in shares.items() if 2 * sum(several) > len(several)]
     largest = max(right, key=lambda group: len(shares[group]), default=-1)
-    return Sighting(codes, largest, tuple(costs_usd[name] for name in experts))
+    return Sighting(
+        codes,
+        largest,
+        tuple(costs_usd[name] for name in experts),
+        problem.id,
+        tuple(answers.get(name) for name in experts),
+    )
 
 
 def code_of(texts: Sequence[str], experts: Sequence[str]) -> tuple[int, ...]:

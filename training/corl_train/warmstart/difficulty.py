@@ -50,6 +50,15 @@ class Sighting:
     """Number of the group that is right, from 0; -1 where none is."""
     costs_usd: tuple[float, ...]
     """Of each expert's call; NaN where it was not asked."""
+    problem: str = ""
+    """Its id; empty where it was drawn."""
+    answers: tuple[str | None, ...] = ()
+    """Of each expert, as a controller reads it; none where the problem was drawn."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every expert was asked."""
+        return UNASKED not in self.state
 
 
 class Jury(nn.Module):
@@ -79,6 +88,14 @@ class Jury(nn.Module):
             + ((self.silence + 3) ** 2).sum() / (2 * 1.5**2)
             + 2 * self.trap_slope**2
         )
+
+    def of(self, places: Sequence[int]) -> Jury:
+        """The jury of some of its experts."""
+        some, chosen = Jury(len(places)), torch.tensor(places)
+        figures = self.state_dict()
+        own = ("ability", "log_slope", "silence")
+        some.load_state_dict({**figures, **{name: figures[name][chosen] for name in own}})
+        return some
 
     def joint(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Of each state: the probability of seeing it, together with which group is right.

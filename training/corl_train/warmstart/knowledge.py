@@ -10,17 +10,18 @@ and subjects of the training split, and the books of the demonstrations.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
 
 from corl_bench.episode import ExpertInfo
-from corl_bench.grading import grade
+from corl_bench.results import CallRecord
 from corl_bench.types import Problem
+from corl_train.judging import Judging
 from corl_train.policies.base import Policy
 from corl_train.rollouts import Rollout, Transcript
-from corl_train.setup import Setup
+from corl_train.setup import OWN_NAME, Setup
 from corl_train.warmstart.counsel import Counsel, Trust
 from corl_train.warmstart.demonstrator import Demonstrator, results_of
 
@@ -72,6 +73,7 @@ class Knowledge:
 
     def __init__(self, played: Sequence[Rollout], setup: Setup, demonstrator: Demonstrator) -> None:
         self._setup, self._demonstrator = setup, demonstrator
+        self._judging = Judging.of_recipe(setup.config.data)
         self._problems = {problem.id: problem for problem in setup.train.problems}
         self._places = {subject: place for place, subject in enumerate(subjects_of(setup))}
         self._marks = [self._marks_of(rollout) for rollout in played]
@@ -121,18 +123,27 @@ class Knowledge:
         return self._problems[rollout.episode.problem_id].subject or None
 
     def _marks_of(self, rollout: Rollout) -> dict[str, list[bool]]:
-        return _marks(rollout, self._problems[rollout.episode.problem_id])
+        problem = self._problems[rollout.episode.problem_id]
+        return _marks(rollout, problem, self._judging)
 
 
-def verdicts_by_turn(texts: Sequence[str], problem: Problem) -> list[dict[str, bool]]:
-    """Before each own turn, by expert that has answered: whether its last answer is right."""
+def verdicts_by_turn(rollout: Rollout, problem: Problem, judging: Judging) -> list[dict[str, bool]]:
+    """Before each own turn, by expert that has answered: whether its last answer is right.
+
+    Args:
+        rollout: an episode that is over.
+        problem: of the episode.
+        judging: who says so.
+    """
     verdicts: dict[str, bool] = {}
     by_turn = [verdicts]
-    for text in texts[2:-1:2]:
+    calls = _expert_calls(rollout)
+    for text in rollout.transcript.texts[2:-1:2]:
         for result in results_of(("", "", text)):
+            call = next(calls)
             if result.reply is not None:
-                status = grade(problem.answer, result.reply, kind=problem.kind).status
-                verdicts = {**verdicts, result.expert: status == "correct"}
+                right = judging.of_reply(problem, result.reply, call)
+                verdicts = {**verdicts, result.expert: right}
         by_turn.append(verdicts)
     return by_turn
 
@@ -142,13 +153,19 @@ def subjects_of(setup: Setup) -> list[str]:
     return sorted({problem.subject for problem in setup.train.problems if problem.subject})
 
 
-def _marks(rollout: Rollout, problem: Problem) -> dict[str, list[bool]]:
+def _marks(rollout: Rollout, problem: Problem, judging: Judging) -> dict[str, list[bool]]:
     """Of each expert that was asked: which of its replies are right."""
     marks: dict[str, list[bool]] = {}
-    for result in results_of(rollout.transcript.texts):
-        verdict = grade(problem.answer, result.reply, kind=problem.kind)
-        marks.setdefault(result.expert, []).append(verdict.status == "correct")
+    calls = _expert_calls(rollout)
+    for result, call in zip(results_of(rollout.transcript.texts), calls, strict=False):
+        right = judging.of_reply(problem, result.reply, call)
+        marks.setdefault(result.expert, []).append(right)
     return marks
+
+
+def _expert_calls(rollout: Rollout) -> Iterator[CallRecord]:
+    """In order: each has left a result in the conversation."""
+    return (call for call in rollout.episode.calls if call.expert != OWN_NAME)
 
 
 def _costs_usd(played: Sequence[Rollout], experts: Sequence[str]) -> dict[str, tuple[float, ...]]:

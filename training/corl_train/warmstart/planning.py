@@ -7,7 +7,9 @@ value of a state times its probability,
     V(s) = max(P(s and its best group right), max over j of Σ V(s') − price · cost_j · P(s)),
 
 s' being what the reply of expert j can make of s. All states are worked out, from the last call
-to the first: with eight experts 94,828 of them.
+to the first: with eight experts 94,828 of them. Nine that may all be asked have half a million,
+so of a larger pool a plan counts on some members only, a panel (see `panel`): who else has
+answered is nothing to it.
 
     plan = Plan(jury, costs_usd=[0.0001, 0.0004], most_calls=2)
     plan.priced(300.0).worth((2, 0))          # {None: 0.6, 1: 0.55}
@@ -24,11 +26,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from corl_bench.errors import ConfigError
 from corl_train.warmstart.difficulty import FIRST_GROUP, SILENT, UNASKED, Jury, Sighting, State
 
-MOST_STATES = 400_000
-"""More of them take minutes."""
+MOST_STATES = 100_000
+"""Of a plan: some seconds and some hundred megabytes. Eight experts who may all be asked fit."""
 _PRICES = (0.1, 100_000.0)
 """Between which the price of a mean spend is looked for, in right answers a dollar."""
 _HALVINGS = 14
@@ -85,34 +86,60 @@ def _states(experts: int, most_calls: int) -> Iterator[State]:
                     for code in range(SILENT, highest + 2)
                 ]
         found = longer
-        if len(found) > MOST_STATES:
-            raise ConfigError(
-                f"{experts} experts and {most_calls} calls are more than the warm start can plan"
-                " for: take a protocol with fewer max_calls, or warm_start.counsel = 'calls'"
-            )
     return (state for state, _, _ in found)
 
 
+def count_states(experts: int, most_calls: int) -> int:
+    """How many states there are: Σ C(experts, k) · B(k + 1) over the numbers k of calls.
+
+    Whoever is asked is silent or in a group, which are the partitions of a set of k + 1: B are the
+    Bell numbers.
+    """
+    row, count = [1], 0
+    for calls in range(min(experts, most_calls) + 1):
+        count += math.comb(experts, calls) * row[-1]
+        following = [row[-1]]
+        for number in row:
+            following.append(following[-1] + number)
+        row = following
+    return count
+
+
+def largest_panel(experts: int, most_calls: int) -> int:
+    """Of how many of some experts all states can be worked out."""
+    return max(n for n in range(1, experts + 1) if count_states(n, most_calls) <= MOST_STATES)
+
+
 class Plan:
-    """Every state that a conversation can come to.
+    """Every state that a conversation with a panel can come to.
 
     Args:
         jury: what is known of the experts.
         costs_usd: of a call to each.
         most_calls: of a conversation.
-
-    Raises:
-        ConfigError: there are too many states.
+        panel: places of the experts that the plan counts on, no more than `largest_panel` says;
+            None: all of them.
     """
 
-    def __init__(self, jury: Jury, costs_usd: Sequence[float], most_calls: int) -> None:
-        self.costs_usd = np.array(costs_usd)
-        self.graph = _graph(len(costs_usd), min(most_calls, len(costs_usd)))
-        self.chance, self.right = jury.tables(self.graph.states)
+    def __init__(
+        self,
+        jury: Jury,
+        costs_usd: Sequence[float],
+        most_calls: int,
+        panel: Sequence[int] | None = None,
+    ) -> None:
+        self.panel = tuple(range(len(costs_usd)) if panel is None else panel)
+        self.costs_usd = np.array([costs_usd[expert] for expert in self.panel])
+        self.graph = _graph(len(self.panel), min(most_calls, len(self.panel)))
+        self.chance, self.right = jury.of(self.panel).tables(self.graph.states)
+
+    def place_of(self, state: State) -> int:
+        """Where a state of all experts stands, as far as the panel is concerned."""
+        return self.graph.places[ordered([state[expert] for expert in self.panel])]
 
     def priced(self, price: float) -> PricedPlan:
         """The best plan where a dollar is worth `price` right answers."""
-        graph, experts = self.graph, len(self.costs_usd)
+        graph, experts = self.graph, len(self.panel)
         value = self.right.max(axis=1)
         calls = np.full((len(value), experts), -np.inf)
         for asked in range(int(graph.asked.max()) - 1, -1, -1):
@@ -134,7 +161,7 @@ class Plan:
 
         Args:
             budget_usd: mean dollars a problem.
-            sightings: of training problems, whose real costs count.
+            sightings: of training problems, whose real costs count; of all experts.
         """
         low, high = _PRICES
         found = self.priced(high)
@@ -156,7 +183,12 @@ class PricedPlan:
     price: float
     """Right answers a dollar."""
     calls: NDArray[Any]
-    """(states, experts): what a call is worth, times the probability of the state."""
+    """(states, panel): what a call is worth, times the probability of the state."""
+
+    @property
+    def value(self) -> float:
+        """What it is worth before anybody was asked."""
+        return max(self.worth((UNASKED,) * (max(self.plan.panel) + 1)).values())
 
     def worth(self, state: State) -> dict[int | None, float]:
         """What every choice is worth in a state: of being right in the end, less what is spent.
@@ -164,30 +196,38 @@ class PricedPlan:
         Returns:
             Of each call, by the expert's place, and under None of answering now.
         """
-        place = self.plan.graph.places[state]
+        place = self.plan.place_of(state)
         chance = max(float(self.plan.chance[place]), 1e-300)
         found: dict[int | None, float] = {None: float(self.plan.right[place].max()) / chance}
-        for expert, value in enumerate(self.calls[place].tolist()):
+        for expert, value in zip(self.plan.panel, self.calls[place].tolist(), strict=True):
             if value > -np.inf:
                 found[expert] = value / chance
         return found
 
     def believed(self, state: State) -> list[int]:
         """The experts, by place, who stand behind the likeliest answer; nobody before any."""
-        right = self.plan.right[self.plan.graph.places[state]]
+        place = self.plan.place_of(state)
+        right = self.plan.right[place]
         if not right.max() > 0:
             return []
         code = int(right.argmax()) + FIRST_GROUP
-        return [expert for expert, own in enumerate(state) if own == code]
+        own = zip(self.plan.panel, self.plan.graph.states[place], strict=True)
+        return [expert for expert, group in own if group == code]
 
     def follow(self, seen: Sighting) -> Iterator[int]:
-        """Whom the plan asks in turn about a problem of which all replies are known."""
+        """Whom the plan asks in turn about a problem of which all replies are known.
+
+        Raises:
+            ValueError: one that it asks for is not.
+        """
         known = [UNASKED] * len(seen.state)
         while True:
             worth = self.worth(ordered(known))
             best = max(worth, key=lambda choice: (worth[choice], choice is None))
-            if best is None or seen.state[best] == UNASKED:
+            if best is None:
                 return
+            if seen.state[best] == UNASKED:
+                raise ValueError(f"expert {best} was not asked about problem {seen.problem!r}")
             known[best] = seen.state[best]
             yield best
 

@@ -68,7 +68,8 @@ def rehearse(
         player: says the turns, by its odds.
         setup: protocol and pool.
         budget: which stands in the first message.
-        seen: the replies that it meets, of all experts.
+        seen: the replies that it meets, of all experts; of drawn ones the number of the group
+            stands for the answer.
         statement: of a problem.
         rng: draws turns.
     """
@@ -80,6 +81,7 @@ def rehearse(
     voices: list[Voice] = []
     made: list[CallRecord] = []
     spent_usd = Decimal(0)
+    spoken = seen.answers or [str(code) for code in seen.state]
     text = protocol.opening(statement, budget, infos)
     while True:
         transcript.texts.append(text)
@@ -108,7 +110,7 @@ def rehearse(
         )
         text = protocol.result(
             report,
-            reply=None if is_silent else str(seen.state[place]),
+            reply=None if is_silent else spoken[place],
             voices=voices,
             failure="no answer" if is_silent else "",
         )

@@ -1,4 +1,4 @@
 """A pool behind one address for many workers: one store, one cap, one set of books.
 
-`server.share` is the way in, `corl-bench pool share` its verb and docs/sharing.md its manual.
+`server.share_pool` is the way in, `corl-bench pool share` its verb and docs/sharing.md its manual.
 """

@@ -3,7 +3,7 @@
 Invariant: a request is let in before it is read: first its key, then its size, then what it says.
 Whatever is sent, the answer is JSON in OpenAI's form, with the tokens that the provider billed.
 
-    app = build_app(desk, ring)      # ring None: no key is asked for, on loopback alone
+    app = build_app(broker, ring, pool.digest)   # ring None: no key is asked for, on loopback
 """
 
 from __future__ import annotations
@@ -14,11 +14,18 @@ from typing import Any
 from aiohttp import web
 
 from corl_bench.experts.base import FinishReason
+from corl_bench.experts.shared import POOL_HEADER, REQUEST_HEADER
 from corl_bench.money.amounts import format_usd
-from corl_bench.serve.doorway import errors_as_json, no_known_key, read_body, require_loopback
 from corl_bench.serve.keys import KeyRing
-from corl_bench.serve.sharing.asked import read_asked
-from corl_bench.serve.sharing.desk import Answered, Desk
+from corl_bench.serve.refusals import Refusal
+from corl_bench.serve.request_checks import (
+    errors_as_json,
+    no_known_key,
+    read_body,
+    require_loopback,
+)
+from corl_bench.serve.sharing.broker import Answered, Broker
+from corl_bench.serve.sharing.draw_request import read_draw_request
 from corl_bench.types import Usage
 
 _FINISH: dict[FinishReason, str] = {
@@ -29,41 +36,55 @@ _FINISH: dict[FinishReason, str] = {
 
 
 class _Handlers:
-    def __init__(self, desk: Desk, ring: KeyRing | None) -> None:
-        self._desk = desk
+    def __init__(self, broker: Broker, ring: KeyRing | None, digest: str) -> None:
+        self._broker = broker
         self._ring = ring
+        self._digest = digest
 
     async def health(self, request: web.Request) -> web.Response:
         """Open to all, so it says no more than whether requests are let in."""
-        if self._desk.stopping:
+        if self._broker.stopping:
             return web.json_response({"status": "stopping"}, status=503)
         return web.json_response({"status": "ok"})
 
     async def stats(self, request: web.Request) -> web.Response:
         self._let_in(request)
-        return web.json_response(self._desk.stats())
+        return web.json_response(self._broker.stats())
 
     async def models(self, request: web.Request) -> web.Response:
         self._let_in(request)
-        listed = [_model(name) for name in self._desk.experts]
+        listed = [_model(name) for name in self._broker.experts]
         return web.json_response({"object": "list", "data": listed})
 
     async def complete(self, request: web.Request) -> web.Response:
         self._let_in(request)
-        body = await read_body(request, most_bytes=self._desk.limits.max_body_bytes)
-        answered = await self._desk.answer(read_asked(body))
+        most_bytes = self._broker.limits.max_body_bytes
+        told_bytes = request.content_length
+        with self._broker.room(most_bytes if told_bytes is None else min(told_bytes, most_bytes)):
+            body = await read_body(request, most_bytes=most_bytes)
+        name = request.headers.get(REQUEST_HEADER, "")
+        answered = await self._broker.answer(read_draw_request(body), size=len(body), name=name)
         return web.json_response(_completion(answered), headers={"x-request-id": answered.id})
 
     def _let_in(self, request: web.Request) -> None:
-        """Checks who asks.
+        """Checks who asks, and of which pool.
 
         Raises:
-            Refusal: 401; or 403 where a web page in some browser tries to ask on its own.
+            Refusal: 401; 403 where a web page in some browser tries to ask on its own; 412 where
+                a worker means another pool than this one.
         """
         if self._ring is None:
             require_loopback(request)
         elif self._ring.find(request.headers.get("Authorization", "")) is None:
             raise no_known_key()
+        meant = request.headers.get(POOL_HEADER, self._digest)
+        if meant != self._digest:
+            raise Refusal(
+                412,
+                "this server shares another pool than your pool file is of: take the file that it"
+                " has written (--pool-out)",
+                code="another_pool",
+            )
 
 
 def _completion(answered: Answered) -> dict[str, Any]:
@@ -117,16 +138,17 @@ def _model(name: str) -> dict[str, object]:
     return {"id": name, "object": "model", "created": 0, "owned_by": "corl-bench"}
 
 
-def build_app(desk: Desk, ring: KeyRing | None) -> web.Application:
+def build_app(broker: Broker, ring: KeyRing | None, digest: str) -> web.Application:
     """The server as an application.
 
     Args:
-        desk: answers requests.
+        broker: answers requests.
         ring: known keys; None where none is asked for.
+        digest: of the pool.
     """
-    handlers = _Handlers(desk, ring)
+    handlers = _Handlers(broker, ring, digest)
     app = web.Application(
-        client_max_size=desk.limits.max_body_bytes, middlewares=[errors_as_json(desk.say)]
+        client_max_size=broker.limits.max_body_bytes, middlewares=[errors_as_json(broker.say)]
     )
     app.router.add_get("/health", handlers.health)
     app.router.add_get("/v1/stats", handlers.stats)

@@ -3,7 +3,7 @@
 Invariants: nothing listens before the experts, their keys and prices, the store and the books
 are known to be usable; beyond loopback a key is required.
 
-    share(load_pool("pool.toml"), Path("shared"), command=["corl-bench", "pool", "share"])
+    share_pool(load_pool("pool.toml"), Path("shared"), command=["corl-bench", "pool", "share"])
 """
 
 from __future__ import annotations
@@ -14,27 +14,33 @@ from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from corl_bench.errors import ConfigError
 from corl_bench.experts.base import Pool
-from corl_bench.experts.transport import is_loopback
 from corl_bench.runs.calling import open_providers, open_store, require_plan_keys
 from corl_bench.runs.plan import Plan, require_output_limit, require_worst_cases
 from corl_bench.runs.settings import OWN_STORE
 from corl_bench.serve.books import Books
-from corl_bench.serve.keys import LOCAL, Key, KeyRing, single_key
+from corl_bench.serve.keys import (
+    LOCAL,
+    Key,
+    KeyRing,
+    require_keys_beyond_loopback,
+    single_key,
+)
 from corl_bench.serve.sharing.app import build_app
-from corl_bench.serve.sharing.desk import Desk, ShareLimits, Source
+from corl_bench.serve.sharing.broker import Broker, ShareLimits, ShareMode
+from corl_bench.serve.sharing.descriptors import require_descriptors
+from corl_bench.serve.sharing.worker_pool import require_shareable
 from corl_bench.serving import LOOPBACK, require_place, serve_until_asked
 from corl_bench.types import Problem
 
 
-def share(
+def share_pool(
     pool: Pool,
     path: Path,
     *,
     command: Sequence[str],
     recordings: Path | None = None,
-    mode: Source = "auto",
+    mode: ShareMode = "auto",
     host: str = LOOPBACK,
     port: int = 0,
     key_env: str | None = None,
@@ -68,7 +74,10 @@ def share(
         ConfigError: something that the user can mend; nothing was sent.
         StorageError: books or store cannot be written any more; all calls have come to an end.
     """
-    ring = _ring(key_env, host)
+    ring = None if key_env is None else single_key(key_env, os.environ, "--key-env")
+    require_keys_beyond_loopback(ring, host, "name the variable of a key with --key-env")
+    limits = limits or ShareLimits()
+    require_descriptors(limits.max_in_flight, pool)
     plan = _plan(pool, mode, seed)
     if cap_usd is not None:
         require_worst_cases(plan)
@@ -88,11 +97,8 @@ def share(
             store=store,
             pricing={expert.name: expert.pricing for expert in plan.models},
         ) as books:
-            if books.unsettled:
-                say(
-                    f"{books.unsettled} calls were in flight when the last server ended: their"
-                    " bill is unknown, they are booked as unsettled"
-                )
+            if books.left_behind:
+                say(books.left_behind)
             asyncio.run(
                 _share(
                     plan,
@@ -100,7 +106,7 @@ def share(
                     ring,
                     host=host,
                     port=port,
-                    limits=limits or ShareLimits(),
+                    limits=limits,
                     problems=problems,
                     say=say,
                     on_ready=on_ready,
@@ -121,7 +127,7 @@ async def _share(
     on_ready: Callable[[str], None],
 ) -> None:
     async with open_providers(plan, problems) as providers:
-        desk = Desk(
+        broker = Broker(
             {expert.name: expert for expert in plan.models},
             books,
             providers,
@@ -131,29 +137,25 @@ async def _share(
             say=say,
         )
         await serve_until_asked(
-            build_app(desk, ring),
+            build_app(broker, ring, plan.pool.digest),
             host=host,
             port=port,
             on_ready=on_ready,
-            ended=desk.failed,
-            stop=desk.stop,
+            ended=broker.failed,
+            stop=broker.stop,
         )
-    if desk.failed.done():
-        raise desk.failed.result()
+    if broker.failed.done():
+        raise broker.failed.result()
 
 
-def _plan(pool: Pool, mode: Source, seed: int) -> Plan:
+def _plan(pool: Pool, mode: ShareMode, seed: int) -> Plan:
     """The pool as a run would ask it, without problems and systems.
 
     Raises:
         ConfigError: an expert cannot be shared.
     """
+    require_shareable(pool)
     for expert in pool.experts:
-        if expert.provider == "recorded":
-            raise ConfigError(
-                f"expert {expert.name!r} is recorded: imported answers are found by their problem,"
-                " which a worker's request does not name; name its provider in the pool"
-            )
         require_output_limit(expert)
     return Plan(
         tasks=(),
@@ -165,14 +167,3 @@ def _plan(pool: Pool, mode: Source, seed: int) -> Plan:
         limit=None,
         mode=mode,
     )
-
-
-def _ring(key_env: str | None, host: str) -> KeyRing | None:
-    if key_env is not None:
-        return single_key(key_env, os.environ, "--key-env")
-    if not is_loopback(host):
-        raise ConfigError(
-            f"--host {host} can be reached from other machines: name the variable of a key with"
-            " --key-env, or listen on 127.0.0.1"
-        )
-    return None

@@ -2,11 +2,12 @@
 
 Invariants: a draw that is stored is never asked for again, and one that is being asked for is
 waited for by whoever wants it too; what was sent is stored and booked whether or not its worker
-is still there; every request has an answer before the server is gone.
+is still there; every request has an answer in time, if only that it is still under way, and a
+last one before the server is gone.
 
-    desk = Desk(experts, books, providers, mode="auto", say=print)
-    answered = await desk.answer(read_asked(body))      # or a Refusal
-    await desk.stop(hurry=asyncio.Event())
+    broker = Broker(experts, books, providers, mode="auto", say=print)
+    answered = await broker.answer(read_draw_request(body), size=len(body))      # or a Refusal
+    await broker.stop(hurry=asyncio.Event())
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from secrets import token_hex
@@ -25,23 +27,32 @@ from corl_bench.experts.attempts import StoppedError, worst_case_usd
 from corl_bench.experts.base import ExpertSpec, Provider, Request
 from corl_bench.experts.caller import Caller, CallOutcome
 from corl_bench.experts.sampling import override
+from corl_bench.experts.shared import STILL_ASKING
 from corl_bench.money.amounts import format_usd
 from corl_bench.serve.books import Books
 from corl_bench.serve.keys import LOCAL
 from corl_bench.serve.refusals import Refusal
-from corl_bench.serve.sharing.asked import Asked
+from corl_bench.serve.sharing.draw_request import DrawRequest
+from corl_bench.serving import MAX_BODY_BYTES
 
-Source = Literal["auto", "replay"]
+ShareMode = Literal["auto", "replay"]
 """Whether a draw that is not stored is asked for."""
+
+_Ending = Literal["asked", "stored", "cap", "failed", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
 class ShareLimits:
     """What a shared pool allows, whoever asks."""
 
-    max_body_bytes: int = 1 << 20
+    max_body_bytes: int = MAX_BODY_BYTES
     max_in_flight: int = 4096
     """Requests under way at a time, those that wait for another's reply included."""
+    max_in_flight_bytes: int = 64 << 20
+    """Of their bodies together, those that are being read included. A request holds several
+    times its size while it is under way."""
+    answer_s: float = 120.0
+    """Within it a request is answered, if only with the word that it is still under way."""
     grace_s: float = 60.0
     """At a stop: how long calls in flight are waited for."""
 
@@ -51,13 +62,24 @@ class Answered:
     """A reply, and where it came from."""
 
     id: str
-    asked: Asked
+    asked: DrawRequest
     outcome: CallOutcome
     stored: bool
     """Whether it was there already, so that this request is billed by nobody."""
 
 
-class Desk:
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    """A request that has been taken on."""
+
+    name: str
+    asked: DrawRequest
+    task: asyncio.Task[Answered]
+    held: ExitStack
+    """What is given back when it has ended."""
+
+
+class Broker:
     """All requests of one shared pool.
 
     Args:
@@ -76,7 +98,7 @@ class Desk:
         books: Books,
         providers: Mapping[str, Provider],
         *,
-        mode: Source = "auto",
+        mode: ShareMode = "auto",
         seed: int = 0,
         limits: ShareLimits | None = None,
         say: Callable[[str], None] = lambda line: None,
@@ -95,21 +117,66 @@ class Desk:
             books.ledger,
             mode=mode,
             run_id=books.instance,
-            # What failed stays failed while this process lives: workers repeat nothing of
-            # themselves. The next one tries again.
+            # What no repeat mends, or may have been billed, stays failed while this process
+            # lives. The next one tries again.
             reuse_failures=False,
+            mendable_failures_stand=False,
         )
-        self._running: set[asyncio.Task[Answered]] = set()
-        self._ended: Counter[str] = Counter()
+        self._running: dict[str, _UnderWay] = {}
+        self._held_bytes = 0
+        self._ended: Counter[_Ending] = Counter()
 
-    async def answer(self, asked: Asked) -> Answered:
+    @contextmanager
+    def room(self, size: int) -> Iterator[None]:
+        """Sets memory aside for a body of some bytes.
+
+        Raises:
+            Refusal: 503, there is none at the moment.
+        """
+        if self._held_bytes and self._held_bytes + size > self.limits.max_in_flight_bytes:
+            raise _overloaded(f"{self._held_bytes:,} bytes of requests are under way already")
+        self._held_bytes += size
+        try:
+            yield
+        finally:
+            self._held_bytes -= size
+
+    async def answer(self, asked: DrawRequest, *, size: int = 0, name: str = "") -> Answered:
         """Answers a request from the store, else by asking.
 
         It goes on when whoever waits for it is cancelled: a worker that dies has its reply
         waiting for it in the store.
 
+        Args:
+            asked: the request.
+            size: of its body in bytes.
+            name: of the same request, as it was told to whoever has come back for its answer.
+
         Raises:
-            Refusal: there is no reply.
+            Refusal: there is no reply; or not yet, with the code `still_asking`.
+        """
+        under_way = self._running.get(name)
+        if under_way is None or under_way.asked != asked:
+            under_way = self._begin(asked, size)
+        task = under_way.task
+        await asyncio.wait([task], timeout=self.limits.answer_s)
+        if not task.done():
+            raise Refusal(
+                503,
+                f"{asked.expert} has not answered yet: ask again",
+                code=STILL_ASKING,
+                retry_after_s=1.0,
+                request=under_way.name,
+            )
+        if task.cancelled():
+            raise _stopping()
+        return task.result()
+
+    def _begin(self, asked: DrawRequest, size: int) -> _UnderWay:
+        """Takes a request on.
+
+        Raises:
+            Refusal: it cannot be.
         """
         expert = self.experts.get(asked.expert)
         if expert is None:
@@ -123,20 +190,14 @@ class Desk:
         if self.stopping:
             raise _stopping()
         if len(self._running) >= self.limits.max_in_flight:
-            raise Refusal(
-                503,
-                f"{self.limits.max_in_flight} requests are under way already",
-                code="overloaded",
-                retry_after_s=1.0,
-            )
-        request = self._request(expert, asked)
-        task = asyncio.create_task(self._answer(request, asked))
-        self._running.add(task)
-        task.add_done_callback(self._forget)
-        await asyncio.wait([task])
-        if task.cancelled():
-            raise _stopping()
-        return task.result()
+            raise _overloaded(f"{self.limits.max_in_flight} requests are under way already")
+        request, name = self._request(expert, asked), token_hex(12)
+        with ExitStack() as held:
+            held.enter_context(self.room(size))
+            task = asyncio.create_task(self._answer(name, request, asked))
+            under_way = self._running[name] = _UnderWay(name, asked, task, held.pop_all())
+        task.add_done_callback(lambda _: self._forget(under_way))
+        return under_way
 
     def stats(self) -> dict[str, Any]:
         """What was spent over all of the directory's time, and done since this process began.
@@ -173,18 +234,24 @@ class Desk:
         hurried = asyncio.create_task(hurry.wait())
         deadline_s = time.monotonic() + self.limits.grace_s
         while (
-            self._running and not hurried.done() and (left_s := deadline_s - time.monotonic()) > 0
+            (tasks := self._tasks)
+            and not hurried.done()
+            and (left_s := deadline_s - time.monotonic()) > 0
         ):
             await asyncio.wait(
-                [hurried, *self._running], timeout=left_s, return_when=asyncio.FIRST_COMPLETED
+                [hurried, *tasks], timeout=left_s, return_when=asyncio.FIRST_COMPLETED
             )
         hurried.cancel()
-        for task in list(self._running):
+        for task in self._tasks:
             task.cancel()
-        if self._running:
-            await asyncio.wait(list(self._running))
+        if tasks := self._tasks:
+            await asyncio.wait(tasks)
 
-    def _request(self, expert: ExpertSpec, asked: Asked) -> Request:
+    @property
+    def _tasks(self) -> list[asyncio.Task[Answered]]:
+        return [under_way.task for under_way in self._running.values()]
+
+    def _request(self, expert: ExpertSpec, asked: DrawRequest) -> Request:
         try:
             sampling = override(expert.sampling, asked.sampling)
         except ConfigError as error:
@@ -199,19 +266,20 @@ class Desk:
             seed=self._seed,
         )
 
-    def _forget(self, task: asyncio.Task[Answered]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # whoever waited for it may have left
+    def _forget(self, done: _UnderWay) -> None:
+        del self._running[done.name]
+        done.held.close()
+        if not done.task.cancelled():
+            done.task.exception()  # whoever waited for it may have left
 
-    async def _answer(self, request: Request, asked: Asked) -> Answered:
-        name, begun_s = token_hex(12), time.monotonic()
+    async def _answer(self, name: str, request: Request, asked: DrawRequest) -> Answered:
+        begun_s = time.monotonic()
         call_id = f"{LOCAL}/{name}#0"
-        ending, outcome, stored = "stopped", None, False
+        ending: _Ending = "failed"
+        outcome: CallOutcome | None = None
         try:
             outcome = await self._caller.call(request, call_id=call_id, episode="")
             if outcome.reply is None:
-                ending = "failed"
                 raise self._no_reply(asked, outcome)
             stored = any(line.stored for line in self._books.ledger.lines_of(call_id))
             ending = "stored" if stored else "asked"
@@ -220,9 +288,12 @@ class Desk:
             ending = "cap"
             raise self._no_room(request) from None
         except StoppedError:
+            ending = "stopped"
             raise _stopping() from None
+        except asyncio.CancelledError:
+            ending = "stopped"
+            raise
         except StorageError as error:
-            ending = "failed"
             if not self.failed.done():
                 self.failed.set_result(error)
             raise Refusal(503, "the server cannot keep its books", code="storage") from error
@@ -234,8 +305,8 @@ class Desk:
         self,
         name: str,
         call_id: str,
-        asked: Asked,
-        ending: str,
+        asked: DrawRequest,
+        ending: _Ending,
         outcome: CallOutcome | None,
         seconds: float,
     ) -> None:
@@ -256,7 +327,7 @@ class Desk:
             if not self.failed.done():
                 self.failed.set_result(error)
 
-    def _no_reply(self, asked: Asked, outcome: CallOutcome) -> Refusal:
+    def _no_reply(self, asked: DrawRequest, outcome: CallOutcome) -> Refusal:
         """Why there is none. It is final: retries are made here, and have been."""
         self.say(f"{asked.expert}: {outcome.status} {outcome.detail}".rstrip())
         if outcome.status == "not_recorded":
@@ -279,6 +350,10 @@ class Desk:
             f" ${format_usd(worst_case_usd(request))} more): serve it with a higher --max-cost",
             code="server_cap_reached",
         )
+
+
+def _overloaded(message: str) -> Refusal:
+    return Refusal(503, message, code="overloaded", retry_after_s=1.0)
 
 
 def _stopping() -> Refusal:

@@ -9,21 +9,22 @@ and a million for each time that the episode has made this very request before. 
 one is refused rather than taken for the first draw, since all samples of a worker that forgets it
 would then be one and the same reply.
 
-    asked = read_asked(b'{"model": "o3", "seed": 7, "messages": [{"role": "user", …}]}')
+    asked = read_draw_request(b'{"model": "o3", "seed": 7, "messages": [{"role": "user", …}]}')
     asked.sample, asked.occurrence      # 7, 0
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from corl_bench.experts.base import draw_of
-from corl_bench.serve.chat import Limit, Said, read_object, refusal_of, said_in
+from corl_bench.serve.chat import Limit, Part, Said, invalid_body, read_object, said_in
 from corl_bench.serve.refusals import Refusal
+from corl_bench.text import well_formed
 from corl_bench.types import Message
 
 LARGEST_SEED = 2**53 - 1
@@ -54,7 +55,7 @@ class _Body(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DrawRequest:
     """One draw of one reply."""
 
     expert: str
@@ -71,16 +72,13 @@ class Asked:
         return next(m.content for m in reversed(self.messages) if m.role == "user")
 
 
-def read_asked(body: bytes) -> Asked:
+def read_draw_request(body: bytes) -> DrawRequest:
     """Reads the body of a request.
 
     Raises:
         Refusal: 400, with the first thing that is wrong.
     """
-    data = _asking(read_object(body))
-    said = data.get("messages")
-    if isinstance(said, list):
-        data["messages"] = [_asking(m) if isinstance(m, dict) else m for m in said]
+    data = _without_empty(read_object(body), "messages", "content")
     _require_known(data)
     if "seed" not in data:
         raise Refusal(
@@ -93,16 +91,17 @@ def read_asked(body: bytes) -> Asked:
     try:
         asked = _Body.model_validate(data)
     except ValidationError as invalid:
-        raise refusal_of(invalid) from None
+        raise invalid_body(invalid) from None
     limits = [n for n in (asked.max_completion_tokens, asked.max_tokens) if n is not None]
     stop = [asked.stop] if isinstance(asked.stop, str) else asked.stop
     sample, occurrence = draw_of(asked.seed)
-    return Asked(
+    return DrawRequest(
         expert=asked.model,
         messages=said_in(asked.messages),
         sampling={
             "max_output_tokens": min(limits, default=None),
-            "temperature": asked.temperature,
+            # Zero has two signs in JSON, and is one temperature.
+            "temperature": None if asked.temperature is None else abs(asked.temperature),
             "top_p": asked.top_p,
             "reasoning_effort": asked.reasoning_effort,
             "stop": stop,
@@ -112,8 +111,35 @@ def read_asked(body: bytes) -> Asked:
     )
 
 
-def _asking(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in table.items() if value not in _NOTHING}
+def _without_empty(table: Mapping[str, Any], *lists: str) -> dict[str, Any]:
+    """A table without the fields that ask for nothing.
+
+    Args:
+        table: as it was sent.
+        lists: the field that holds a list of such tables, then the field of these, and so on.
+    """
+    kept = {name: value for name, value in table.items() if value not in _NOTHING}
+    if lists and isinstance(rows := kept.get(lists[0]), list):
+        kept[lists[0]] = [
+            _without_empty(row, *lists[1:]) if isinstance(row, dict) else row for row in rows
+        ]
+    return kept
+
+
+def _unknown_fields(data: Mapping[str, Any]) -> Iterator[str]:
+    """Places of fields that would change a reply and not its recording."""
+    yield from (name for name in data if name not in _Body.model_fields)
+    for place, message in _tables(data.get("messages"), "messages"):
+        yield from (f"{place}.{name}" for name in message if name not in Said.model_fields)
+        for inner, part in _tables(message.get("content"), f"{place}.content"):
+            yield from (f"{inner}.{name}" for name in part if name not in Part.model_fields)
+
+
+def _tables(rows: object, place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The objects in what may be a list, with their places."""
+    for number, row in enumerate(rows if isinstance(rows, list) else ()):
+        if isinstance(row, dict):
+            yield f"{place}.{number}", row
 
 
 def _require_known(data: Mapping[str, Any]) -> None:
@@ -122,17 +148,13 @@ def _require_known(data: Mapping[str, Any]) -> None:
     Raises:
         Refusal: 400.
     """
-    unknown = [name for name in data if name not in _Body.model_fields]
-    messages = data.get("messages")
-    for place, message in enumerate(messages if isinstance(messages, list) else []):
-        if isinstance(message, dict):
-            unknown += [f"messages.{place}.{n}" for n in message if n not in Said.model_fields]
-    if unknown:
-        shown = unknown[0][:80]
-        raise Refusal(
-            400,
-            f"{shown!r} is not supported: recordings are not told apart by it (what holds for"
-            " every request goes into the pool file, as options.body of the expert)",
-            code="unsupported_parameter",
-            param=shown.partition(".")[0],
-        )
+    if (unknown := next(_unknown_fields(data), None)) is None:
+        return
+    shown = well_formed(unknown[:80])
+    raise Refusal(
+        400,
+        f"{shown!r} is not supported: recordings are not told apart by it (what holds for"
+        " every request goes into the pool file, as options.body of the expert)",
+        code="unsupported_parameter",
+        param=shown.partition(".")[0],
+    )

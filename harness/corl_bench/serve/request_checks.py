@@ -21,7 +21,7 @@ from corl_bench.experts.transport import is_loopback
 from corl_bench.serve.refusals import Refusal
 
 READ_S = 30.0
-"""How long a client may take to send its request, and to read its answer."""
+"""How long a client may take to send its request, or to read a piece of a stream."""
 
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
 
