@@ -43,8 +43,8 @@ class Advice:
 
     worth: Mapping[str | None, float]
     """Of calling each expert by its letter, and under None of answering."""
-    believed: tuple[str, ...]
-    """Whose answer is the likeliest."""
+    answers: Mapping[str, float]
+    """By letter: how probably the last answer of each expert that has given one is right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +134,14 @@ class Stage:
         while True:
             spent_usd += self.turn_usd
             worth = foresight.worth(subject, seen, float(budget.usd - spent_usd))
-            believed = foresight.believed(subject, seen)
-            advice.append(Advice(worth, believed))
+            answers = foresight.answers(subject, seen)
+            advice.append(Advice(worth, answers))
             letter = self._chosen(worth, seen, wildness, rng)
-            if letter is None and not believed:
+            if letter is None and not answers:
                 # Nothing can be pointed at: whoever is asked in vain breaks no other rule.
                 letter = next(iter(experts)) if len(seen) < protocol.max_calls else None
             if letter is None:
-                answer = rng.choice(believed) if believed else next(iter(experts))
+                answer = max(answers, key=answers.__getitem__, default=next(iter(experts)))
                 texts.append(f'<{protocol.answer_tag} from="{answer}"/>')
                 break
             texts.append(f'<{protocol.call_tag} expert="{letter}"></{protocol.call_tag}>')

@@ -43,9 +43,9 @@ class Drill:
     """Places of the first tokens of its turns."""
     targets: tuple[dict[int, float], ...]
     """For each turn: what its first token could be, with its probability."""
-    believed: tuple[tuple[float, ...], ...]
-    """For each turn, by letter: shares of the experts whose answer is the likeliest; zeros where
-    nobody has answered."""
+    answers: tuple[tuple[float, ...], ...]
+    """For each turn, by letter: how probably the expert's answer is right; NaN where there is
+    none."""
     worth: tuple[tuple[float, ...], ...]
     """For each turn, of each choice; NaN where there is none."""
     trust: tuple[float, ...]
@@ -63,8 +63,8 @@ class Marks:
     """Cross-entropy of the turns."""
     regret: float
     """Worth that the most probable turn falls short of the best one."""
-    believed: float
-    """Of the turns that know an answer, how many would give the likeliest one."""
+    misplaced: float
+    """Probability to be right that the answer it would give falls short of the likeliest one."""
     subject: float
     """Share of the subjects that are told right."""
 
@@ -117,11 +117,8 @@ class School:
             ids=tuple(ids),
             own=tuple(own),
             targets=tuple(map(self._targets, rehearsal.advice)),
-            believed=tuple(
-                tuple(
-                    (name in advice.believed) / max(1, len(advice.believed))
-                    for name in LETTERS[:MOST_EXPERTS]
-                )
+            answers=tuple(
+                tuple(advice.answers.get(name, math.nan) for name in LETTERS[:MOST_EXPERTS])
                 for advice in rehearsal.advice
             ),
             worth=tuple(
@@ -203,14 +200,16 @@ class School:
         targets = [target for drill in drills for target in drill.targets]
         places, shares = pad_targets(targets)
         told = -(shares * distributions.gather(1, places)).sum(dim=1).mean()
-        believed = torch.tensor([turn for drill in drills for turn in drill.believed])
-        answers = distributions[:, list(self._answers.values())].log_softmax(dim=1)
-        answered = believed.sum().clamp(min=1.0)
+        given = torch.tensor([turn for drill in drills for turn in drill.answers])
+        answered = ~given.isnan().all(dim=1)
+        given = given[answered].nan_to_num(-math.inf)
+        answers = distributions[answered][:, list(self._answers.values())].log_softmax(dim=1)
         worth = torch.tensor([turn for drill in drills for turn in drill.worth])
         best = worth.nan_to_num(-1.0).max(dim=1).values
         values = scores.values[mask > 0]
         read = self._misjudged(states, "worth", worth)
-        read = read - (believed * answers).sum() / answered
+        believed = (given / self.heat).softmax(dim=1)
+        read = read - (believed * answers).sum() / max(1, len(answers))
         subjects = torch.tensor(
             [drill.subject for drill in drills for _ in (*drill.own, *drill.lines)]
         )
@@ -224,12 +223,13 @@ class School:
         with torch.no_grad():
             chosen = self._chosen(distributions, worth)
             regret = (best - chosen).mean()
-            likeliest = believed.gather(1, answers.argmax(dim=1, keepdim=True))[:, 0] > 0
+            likeliest = given.gather(1, answers.argmax(dim=1, keepdim=True))[:, 0].clamp(min=0.0)
+            misplaced = (given.max(dim=1).values - likeliest).sum() / max(1, len(answers))
             right = (guessed.argmax(dim=1) == subjects).float().mean()
         return loss, Marks(
             loss=told.item(),
             regret=regret.item(),
-            believed=(likeliest.sum() / answered).item(),
+            misplaced=misplaced.item(),
             subject=right.item(),
         )
 
@@ -247,10 +247,15 @@ class School:
             share = math.exp((worth - best) / self.heat)
             if name is not None:
                 # Where nothing can be won any more an answer costs nothing.
-                odds[self._calls[name]] = share if best > 0 or not advice.believed else 0.0
-            else:
-                for believed in advice.believed:
-                    odds[self._answers[believed]] = share / len(advice.believed)
+                odds[self._calls[name]] = share if best > 0 or not advice.answers else 0.0
+                continue
+            likeliest = max(advice.answers.values(), default=0.0)
+            believed = {
+                answer: math.exp((right - likeliest) / self.heat)
+                for answer, right in advice.answers.items()
+            }
+            for answer, part in believed.items():
+                odds[self._answers[answer]] = share * part / sum(believed.values())
         total = sum(odds.values())
         if not total:
             return {self._calls[next(n for n in advice.worth if n)]: 1.0}
@@ -286,6 +291,6 @@ def _mean(marks: Sequence[Marks]) -> Marks:
     return Marks(
         loss=sum(mark.loss for mark in marks) / count,
         regret=sum(mark.regret for mark in marks) / count,
-        believed=sum(mark.believed for mark in marks) / count,
+        misplaced=sum(mark.misplaced for mark in marks) / count,
         subject=sum(mark.subject for mark in marks) / count,
     )

@@ -114,8 +114,8 @@ def rehearse(
             known = school.examine(unseen)
             say(
                 f"rehearsals {done:,}: loss {told.loss:.3f}; unseen {known.loss:.3f}, falls"
-                f" {known.regret:.4f} short a turn, believes {known.believed:.0%} as it should,"
-                f" tells {known.subject:.0%} of the subjects"
+                f" {known.regret:.4f} short a turn and believes {known.misplaced:.4f} short, tells"
+                f" {known.subject:.0%} of the subjects"
             )
             halfway.save({"done": done, "too_long": too_long, "school": school.state()})
     if too_long:
