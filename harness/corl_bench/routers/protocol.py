@@ -28,6 +28,7 @@ from corl_bench.money.amounts import format_usd, parse_usd
 from corl_bench.routers.outlook import (
     card_of,
     card_text,
+    cards_text,
     costs_of,
     fits_text,
     left_text,
@@ -48,7 +49,7 @@ listing from cheap to dear, `<call expert="A">…` (see `outlook.lettered`)."""
 
 _CALL_PLACES = ("expert", "number", "cost_usd", "spent_usd", "spent_percent", "calls_left")
 _PLACES: Mapping[str, frozenset[str]] = {
-    "instructions": frozenset({"budget", "listing", "max_calls", "problem"}),
+    "instructions": frozenset({"budget", "listing", "cards", "max_calls", "problem"}),
     "listing": frozenset(
         {"expert", "model", "description", "input_usd_per_mtok", "output_usd_per_mtok"}
         | {"typical_share", "fits", "card"}
@@ -150,9 +151,9 @@ class Protocol:
     @property
     def lists_cards(self) -> bool:
         """Whether it says what has been measured of the experts, for which they need cards."""
-        told = (self.texts["listing"], self.texts["result"], self.texts["failure"])
-        marks = ("{typical_share}", "{fits}", "{card}", "{left}")
-        return self.naming == "letter" or any(mark in text for mark in marks for text in told)
+        told = (self.texts[name] for name in ("instructions", "listing", "result", "failure"))
+        marks = ("{typical_share}", "{fits}", "{card}", "{cards}", "{left}")
+        return self.naming == "letter" or any(mark in text for text in told for mark in marks)
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -194,6 +195,7 @@ class Protocol:
             "instructions",
             budget=line,
             listing=listing,
+            cards=cards_text({e.name: card_of(e) for e in experts} if self.lists_cards else {}),
             max_calls=self.max_calls,
             problem=self.defuse(problem),
         ).lstrip("\n")

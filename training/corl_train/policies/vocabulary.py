@@ -96,7 +96,8 @@ def open_vocabulary_of(
     phrases += [f"{sign}{name}" for sign in (*",;\n ", "") for name in names]
     phrases += [f"{number}%" for number in range(101)]
     phrases += [f" {figure}" for figure in (*SHARES, *FITS)]
-    phrases += [f" {subject} {grade}" for subject in ("all", *subjects) for grade in GRADES]
+    phrases += [f"{start}{subject}" for subject in ("all", *subjects) for start in ("", "\n")]
+    phrases += [f" {name} {grade}" for name in names for grade in GRADES]
     # Alone, a mark for nothing would be read together with the sign behind it.
     single = {*names, "-"}
     phrases = [p for p in dict.fromkeys([*phrases, "-"]) if len(p) > 1 or p in single]

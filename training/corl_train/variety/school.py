@@ -3,9 +3,8 @@
 Each turn teaches its whole distribution: the better a choice, the more probable it is to be, e to
 the power of its worth in `heat`s. Whom to believe is asked at every turn, also where it is not
 time to answer, or there would be few turns to learn it from. Heads that are thrown away afterwards
-teach to read: what each choice is worth, which subject the problem is of, and, behind each line of
-the listing, how good this one expert is at it. So a state holds the figures that a decision needs
-before any decision is right.
+teach to read: what each choice is worth, which subject the problem is of, and how good each expert
+is at it. So a state holds the figures that a decision needs before any decision is right.
 
     school = School(policy, protocol, subjects, how, heat=0.015)
     school.teach([school.drill(rehearsal) for rehearsal in rehearsals], rate=1e-3, rng=Random(0))
@@ -50,8 +49,6 @@ class Drill:
     """For each turn, of each choice; NaN where there is none."""
     trust: tuple[float, ...]
     """By letter; NaN where there is none."""
-    lines: tuple[int, ...]
-    """Places of the tokens behind the lines of the listing, in the order of the letters."""
     subject: int
 
 
@@ -93,11 +90,6 @@ class School:
             name: self._first(f'<{protocol.answer_tag} from="{name}"/>')
             for name in LETTERS[:MOST_EXPERTS]
         }
-        self._letters = {
-            ids[0]
-            for name in LETTERS[1:MOST_EXPERTS]
-            if len(ids := policy.spell(f"\n{name}", protocol.stops)[:-1]) == 1
-        }
         self.heads: nn.ModuleDict | None = None
         self.optimiser = torch.optim.AdamW(
             policy.module.parameters(), lr=how.learning_rate, betas=(0.9, 0.98), weight_decay=0.0
@@ -126,17 +118,8 @@ class School:
                 for advice in rehearsal.advice
             ),
             trust=tuple(rehearsal.trust.get(name, math.nan) for name in LETTERS[:MOST_EXPERTS]),
-            lines=self._lines(ids[: own[0]], len(rehearsal.trust)),
             subject=self.subjects[rehearsal.subject],
         )
-
-    def _lines(self, opening: Sequence[int], experts: int) -> tuple[int, ...]:
-        """Where the lines of the listing end; none for a policy that spells letters otherwise."""
-        begins = [place for place, token in enumerate(opening) if token in self._letters]
-        if len(begins) < experts - 1:
-            return ()
-        # The first line begins with the heading, and the last one ends with the mark of the turn.
-        return (*begins[len(begins) - experts + 1 :], len(opening) - 1)
 
     def state(self) -> dict[str, Any]:
         """All that goes on from here: the policy, the heads, the optimiser."""
@@ -189,14 +172,10 @@ class School:
         for row, drill in enumerate(drills):
             ids[row, : len(drill.ids)] = torch.tensor(drill.ids)
             mask[row, list(drill.own)] = 1.0
-        wanted = mask.clone()
-        for row, drill in enumerate(drills):
-            wanted[row, list(drill.lines)] = 1.0
-        scores = self.policy.score(ids, wanted)
-        if scores.distributions is None:
+        scores = self.policy.score(ids, mask)
+        distributions, states = scores.distributions, scores.states
+        if distributions is None:
             raise ValueError("rehearsals teach whole distributions, which this policy keeps not")
-        is_own = mask[wanted > 0] > 0
-        distributions, states = scores.distributions[is_own], scores.states[is_own]
         targets = [target for drill in drills for target in drill.targets]
         places, shares = pad_targets(targets)
         told = -(shares * distributions.gather(1, places)).sum(dim=1).mean()
@@ -210,15 +189,12 @@ class School:
         read = self._misjudged(states, "worth", worth)
         believed = (given / self.heat).softmax(dim=1)
         read = read - (believed * answers).sum() / max(1, len(answers))
-        subjects = torch.tensor(
-            [drill.subject for drill in drills for _ in (*drill.own, *drill.lines)]
+        read = read + self._misjudged(
+            states, "trust", torch.tensor([drill.trust for drill in drills for _ in drill.own])
         )
-        guessed = self._head(scores.states, "subject")(scores.states)
+        subjects = torch.tensor([drill.subject for drill in drills for _ in drill.own])
+        guessed = self._head(states, "subject")(states)
         read = read + F.cross_entropy(guessed, subjects)
-        trust = [share for drill in drills for share in drill.trust[: len(drill.lines)]]
-        if trust:
-            listed = scores.states[~is_own]
-            read = read + self._misjudged(listed, "trust", torch.tensor(trust)[:, None])
         loss = told + self.reading_weight * read + self.value_weight * ((values - best) ** 2).mean()
         with torch.no_grad():
             chosen = self._chosen(distributions, worth)
@@ -272,7 +248,11 @@ class School:
 
     def _opened(self, width: int) -> nn.ModuleDict:
         if self.heads is None:
-            sizes = {"worth": len(_CHOICES), "trust": 1, "subject": max(1, len(self.subjects))}
+            sizes = {
+                "worth": len(_CHOICES),
+                "trust": MOST_EXPERTS,
+                "subject": max(1, len(self.subjects)),
+            }
             self.heads = nn.ModuleDict(
                 {name: nn.Linear(width, size) for name, size in sizes.items()}
             )
