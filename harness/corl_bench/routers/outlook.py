@@ -63,12 +63,6 @@ def fits_text(costs_usd: Sequence[float], left_usd: Decimal | None) -> str:
     return FITS[round(10 * sum(fitting) / len(fitting))]
 
 
-def card_text(card: Card) -> str:
-    """How often an expert was right, by subject, in steps of a twentieth."""
-    subjects = [name for name in sorted(card.right) if name] or [""]
-    return " ".join(f"{name or OVERALL} {_grade(card.trust(name))}" for name in subjects)
-
-
 def cards_text(cards: Mapping[str, Card]) -> str:
     """How often experts were right: a line a subject, so that who knows it can compare them.
 
@@ -78,7 +72,9 @@ def cards_text(cards: Mapping[str, Card]) -> str:
     """
     subjects = sorted({name for card in cards.values() for name in card.right if name}) or [""]
     return "\n".join(
-        " ".join([subject or "all", *(f"{n} {_grade(c.trust(subject))}" for n, c in cards.items())])
+        " ".join(
+            [subject or OVERALL, *(f"{n} {_grade(c.trust(subject))}" for n, c in cards.items())]
+        )
         for subject in subjects
     )
 

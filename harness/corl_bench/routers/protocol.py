@@ -27,7 +27,6 @@ from corl_bench.errors import ConfigError
 from corl_bench.money.amounts import format_usd, parse_usd
 from corl_bench.routers.outlook import (
     card_of,
-    card_text,
     cards_text,
     costs_of,
     fits_text,
@@ -52,7 +51,7 @@ _PLACES: Mapping[str, frozenset[str]] = {
     "instructions": frozenset({"budget", "listing", "cards", "max_calls", "problem"}),
     "listing": frozenset(
         {"expert", "model", "description", "input_usd_per_mtok", "output_usd_per_mtok"}
-        | {"typical_share", "fits", "card"}
+        | {"typical_share", "fits"}
     ),
     "budget_named": frozenset({"name", "usd"}),
     "budget_dollars": frozenset({"usd"}),
@@ -152,7 +151,7 @@ class Protocol:
     def lists_cards(self) -> bool:
         """Whether it says what has been measured of the experts, for which they need cards."""
         told = (self.texts[name] for name in ("instructions", "listing", "result", "failure"))
-        marks = ("{typical_share}", "{fits}", "{card}", "{cards}", "{left}")
+        marks = ("{typical_share}", "{fits}", "{cards}", "{left}")
         return self.naming == "letter" or any(mark in text for text in told for mark in marks)
 
     @property
@@ -256,7 +255,6 @@ class Protocol:
         return {
             "typical_share": share_text(costs_usd, left_usd),
             "fits": fits_text(costs_usd, left_usd),
-            "card": card_text(card_of(expert)),
         }
 
     def _fill(self, template: str, **values: object) -> str:
