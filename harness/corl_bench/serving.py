@@ -65,7 +65,7 @@ async def serve_until_asked(
     host: str,
     port: int,
     on_ready: Callable[[str], None],
-    ended: asyncio.Future[Any] | None = None,
+    ended: asyncio.Future[Exception] | None = None,
     stop: Callable[[asyncio.Event], Awaitable[None]] | None = None,
     cancels_the_departed: bool = False,
 ) -> None:
@@ -76,13 +76,14 @@ async def serve_until_asked(
         host: address to listen on.
         port: 0 takes a free one.
         on_ready: called with the base URL when the server answers.
-        ended: done when there is no sense in going on.
+        ended: done when there is no sense in going on; why not is raised in the end.
         stop: ends the work under way; the event is set when the user asks once more. Whoever
             asks a fourth time is not kept waiting.
         cancels_the_departed: whether a handler is cancelled when its client leaves.
 
     Raises:
         ConfigError: nobody can listen there.
+        Exception: what `ended` holds.
     """
     loop = asyncio.get_running_loop()
     asked, hurry, times = asyncio.Event(), asyncio.Event(), 0
@@ -98,7 +99,7 @@ async def serve_until_asked(
     for number in signals:
         loop.add_signal_handler(number, ask)
     waiting = asyncio.create_task(asked.wait())
-    ends = [waiting] if ended is None else [waiting, ended]
+    ends: list[asyncio.Future[Any]] = [waiting] if ended is None else [waiting, ended]
     try:
         async with listening(
             app, host=host, port=port, cancels_the_departed=cancels_the_departed
@@ -111,6 +112,8 @@ async def serve_until_asked(
         waiting.cancel()
         for number in signals:
             loop.remove_signal_handler(number)
+    if ended is not None and ended.done():
+        raise ended.result()
 
 
 @asynccontextmanager

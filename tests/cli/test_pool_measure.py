@@ -47,6 +47,9 @@ def test_what_was_measured_is_a_price(tmp_path: Path, capsys: pytest.CaptureFixt
     measured = tmp_path / "measured.toml"
     measured.write_text(PLAIN + printed)
     price = load_pool(str(measured))["a"].price
+    assert price.source.startswith(
+        "corl-bench pool measure, gpt-4.1, 4 at a time (2 × $2 a GPU hour"
+    )
     written_per_s = tomllib.loads(printed)["experts"]["a"]["price"]["output_tokens_per_s"]
     per_mtok = re.search(r"dollars per million tokens: ([\d.]+) in, ([\d.]+) out", told)
     assert per_mtok is not None

@@ -202,7 +202,16 @@ MISTAKES = [
     (O3 + GPUS.replace("40000", "0"), "price.input_tokens_per_s: input should be greater than 0"),
     (O3 + GPUS.replace("= 2,", "= 0,"), "price.gpus: input should be greater than or equal to 1"),
     (O3 + GPUS.replace("gpus = 2", "gpu = 2"), "price.gpu: unknown key (did you mean gpus?)"),
-    (O3 + GPUS.replace("gpus = 2", "output_usd_per_mtok = 2"), "output_usd_per_mtok: unknown key"),
+    (
+        O3 + GPUS.replace("gpus = 2", "output_usd_per_mtok = 2"),
+        "pool.toml: experts.o3.price.output_usd_per_mtok: a price is by the token or by the GPU"
+        " hour, not both: take out output_usd_per_mtok, or input_tokens_per_s,"
+        " output_tokens_per_s, usd_per_gpu_hour",
+    ),
+    (
+        O3 + GPUS.replace("40000", '"inf"'),
+        "price.input_tokens_per_s: write tokens a second in digits: 5000",
+    ),
     (O3 + GPUS.replace(', source = "s"', ""), "pool.toml: experts.o3.price.source: missing"),
     ("", "pool.toml: experts: missing"),
     ("[experts]\n", "pool.toml: experts: a pool has at least one expert"),

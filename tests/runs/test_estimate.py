@@ -159,15 +159,18 @@ def test_a_replay_costs_nothing(task: Path) -> None:
 
 def test_stored_replies_are_better_known_than_declared_ones(task: Path, tmp_path: Path) -> None:
     path = tmp_path / "store.sqlite"
+    of_pool = load_pool("sim")["nano"].model
+    # Another pool's expert has the alias as well; its replies are never found.
+    written = ((of_pool, 0, 100), (of_pool, 1, 300), ("another-nano", 0, 9))
     with RecordingStore.open(path) as store:
-        for sample, output_tokens in enumerate((100, 300)):
+        for model, sample, output_tokens in written:
             usage = Usage(input_tokens=50, output_tokens=output_tokens)
             call = RecordedCall(
-                request_key="k",
+                request_key=model,
                 sample=sample,
                 occurrence=0,
                 expert="nano",
-                model="m",
+                model=model,
                 problem_key=problem_key("p"),
                 attempts=(Attempt("ok", usage),),
                 reply=Reply("", usage),

@@ -284,7 +284,8 @@ def test_two_servers_do_not_share_a_directory(tmp_path: Path) -> None:
             check=False,
         )
     assert second.returncode == 2
-    assert "another run" in second.stderr
+    assert "another server (process " in second.stderr
+    assert "stop it, or work in another directory" in second.stderr
 
 
 @pytest.mark.parametrize(

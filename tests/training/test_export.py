@@ -199,3 +199,9 @@ def test_the_broken_state_of_a_job_is_said(job: Path, tmp_path: Path) -> None:
     save_llama(job / "final")
     with pytest.raises(ConfigError, match="not what `corl-train launch` writes"):
         export(job, tmp_path / "out")
+
+
+def test_a_job_that_was_only_prepared_has_no_weights(job: Path, tmp_path: Path) -> None:
+    (job / "launch.json").unlink()
+    with pytest.raises(ConfigError, match="was prepared and never submitted, so no weights"):
+        export(job, tmp_path / "out")

@@ -19,7 +19,9 @@ from corl_bench.types import Budget, Usage
 from corl_train.feasibility import (
     Feasible,
     InfeasibleError,
+    costs_about,
     costs_at_worst,
+    costs_of_recordings,
     costs_of_simulation,
     feasibility,
     own_turn_usd,
@@ -125,6 +127,24 @@ def test_stored_replies_say_what_calls_cost(tmp_path: Path) -> None:
         require_feasible(pool, [Budget("b", Decimal("0.0007"))], recordings=path)
 
 
+def test_another_pools_expert_of_the_same_alias_says_nothing(tmp_path: Path) -> None:
+    """As replies are found: recorded ones by their model, imported ones by alias, too."""
+    pool = Pool("p", (expert_at(None), expert_at(None, name="again")))
+    path = tmp_path / "store.sqlite"
+    usage = Usage(output_tokens=100)
+    with RecordingStore.open(path) as store:
+        for model, used in (("simulated", Usage()), ("gpt-4.1", usage)):
+            store.add(
+                RecordedCall(
+                    *(model, 0, 0, "mid", model, "k"),
+                    attempts=(Attempt("ok", used),),
+                    reply=Reply("", used),
+                )
+            )
+    found = costs_of_recordings(pool, path)
+    assert found == {name: [(Decimal("0.0008"), 1.0)] for name in ("mid", "again")}
+
+
 def test_an_expert_without_recordings_is_looked_at_in_its_worst_case(tmp_path: Path) -> None:
     pool = Pool("half", (expert_at(None), expert_at(None, name="other", model="other")))
     path = tmp_path / "store.sqlite"
@@ -181,8 +201,16 @@ def test_a_live_pool_is_looked_at_in_its_worst_case(tmp_path: Path) -> None:
     table = require_feasible(pool, [Budget("b", worst)], task=task)
     assert table.startswith("worst cases")
     assert table.splitlines()[-1].split() == ["mid", "100.0%", "0.0%", "0.0%"]
-    # A worst case refuses nothing, for replies may be shorter.
-    table = require_feasible(pool, [Budget("b", Decimal("0.0001"))], task=task)
-    assert "no worst case fits" in table.splitlines()[-1]
+    # A worst case refuses nothing, for replies may be shorter: a quarter of the limit is expected.
+    table = require_feasible(pool, [Budget("b", Decimal("0.0010"))], task=task)
+    assert table.splitlines()[-1] == "  no worst case fits: shorter replies may"
+    table = require_feasible(pool, [Budget("b", Decimal("0.0008"))], task=task)
+    assert "nor one call of about $0.000" in table.splitlines()[-1]
+    # Nobody replies to a question that cannot be paid.
+    asked = costs_about(pool, task, output_share=0)["mid"]
+    assert Decimal("0.00002") < asked < Decimal("0.0001")
+    assert require_feasible(pool, [Budget("b", asked)], task=task)
+    with pytest.raises(InfeasibleError, match="question of the cheapest call alone costs about"):
+        require_feasible(pool, [Budget("b", asked - Decimal("0.000001"))], task=task)
     with pytest.raises(ConfigError, match="--recordings"):
         require_feasible(pool, [Budget("b", worst)])

@@ -128,7 +128,7 @@ def recorded_pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kept = [
         line
         for line in served.replace('provider = "openai"', 'provider = "recorded"').splitlines()
-        if not line.startswith(("base_url", "send_seed", "[simulation]", "served"))
+        if not line.startswith(("base_url", "send_seed", "[simulation]", '"served"'))
     ]
     path.write_text("\n".join(kept) + "\n")
     pool = load_pool(str(path))

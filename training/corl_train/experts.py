@@ -80,12 +80,15 @@ class Experts:
         everybody = self.mode == "replay"
         return tuple(e for e in pool.experts if everybody or e.provider == "recorded")
 
-    def check(self, pool: Pool) -> None:
-        """Refuses what could not work, before anything is asked.
+    def require_recordings(self, pool: Pool) -> set[str]:
+        """Refuses recordings that the mode does not go with, or that lack an expert.
+
+        Returns:
+            Models, and aliases of imported replies, of which there are recordings.
 
         Raises:
-            ConfigError: a live pool without a cap, a key or an output limit; recordings that
-                are missing, are none, or hold nothing of an expert that has nothing else.
+            ConfigError: they are missing, are none, are not wanted, or hold nothing of an expert
+                that has nothing else.
         """
         if self.mode == "replay" and self.recordings is None:
             raise ConfigError("mode replay needs recordings to replay: --recordings FILE")
@@ -107,6 +110,16 @@ class Experts:
                 f"{self.recordings} has no reply of {', '.join(without)}: record or import some,"
                 " or take a pool without them"
             )
+        return stored
+
+    def check(self, pool: Pool) -> None:
+        """Refuses what could not work, before anything is asked.
+
+        Raises:
+            ConfigError: a live pool without a cap, a key or an output limit; recordings as
+                `require_recordings` refuses them.
+        """
+        stored = self.require_recordings(pool)
         if not (billed := self.billed(pool)):
             return
         if self.max_cost_usd is None:
@@ -128,12 +141,17 @@ class Experts:
         return Desk(self, pool)
 
     def _stored(self) -> set[str]:
-        """Aliases and models of which there are recordings."""
+        """Models, and aliases of imported replies, of which there are recordings.
+
+        As replies are found: what was recorded by its request, which names a model and no alias;
+        what was imported by either.
+        """
         if self.recordings is None:
             return set()
         with RecordingStore.open(self.recordings, create=False, read_only=True) as store:
             experts = store.stats().experts
-        return {stats.expert for stats in experts} | {stats.model for stats in experts}
+        imported = {stats.expert for stats in experts if stats.imported}
+        return imported | {stats.model for stats in experts}
 
 
 ANY_EXPERTS = Experts()

@@ -127,7 +127,7 @@ def _of_run(source: Path, weights: str | None) -> _Source:
 def _of_job(source: Path, weights: str | None) -> _Source:
     job = read_job(source / JOB_NAME)
     own = replace(
-        own_model(job.name, job.usd_per_mtok),
+        own_model(job.name, job.usd_per_mtok, key="model.usd_per_mtok"),
         name=source.name,
         sampling=Sampling(max_output_tokens=load_protocol(job.protocol).max_turn_tokens),
         options={"dtype": "bfloat16"},
@@ -148,7 +148,14 @@ def _recipe_of(source: Path) -> JobRecipe:
     path = source / STATE_NAME
     try:
         return JobRecipe.model_validate(json.loads(path.read_bytes())["recipe"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{source} holds a job that was prepared and never submitted, so no weights: repeat its"
+            " `corl-train launch`"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path}: not what `corl-train launch` writes ({_line(error)})") from None
 
 

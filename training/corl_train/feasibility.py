@@ -5,11 +5,13 @@ first: how often would one call, two calls, … of each expert fit into it? An e
 those of its stored replies, else the declared ones of a simulated expert, else, where it was never
 asked, what the plain question costs at the worst. Beside them stands what the controller itself
 costs at the least: a turn before each call and one for the answer, each of which reads the opening
-again. A budget that fits no call is refused, unless that is for worst cases alone: real replies are
-shorter. Nor does the table say whether what fits is ever right (`corl-bench pool optimum` does,
-for simulated experts).
+again. A budget that fits no call is refused. Where only worst cases are known, real replies are
+shorter: then it is refused if it fits not even the question, and said if it is below the cheapest
+call as it is estimated. Nor does the table say whether what fits is ever right (`corl-bench pool
+optimum` does, for simulated experts).
 
     table = require_feasible(pool, budgets, say=print)
+    outlook = look_at(pool, budgets, task=task, controller=controller)
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from corl_bench.experts.simulation.tables import read_simulation
 from corl_bench.experts.store import RecordingStore
 from corl_bench.money.amounts import format_usd
 from corl_bench.routers.controller import Controller
-from corl_bench.runs.estimate import BYTES_PER_TOKEN
+from corl_bench.runs.estimate import ASSUMED_OUTPUT_SHARE, BYTES_PER_TOKEN
 from corl_bench.tasks import LoadedTask, render_prompt
 from corl_bench.types import Budget, Message, Usage
 
@@ -45,6 +47,16 @@ class InfeasibleError(ConfigError):
         super().__init__(message)
         self.table = table
         """How often calls fit, budget by budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the budgets of a training run allow."""
+
+    table: str
+    """How often calls fit, budget by budget; empty where there is no budget."""
+    refusal: str = ""
+    """Which budgets fit not one call, and why; empty: each may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +96,15 @@ def costs_of_recordings(pool: Pool, store_path: Path) -> dict[str, Costs]:
         ConfigError: there is no store.
     """
     costs: dict[str, list[Decimal]] = {expert.name: [] for expert in pool.experts}
-    by_model = {expert.model: expert.name for expert in pool.experts}
     with RecordingStore.open(store_path, create=False, read_only=True) as store:
         for call in store.calls():
-            name = call.expert if call.expert in costs else by_model.get(call.model)
-            if name is not None and call.reply is not None:
-                costs[name].append(pool[name].price.cost_usd(call.reply.usage))
+            if call.reply is None:
+                continue
+            for expert in pool.experts:
+                # As `RecordingStore.draws` finds them: an alias alone is somebody else's, maybe.
+                is_imported = call.origin == "imported" and call.expert == expert.name
+                if call.model == expert.model or is_imported:
+                    costs[expert.name].append(expert.price.cost_usd(call.reply.usage))
     return {
         name: [(cost, 1 / len(known)) for cost in known] for name, known in costs.items() if known
     }
@@ -106,6 +121,30 @@ def costs_at_worst(pool: Pool, task: LoadedTask) -> dict[str, Costs]:
             )
             for text, asked in prompts
         ]
+        for expert in pool.experts
+    }
+
+
+def costs_about(pool: Pool, task: LoadedTask, *, output_share: float) -> dict[str, Decimal]:
+    """About what a plain call on the shortest problem costs, a token for every four bytes.
+
+    Of a server that prices its calls itself nothing is known, and it counts as free.
+
+    Args:
+        pool: who is called.
+        task: of its prompts the shortest.
+        output_share: of the output limit that the reply takes; 0: what asking alone costs.
+    """
+    shortest = min(len(render_prompt(task.spec, p.text).encode()) for p in task.problems)
+    return {
+        expert.name: Decimal(0)
+        if expert.tariff is not None
+        else expert.price.cost_usd(
+            Usage(
+                input_tokens=shortest // BYTES_PER_TOKEN,
+                output_tokens=round((expert.sampling.max_output_tokens or 0) * output_share),
+            )
+        )
         for expert in pool.experts
     }
 
@@ -138,14 +177,14 @@ def require_feasible(
     max_calls: int = 3,
     say: Callable[[str], None] = lambda line: None,
 ) -> str:
-    """Looks at the budgets of a training run before it begins.
+    """Refuses budgets of a training run that allow no call, before it begins.
 
     Args:
-        pool: who may be called.
+        pool: as of `look_at`, and so are those that follow.
         budgets: amounts for one problem.
-        task: of its prompts the worst case is taken where no cost is known.
-        controller: whose own turns on `task` are counted; without it they cost nothing.
-        recordings: stored replies; those of an expert go before anything declared.
+        task: whose prompts tell worst cases.
+        controller: whose own turns count.
+        recordings: stored replies.
         max_calls: how many columns the table has.
         say: is told the table, before anything is refused.
 
@@ -154,37 +193,85 @@ def require_feasible(
 
     Raises:
         InfeasibleError: a budget fits not one call, and that is more than a worst case.
+        ConfigError: as `look_at`.
+    """
+    outlook = look_at(
+        pool,
+        budgets,
+        task=task,
+        controller=controller,
+        recordings=recordings,
+        max_calls=max_calls,
+    )
+    for line in outlook.table.splitlines():
+        say(line)
+    if outlook.refusal:
+        raise InfeasibleError(outlook.refusal, outlook.table)
+    return outlook.table
+
+
+def look_at(
+    pool: Pool,
+    budgets: Sequence[Budget],
+    *,
+    task: LoadedTask | None = None,
+    controller: Controller | None = None,
+    recordings: Path | None = None,
+    max_calls: int = 3,
+    price_key: str = "policy.usd_per_mtok",
+) -> Outlook:
+    """Looks at the budgets of a training run.
+
+    Args:
+        pool: who may be called.
+        budgets: amounts for one problem.
+        task: of its prompts the worst case is taken where no cost is known.
+        controller: whose own turns on `task` are counted; without it they cost nothing.
+        recordings: stored replies; those of an expert go before anything declared.
+        max_calls: how many columns the table has.
+        price_key: the recipe's key that states the price of those turns.
+
+    Raises:
         ConfigError: nothing is known of an expert, and there is no task to take worst cases of.
     """
     if not budgets:
-        return ""
+        return Outlook("")
     costs, at_worst = _costs(pool, recordings, task)
     own_usd: dict[str, Decimal] = {}
     if controller is not None and task is not None:
         own_usd = {b.name: own_turn_usd(controller, pool, task, b) for b in budgets}
     rows = feasibility(budgets, costs, max_calls=max_calls, own_turn_usd=own_usd)
-    simulated = recordings is None and pool.simulated and not at_worst
-    table = render(rows, simulated=simulated, at_worst=at_worst)
-    for line in table.splitlines():
-        say(line)
-    # Of what is known for certain: a worst case counts as free but for the controller's turns.
-    cheapest = min(Decimal(0) if name in at_worst else _least(costs[name]) for name in costs)
-    hopeless = [b for b in budgets if cheapest + 2 * own_usd.get(b.name, Decimal(0)) > b.usd]
-    if hopeless:
-        names = ", ".join(f"{budget.name} (${format_usd(budget.usd)})" for budget in hopeless)
-        why = f"the cheapest call costs ${format_usd(cheapest)}"
-        if any(cheapest <= budget.usd for budget in hopeless):
-            dearest = max(2 * own_usd[budget.name] for budget in hopeless)
-            why += (
-                f", and the controller's own two turns about ${format_usd(dearest)} by"
-                " policy.usd_per_mtok"
-            )
-        raise InfeasibleError(
-            f"budget {names} fits not one call to any expert, so every reward would be zero:"
-            f" {why}; raise the budget or leave it out",
-            table,
-        )
-    return table
+    asking: dict[str, Decimal] = {}
+    expected_usd: dict[str, Decimal] = {}
+    if at_worst and task is not None:
+        asking = costs_about(pool, task, output_share=0)
+        likely = costs_about(pool, task, output_share=ASSUMED_OUTPUT_SHARE)
+        least_usd = min(likely[name] for name in at_worst)
+        expected_usd = {b.name: least_usd + 2 * own_usd.get(b.name, Decimal(0)) for b in budgets}
+    table = render(
+        rows,
+        simulated=recordings is None and pool.simulated and not at_worst,
+        at_worst=at_worst,
+        expected_usd=expected_usd,
+    )
+    least = {name: asking[name] if name in at_worst else _least(costs[name]) for name in costs}
+    cheapest = min(costs, key=least.__getitem__)
+    hopeless = [b for b in budgets if least[cheapest] + 2 * own_usd.get(b.name, Decimal(0)) > b.usd]
+    if not hopeless:
+        return Outlook(table)
+    names = ", ".join(f"{budget.name} (${format_usd(budget.usd)})" for budget in hopeless)
+    amount = f"${format_usd(least[cheapest])}"
+    why = f"the cheapest call costs {amount}"
+    if cheapest in at_worst:
+        why = f"the question of the cheapest call alone costs about {amount}"
+    if any(least[cheapest] <= budget.usd for budget in hopeless):
+        dearest = max(2 * own_usd[budget.name] for budget in hopeless)
+        why += f", and the controller's own two turns about ${format_usd(dearest)} by {price_key}"
+    return Outlook(
+        table,
+        f"budget {names} fits not one call to any expert, so every reward would be zero:"
+        f" {why}; raise the budget or leave it out",
+    )
 
 
 def _costs(
@@ -255,7 +342,11 @@ def feasibility(
 
 
 def render(
-    rows: Sequence[Feasible], *, simulated: bool, at_worst: Collection[str] = frozenset()
+    rows: Sequence[Feasible],
+    *,
+    simulated: bool,
+    at_worst: Collection[str] = frozenset(),
+    expected_usd: Mapping[str, Decimal] | None = None,
 ) -> str:
     """The table as text; a budget that nothing fits is named.
 
@@ -263,7 +354,9 @@ def render(
         rows: of `feasibility`.
         simulated: whether the costs are declared ones.
         at_worst: experts whose costs are worst cases.
+        expected_usd: by budget, about what an episode of one call to the cheapest of these costs.
     """
+    likely_usd = expected_usd or {}
     heads = {row.budget: f"{row.budget.name} (${row.budget.usd:f})" for row in rows}
     width = max(*(len(row.expert) + 2 for row in rows), *map(len, heads.values()))
     calls = range(1, len(rows[0].shares) + 1)
@@ -281,11 +374,15 @@ def render(
         ]
         if fits_anything(rows, budget):
             continue
-        lines.append(
-            "  no worst case fits: shorter replies may"
-            if at_worst
-            else "  nothing fits: every reward would be zero at this budget"
-        )
+        if not at_worst:
+            lines.append("  nothing fits: every reward would be zero at this budget")
+        elif (likely := likely_usd.get(budget.name, Decimal(0))) > budget.usd:
+            lines.append(
+                f"  no worst case fits, nor one call of about ${format_usd(likely)}, own turns"
+                " included, with a quarter of the output limit: most rewards would be zero"
+            )
+        else:
+            lines.append("  no worst case fits: shorter replies may")
     return "\n".join(lines)
 
 

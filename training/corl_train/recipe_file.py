@@ -145,6 +145,8 @@ def parse_recipe(model: type[AnyRecipe], data: dict[str, Any], source: str) -> A
         "model_type": f"a table, as in [{place}]",
         "model_attributes_type": f"a table, as in [{place}]",
     }.get(first["type"], said)
+    if first["type"] == "tuple_type" and isinstance(first["input"], str | int | float):
+        problem = f"a list, as in {_toml([first['input']])}"
     raise ConfigError(f"{source}: {place}: {problem}")
 
 

@@ -157,19 +157,23 @@ def budgets_of(config: Config, pool: Pool) -> tuple[Budget, ...]:
     return tuple(budgets)
 
 
-def own_model(name: str, usd_per_mtok: str) -> ExpertSpec:
+def own_model(name: str, usd_per_mtok: str, *, key: str = "policy.usd_per_mtok") -> ExpertSpec:
     """The controller's own model as an expert, with its stated price.
 
     Args:
         name: of the recipe.
         usd_per_mtok: of its tokens, read or said.
+        key: of the recipe, where that stands.
+
+    Raises:
+        ConfigError: it is no price.
     """
-    usd = parse_usd(usd_per_mtok, what="policy.usd_per_mtok", decimals=PRICE_DECIMALS)
+    usd = parse_usd(usd_per_mtok, what=key, decimals=PRICE_DECIMALS)
     return ExpertSpec(
         name=OWN_NAME,
         provider=PROVIDER,
         model=name,
-        price=Price(name, _PRICED, "stated by the recipe, policy.usd_per_mtok", usd, usd),
+        price=Price(name, _PRICED, f"stated by the recipe, {key}", usd, usd),
         role="self",
         sampling=Sampling(max_output_tokens=1),
         max_concurrency=1_000_000,

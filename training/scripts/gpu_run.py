@@ -6,7 +6,7 @@ steps, `corl-train export` writes the weights, vLLM serves them and
 `corl-bench run` measures what is served. What it took stands in OUT/measured.json, beside what
 the formulas of docs/training-at-scale.md say. It has not been run on a GPU by its authors.
 
-    pip install 'corl-bench[openrlhf,hf]' && pip install vllm     # OpenRLHF builds flash-attn
+    pip install '.[openrlhf,hf]'      # in a checkout; flash-attn is built, so nvcc is needed
     python training/scripts/smollm2.py models/smollm2-135m
     python training/scripts/gpu_run.py models/smollm2-135m runs/gpu --steps 20
     python training/scripts/gpu_run.py models/smollm2-135m runs/gpu --dry-run     # needs no GPU

@@ -66,6 +66,7 @@ def measure(
     Whatever price EXPERT has there does not matter. Ask no server that bills by the token.
     """
     import asyncio
+    import json
     from datetime import UTC, datetime
     from decimal import ROUND_FLOOR, Decimal
     from secrets import token_hex
@@ -109,7 +110,7 @@ def measure(
         f"input_tokens_per_s = {rates[0]}",
         f"output_tokens_per_s = {rates[1]}",
         f"effective_from = {day}",
-        f'source = "corl-bench pool measure, {at_a_time} at a time, on …"',
+        f"source = {json.dumps(f'corl-bench pool measure, {spec.model}, {at_a_time} at a time')}",
     ]
     click.echo("\n" + "\n".join(lines))
     if rate_usd is not None:

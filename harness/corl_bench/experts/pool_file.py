@@ -46,6 +46,14 @@ def _amount(value: object) -> Decimal:
         raise ValueError(str(error)) from None
 
 
+def _rate(value: object) -> Decimal:
+    """Tokens a second, written as an amount is."""
+    try:
+        return _amount(value)
+    except ValueError:
+        raise ValueError('write tokens a second in digits: 5000 or "5000"') from None
+
+
 def _budget(value: object) -> str:
     if isinstance(value, str):
         try:
@@ -103,6 +111,7 @@ def _plain_table(value: object) -> object:
 
 
 Amount = Annotated[Decimal, BeforeValidator(_amount)]
+Rate = Annotated[Decimal, BeforeValidator(_rate), Field(gt=0)]
 Day = Annotated[date, BeforeValidator(_day)]
 Name = Annotated[str, BeforeValidator(_name)]
 Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
@@ -133,14 +142,15 @@ class GpuPriceTable(StrictTable):
 
     usd_per_gpu_hour: Annotated[Amount, Field(gt=0)]
     gpus: int = Field(default=1, ge=1)
-    input_tokens_per_s: Annotated[Amount, Field(gt=0)]
-    output_tokens_per_s: Annotated[Amount, Field(gt=0)]
+    input_tokens_per_s: Rate
+    output_tokens_per_s: Rate
     effective_from: Day
     source: Text
 
 
 _MEASURED = frozenset({"input_tokens_per_s", "output_tokens_per_s"})
 _OF_GPUS = frozenset({"usd_per_gpu_hour", "gpus"}) | _MEASURED
+_BY_TOKEN = frozenset(PriceTable.model_fields) - frozenset(GpuPriceTable.model_fields)
 
 
 def read_price_table(
@@ -159,6 +169,12 @@ def read_price_table(
     """
     if not _OF_GPUS & set(data):
         return Price(model=model, **validate(PriceTable, data, file=file, where=where).model_dump())
+    if by_token := sorted(set(data) & _BY_TOKEN):
+        raise ConfigError(
+            f"{file}: {'.'.join((*where, by_token[0]))}: a price is by the token or by the GPU"
+            f" hour, not both: take out {', '.join(by_token)}, or"
+            f" {', '.join(sorted(_OF_GPUS & set(data)))}"
+        )
     own = validate(GpuPriceTable, data, file=file, where=where)
     hours = GpuHours(
         own.usd_per_gpu_hour, own.gpus, own.input_tokens_per_s, own.output_tokens_per_s

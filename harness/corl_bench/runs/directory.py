@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from corl_bench import grading
 from corl_bench.errors import ConfigError, StorageError
@@ -87,11 +87,12 @@ class RunDirectory(Closing):
         os.close(self._lock)
 
 
-def lock_directory(path: Path) -> int:
+def lock_directory(path: Path, *, who: Literal["run", "server"] = "run") -> int:
     """Keeps every other process out of a directory until the descriptor is closed.
 
     Args:
         path: an existing directory.
+        who: works there: a run, which ends by itself, or a server, which does not.
 
     Returns:
         A descriptor; the system closes it when this process ends, however it ends.
@@ -105,21 +106,21 @@ def lock_directory(path: Path) -> int:
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
     try:
-        _lock_or_refuse(lock, path)
+        _lock_or_refuse(lock, path, who)
     except BaseException:
         os.close(lock)
         raise
     return lock
 
 
-def _lock_or_refuse(lock: int, path: Path) -> None:
+def _lock_or_refuse(lock: int, path: Path, who: Literal["run", "server"]) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         holder = os.pread(lock, 20, 0).decode(errors="replace").strip() or "?"
         raise ConfigError(
-            f"another run (process {holder}) is working in {path}: wait for it, or work in"
-            " another directory"
+            f"another {who} (process {holder}) is working in {path}:"
+            f" {'stop' if who == 'server' else 'wait for'} it, or work in another directory"
         ) from error
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)

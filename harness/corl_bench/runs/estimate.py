@@ -10,7 +10,7 @@ controller asks is its own, and its model reads all that has been said before at
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -122,7 +122,7 @@ def estimate(plan: Plan, recordings: Path | None, concurrency: int) -> Estimate:
                     before[2] + now[2],
                 )
     prompts = _prompts(plan)
-    stored = _stored_tokens(recordings)
+    stored = _stored_tokens(recordings, plan.models)
     tokens = _tokens(plan, prompts, stored)
     worst_usd = _mean_worst_case(plan, prompts)
     for system in plan.systems:
@@ -238,21 +238,29 @@ def _tokens(
     return found
 
 
-def _stored_tokens(recordings: Path | None) -> dict[str, TokenEstimate]:
+def _stored_tokens(
+    recordings: Path | None, experts: Iterable[ExpertSpec]
+) -> dict[str, TokenEstimate]:
+    """Means of stored replies; of a model, or imported under an alias, as replies are found."""
     if recordings is None or not recordings.exists():
         return {}
     with RecordingStore.open(recordings, create=False, read_only=True) as store:
-        experts = store.stats().experts
-    return {
-        stats.expert: TokenEstimate(
-            stats.input_tokens / (stats.calls - stats.errors),
-            stats.output_tokens / (stats.calls - stats.errors),
-            None,
-            f"mean of {stats.calls - stats.errors} stored replies",
-        )
-        for stats in experts
-        if stats.calls > stats.errors
-    }
+        stored = store.stats().experts
+    found = {}
+    for expert in experts:
+        of_expert = [
+            stats
+            for stats in stored
+            if stats.model == expert.model or (stats.imported and stats.expert == expert.name)
+        ]
+        if replies := sum(stats.calls - stats.errors for stats in of_expert):
+            found[expert.name] = TokenEstimate(
+                sum(stats.input_tokens for stats in of_expert) / replies,
+                sum(stats.output_tokens for stats in of_expert) / replies,
+                None,
+                f"mean of {replies} stored replies",
+            )
+    return found
 
 
 def _simulated_tokens(plan: Plan) -> dict[str, TokenEstimate]:

@@ -95,7 +95,7 @@ class Books(Closing):
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error.strerror}") from error
-        lock = lock_directory(path)
+        lock = lock_directory(path, who="server")
         ledger = None
         try:
             instance = _claim(path, described)

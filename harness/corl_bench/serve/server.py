@@ -164,8 +164,6 @@ async def _serve(
             stop=service.stop,
             cancels_the_departed=True,
         )
-    if service.failed.done():
-        raise service.failed.result()
 
 
 def make_service_plan(text: str, pool: Pool, seed: int) -> Plan:

@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from corl_bench.errors import StorageError
 from corl_bench.money.amounts import display_usd, format_usd
 from corl_bench.serve.accounts import SERVER_CAP_WORDS, Account, is_spent
 from corl_bench.serve.chat import MODEL, Chat
@@ -65,7 +64,7 @@ class Service:
             f"{MODEL}-{name}": budget for name, budget in budgets.items()
         }
         self.stopping = False
-        self.failed: asyncio.Future[StorageError] = asyncio.get_running_loop().create_future()
+        self.failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         """Done when the books cannot be written, which ends the server."""
         self._running: dict[Exchange, asyncio.Task[None]] = {}
 

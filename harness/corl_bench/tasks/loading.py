@@ -214,7 +214,8 @@ def _load_split(
     if wrong and not allow_mismatch:
         raise DigestMismatchError(
             f"{origin}: not the rows of {label_of(spec, split_name)}: {wrong}; get an unchanged "
-            "copy, or go on with these rows, marked as others: --allow-digest-mismatch"
+            "copy (`corl-bench run` and `fit` go on with these rows, marked as others, with "
+            "--allow-digest-mismatch)"
         )
     status: DigestStatus = "mismatch-allowed" if wrong else "pinned" if digest else "unpinned"
     return LoadedTask(spec, split_name, problems, found, status, origin, len(problems))

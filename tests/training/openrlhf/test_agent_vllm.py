@@ -20,6 +20,7 @@ pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 pytest.importorskip("gguf", reason="needs gguf: pip install gguf")
 
+from corl_bench.experts.pools import load_pool  # noqa: E402
 from corl_bench.routers.protocol import load_protocol  # noqa: E402
 from corl_train.openrlhf.logs import names  # noqa: E402
 
@@ -74,9 +75,10 @@ def test_its_parameters_stay_as_they_were(made: dict[str, Any]) -> None:
 
 def test_rollouts_are_the_engines_own_tokens(made: dict[str, Any], folder: Path) -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    experts = [expert.name for expert in load_pool("sim").experts]
     said = [turn["ids"] for turn in made["said"]]
     for rollout in made["rollouts"]:
-        assert list(rollout["extra_logs"]) == names(("low", "high"))
+        assert list(rollout["extra_logs"]) == names(("low", "high"), experts)
         assert rollout["extra_logs"]["corl/bad"] == 0 and rollout["action_ranges"]
         ids, log_probs = rollout["observation_tokens"], rollout["rollout_log_probs"]
         for start, end in rollout["action_ranges"]:

@@ -10,18 +10,27 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from click.testing import CliRunner
 
 from corl_bench.errors import ConfigError
+from corl_bench.experts.base import Reply
+from corl_bench.experts.pools import load_pool
+from corl_bench.experts.recording import Attempt, RecordedCall, problem_key
+from corl_bench.experts.store import RecordingStore
+from corl_bench.types import Usage
 from corl_train.cli.launch import command
+from corl_train.cli.main import main
+from corl_train.experts import Where
+from corl_train.openrlhf.cluster import check_cluster
 from corl_train.openrlhf.command import openrlhf_arguments
 from corl_train.openrlhf.launching import Options, check, prepare_job
 from corl_train.openrlhf.model_files import read_figures
-from corl_train.openrlhf.preflight import check_cluster
-from corl_train.openrlhf.recipe import JobRecipe
-from corl_train.openrlhf.survey import PACKAGES, Node, Share, digest_of_file, look
+from corl_train.openrlhf.placement import disk_gib
+from corl_train.openrlhf.recipe import JobRecipe, load_job_recipe
+from corl_train.openrlhf.survey import Node, Share, digest_of_file, look, own_build
 from servers.experts import KEY
 from servers.fault_server import FaultServer
 from servers.threads import in_thread
@@ -43,7 +52,7 @@ NODE = Node(
     memory_gib=1000.0,
     free_disk_gib=3000.0,
     sees_job=True,
-    packages=dict.fromkeys(PACKAGES, "1.0") | {"openrlhf": "0.11.2"},
+    packages={"openrlhf": "0.11.2", "vllm": "0.29.0", "corl-bench": own_build()},
     model="",
     experts="",
 )
@@ -60,10 +69,16 @@ def options(tmp_path: Path) -> Options:
 
 
 @pytest.mark.parametrize("name", ["corl-paper", "corl-paper-2x8", "corl-lora"])
-def test_recipes_that_come_with_us_pass(name: str, tmp_path: Path, options: Options) -> None:
-    recipe = recipe_at_hand(tmp_path, name, training__prompts="128")
-    host = replace(options, host="10.0.0.1")
-    assert mistakes_of(recipe, host) == []
+def test_recipes_that_come_with_us_pass(
+    name: str, tmp_path: Path, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As they are, but for the test sets that problems are kept apart from: rows cannot be made
+    up that these pin."""
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    write_rows(tmp_path / "deepscaler.jsonl", [problem(number) for number in range(100, 6100)])
+    recipe = load_job_recipe(name, settings=["data.apart_from=[]"])
+    given = replace(options, data_dir=tmp_path, host="10.0.0.1", cap_usd=Decimal(100_000))
+    assert mistakes_of(recipe, given) == []
     nodes = [NODE, replace(NODE, name="gpu-2")]
     assert check_cluster(recipe, nodes, 300) == []
 
@@ -84,15 +99,22 @@ PLANTED = {
     ),
     "an engine over part of the GPUs": (
         {"placement__tensor_parallel": "3"},
-        "placement.tensor_parallel 3 does not divide the 8 GPUs of a node",
+        "placement.tensor_parallel 3 does not divide the 8 GPUs of a node: set it to 1, 2 or 4",
     ),
     "more parallel than heads": (
         {"placement__tensor_parallel": "8"},
-        "placement.tensor_parallel 8 does not divide the model's 4 KV heads",
+        "placement.tensor_parallel 8 does not divide the model's 4 KV heads: set it to 1, 2 or 4",
+    ),
+    "an engine over more GPUs than there are": (
+        {"placement__tensor_parallel": "3", "placement__gpus_per_node": "1"}
+        | {"placement__gpu_memory_gib": "640", "training__minibatch": "8"},
+        "does not divide the 1 GPUs of a node: set it to 1",
     ),
     "a micro batch beyond the memory": (
         {"training__micro_batch": "2"},
-        "an update takes 100 GiB of a GPU's 80 (30 of states, 66 of activations): lower",
+        "an update takes 100 GiB of a GPU's 80 (30 of states, 66 of activations): lower"
+        " training.context or micro_batch, set placement.offload_reference=true, set"
+        " placement.offload_adam=true, or take more GPUs",
     ),
     "an engine beyond the memory": (
         {"placement__engine_memory": "0.97"},
@@ -114,9 +136,24 @@ PLANTED = {
         {"data__budgets": "low=0.00000001,high=0.05"},
         "low ($0.00000001)",
     ),
+    "a budget that own turns and a question take": (
+        # Own turns alone fit.
+        {"data__budgets": "low=0.00002,high=0.05"},
+        "low ($0.00002) fits not one call to any expert, so every reward would be zero: the"
+        " question of the cheapest call alone costs about $0.0000053, and the controller's own"
+        " two turns about $0.0000162 by model.usd_per_mtok; raise",
+    ),
+    "own turns that cost too much": (
+        {"model__usd_per_mtok": "20"},
+        "by model.usd_per_mtok; raise the budget",
+    ),
     "a model that is not there": (
         {"model__path": "/models/qwen"},
         "model.path: there is no directory /models/qwen, and it is no id of the hub",
+    ),
+    "a model that nobody could name": (
+        {"model__path": "Qwen/Qwen2.5/7B"},
+        "model.path: there is no directory Qwen/Qwen2.5/7B, and it is no id of the hub",
     ),
     "a LoRA on divided weights": (
         {"model__lora_rank": "8", "model__lora_parameters": "20000000"},
@@ -132,6 +169,113 @@ def test_a_planted_mistake_is_one_line(planted: str, tmp_path: Path, options: Op
     assert len(mistakes) == 1, mistakes
     assert said in mistakes[0]
     assert "\n" not in mistakes[0]
+
+
+RECORDED_POOL = """
+[budgets]
+low = "0.002"
+
+[experts.nano]
+provider = "recorded"
+model = "gpt-4.1-nano"
+price = "openai/gpt-4.1-nano"
+max_output_tokens = 500
+"""
+IMPOSSIBLE: dict[str, tuple[tuple[str, ...], str]] = {
+    # What workers would refuse, each in its own process.
+    "percentile": (("--set", "reward.kind=percentile"), "the percentile reward compares with"),
+    "mean": (("--set", "reward.kind=mean"), "the mean reward takes prices"),
+    "nothing to replay": (("--mode", "replay"), "mode replay needs recordings"),
+    "half a store": (("--mode", "replay", "--recordings", "STORE"), "has no reply of large:"),
+    "an alias alone": (
+        ("--mode", "replay", "--recordings", "OTHERS"),
+        "has no reply of nano, large:",
+    ),
+    "live recordings": (("--mode", "live", "--recordings", "STORE"), "drop --recordings"),
+    "no store": (("--recordings", "nosuch.sqlite"), "no recordings at nosuch.sqlite"),
+    "recorded experts": (("--set", "data.pool=RECORDED"), "name them with --recordings"),
+    "other problems": (
+        ("--set", "data.pool=RECORDED", "--recordings", "STORE"),
+        "has no problem of",
+    ),
+}
+
+
+def fill(
+    path: Path,
+    text: str,
+    *experts: tuple[str, str],
+    origin: Literal["recorded", "imported"] = "imported",
+) -> None:
+    """A store with a reply to a statement of each (alias, model)."""
+    usage = Usage(input_tokens=20, output_tokens=30)
+    with RecordingStore.open(path) as store:
+        for alias, model in experts:
+            call = RecordedCall(
+                *("" if origin == "imported" else alias, 0, 0, alias, model, problem_key(text)),
+                attempts=(Attempt("ok", usage),),
+                reply=Reply("$1$", usage),
+                origin=origin,
+            )
+            assert store.add(call)
+
+
+@pytest.mark.parametrize("is_dry", [True, False])
+@pytest.mark.parametrize("planted", IMPOSSIBLE)
+def test_what_no_worker_could_do_is_refused_in_the_dry_run_too(
+    planted: str,
+    is_dry: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments, said = IMPOSSIBLE[planted]
+    monkeypatch.chdir(tmp_path)
+    settings = [f"--set={key}={value}" for key, value in settings_at_hand(tmp_path).items()]
+    (tmp_path / "recorded.toml").write_text(RECORDED_POOL)
+    fill(tmp_path / "store.sqlite", "another problem", ("nano", "gpt-4.1-nano"))
+    simulated = (("nano", "simulated-nano"), ("large", "simulated-large"))
+    fill(tmp_path / "others.sqlite", "another problem", *simulated, origin="recorded")
+    names = {"STORE": "store.sqlite", "OTHERS": "others.sqlite"}
+    given = [names.get(word, word.replace("RECORDED", "recorded.toml")) for word in arguments]
+    before = sorted(tmp_path.rglob("*"))
+    asked = ["launch", "corl-paper", *settings, *given, "--out", "job", "--max-cost", "500"]
+    with pytest.raises(SystemExit) as ended:
+        main([*asked, "--skip-expert-check", *(["--dry-run"] if is_dry else [])])
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("pool", "mode", "source"),
+    [
+        ("sim", "auto", "simulated"),
+        ("sim", "replay", "replay"),
+        ("recorded", "auto", "replay"),
+        ("recorded", "replay", "replay"),
+        ("live", "replay", "replay"),
+        ("live", "auto", "gateway"),
+    ],
+)
+def test_mode_and_recordings_are_obeyed(
+    pool: str, mode: Where, source: str, tmp_path: Path, options: Options
+) -> None:
+    changes = {} if pool == "live" else {"data__pool": "sim"}
+    if pool == "recorded":
+        (tmp_path / "recorded.toml").write_text(RECORDED_POOL)
+        changes = {"data__pool": str(tmp_path / "recorded.toml")}
+    recipe, path = recipe_at_hand(tmp_path, **changes), tmp_path / "store.sqlite"
+    kept = prepare_job(recipe_at_hand(tmp_path), options).rows.task.problems[0]
+    fill(path, kept.text, *((e.name, e.model) for e in load_pool(recipe.data.pool).experts))
+    given = replace(options, mode=mode, recordings=path)
+    prepared = prepare_job(recipe, given)
+    assert prepared.job.experts == source
+    assert prepared.job.recordings == (None if source == "gateway" else str(path))
+    assert [" have answered 1 of 384 " in gap for gap in prepared.gaps] == (
+        [True] if source == "replay" else []
+    )
 
 
 def test_money_without_an_end(tmp_path: Path, options: Options) -> None:
@@ -322,8 +466,20 @@ CLUSTERS: dict[str, tuple[Callable[[Node], Node], str]] = {
         "has OpenRLHF 0.12.0: pip install 'openrlhf==0.11.2'",
     ),
     "no vLLM": (
-        lambda n: replace(n, packages={"openrlhf": "0.11.2"}),
-        "has no vLLM: pip install vllm",
+        lambda n: replace(n, packages={k: v for k, v in n.packages.items() if k != "vllm"}),
+        "has no vLLM, and OpenRLHF 0.11.2 takes 0.29.0 or later: pip install 'vllm==0.29.0'",
+    ),
+    "a vLLM that OpenRLHF does not take": (
+        lambda n: replace(n, packages=n.packages | {"vllm": "0.10.2+cu129"}),
+        "has vLLM 0.10.2+cu129, and OpenRLHF 0.11.2 takes 0.29.0 or later",
+    ),
+    "another corl-bench": (
+        lambda n: replace(n, packages=n.packages | {"corl-bench": "0.0.1 (00000000)"}),
+        "has corl-bench 0.0.1 (00000000), and what launches is",
+    ),
+    "no corl-bench of which it knows": (
+        lambda n: replace(n, packages={k: v for k, v in n.packages.items() if k != "corl-bench"}),
+        "has corl-bench none, and what launches is",
     ),
     "no way to the experts": (
         lambda n: replace(n, experts="timed out"),
@@ -338,6 +494,42 @@ def test_a_cluster_that_will_not_do_is_one_line(planted: str, tmp_path: Path) ->
     (mistake,) = check_cluster(recipe_at_hand(tmp_path), [change(NODE)], 300)
     assert said in mistake
     assert "\n" not in mistake
+
+
+def test_a_later_vllm_is_taken(tmp_path: Path) -> None:
+    for version in ("0.29.0", "0.32.0", "1.0rc1"):
+        node = replace(NODE, packages=NODE.packages | {"vllm": version})
+        assert check_cluster(recipe_at_hand(tmp_path), [node], 300) == []
+
+
+def test_a_lora_is_not_told_what_no_lora_may_do(tmp_path: Path, options: Options) -> None:
+    changes = {"placement__gpu_memory_gib": "40", "training__prompts": "128"}
+    said = mistakes_of(recipe_at_hand(tmp_path, "corl-lora", **changes), options)
+    (update,) = [line for line in said if "an update takes" in line or "generating takes" in line]
+    assert "zero_stage" not in update and "more GPUs" not in update
+    small = changes | {"placement__gpu_memory_gib": "20"}
+    (update, *_) = mistakes_of(recipe_at_hand(tmp_path, "corl-lora", **small), options)
+    assert update.endswith("take GPUs with more memory"), update
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("data.limit=10", r"^data\.limit 10 is less than the 128 problems of one step: raise it"),
+        ("data.budgets=little", r"^data\.budgets 'little': neither dollars nor a budget"),
+    ],
+)
+def test_a_setting_of_the_data_is_said_by_its_name(
+    setting: str, said: str, tmp_path: Path, options: Options
+) -> None:
+    key, _, value = setting.partition("=")
+    with pytest.raises(ConfigError, match=said):
+        prepare_job(recipe_at_hand(tmp_path, **{key: value}), options)
+
+
+def test_a_list_is_asked_for_as_it_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r'data\.apart_from: a list, as in \["synth"\]'):
+        recipe_at_hand(tmp_path, data__apart_from="synth")
 
 
 def test_only_nodes_with_gpus_are_looked_at(tmp_path: Path) -> None:
@@ -414,12 +606,15 @@ def test_a_dry_run_shows_all_and_leaves_nothing(
     assert "--train.agent_func_path" in told.output
     assert "sk-the-secret" not in told.output
     assert "cap $500.00" in told.output
+    assert "worst cases: every reply" in told.output  # what calls fit into which budget
+    assert "low ($0.002)" in told.output
     assert not out.exists()
 
     refused = CliRunner().invoke(
         command, [*asked, "--set", "training.minibatch=4"], standalone_mode=False
     )
     assert refused.return_value == 2
+    assert "ray job submit" not in refused.output  # it would hide what is said
     errors = [line for line in refused.output.splitlines() if line.startswith("corl-train: ")]
     assert len(errors) == 1
 
@@ -429,3 +624,42 @@ def test_nothing_left_to_train_on(tmp_path: Path, options: Options) -> None:
     write_rows(tmp_path / "train.jsonl", [problem(number) for number in range(100, 180)])
     with pytest.raises(ConfigError, match="80 problems are left of 80, and a step takes 128"):
         prepare_job(recipe, options)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--host", "bad host!", "'bad host!' is neither an address nor the name of a machine"),
+        ("--host", "10.0.0.1:80", "is neither an address nor the name of a machine"),
+        ("--address", "notaurl", "--address 'notaurl' is none of Ray's job server"),
+    ],
+)
+def test_an_address_that_is_none_is_refused_at_once(
+    option: str, value: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = settings_at_hand(tmp_path)
+    given = [f"--set={key}={value}" for key, value in settings.items()]
+    with pytest.raises(SystemExit) as ended:
+        main(["launch", "corl-paper", *given, "--max-cost", "500", option, value, "--dry-run"])
+    assert ended.value.code == 2
+    told = capsys.readouterr()
+    assert said in told.err and told.out == ""
+
+
+@pytest.mark.parametrize("host", ["::1", "10.0.0.1", "head", "gpu-1.cluster.local", "node_1"])
+def test_an_address_that_is_one_is_taken(host: str, tmp_path: Path) -> None:
+    settings = [f"--set={key}={value}" for key, value in settings_at_hand(tmp_path).items()]
+    asked = ["corl-paper", *settings, "--max-cost", "500", "--host", host, "--dry-run"]
+    told = CliRunner().invoke(command, [*asked, "--skip-expert-check"], standalone_mode=False)
+    assert told.return_value == 0, told.output
+
+
+def test_a_checkpoint_goes_before_another_is_written(tmp_path: Path) -> None:
+    """Room for those that are kept and the best; `test_rotation` counts what really is there."""
+    recipe = recipe_at_hand(tmp_path)
+    more = recipe_at_hand(tmp_path, schedule__keep=str(recipe.schedule.keep + 1))
+    checkpoint = disk_gib(more, 300) - disk_gib(recipe, 300)
+    weights = 2 * recipe.model.parameters / 2**30
+    assert checkpoint == pytest.approx(2 * 14 * recipe.model.parameters / 2**30)
+    there = recipe.schedule.keep + 1
+    assert disk_gib(recipe, 300) == pytest.approx(there * checkpoint + weights)

@@ -132,6 +132,8 @@ def test_corrected_it_deletes_the_oldest(
     job = Job(object.__new__(corrected.DeepspeedStrategy), engine, tmp_path)
     until_validation_falls(job)
     job.crash("global_step60", 0.4, monkeypatch)
+    # While it was written there was room made: what `disk_gib` counts on.
+    assert len([p for p in (tmp_path / "_actor").iterdir() if p.is_dir()]) == job.keep + 1
     assert mend_checkpoints(tmp_path, job.placement).step == 50
     assert job.go_on() == [50, 50]
     tags = ["best_global_step20", "global_step50"]

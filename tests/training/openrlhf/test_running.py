@@ -142,19 +142,77 @@ def test_a_cap_that_has_ended_a_job_does_not_go_on_with_it(
     assert shared(recipe, replace(options, cap_usd=CAP + 1), is_running=False)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mode": "replay"},
+        {"mode": "live", "recordings": Path("store.sqlite")},
+    ],
+)
+def test_a_job_goes_on_with_replies_from_where_it_had_them(
+    recipe: JobRecipe, options: Options, changes: dict[str, Any]
+) -> None:
+    write_prepared(prepare_job(recipe, options), options)
+    begin(recipe, options, ENDED)
+    with pytest.raises(ConfigError, match="begun with replies of live experts: leave off --mode"):
+        run_job(recipe, replace(options, **changes), say=print)
+
+
+@pytest.mark.parametrize("changes", [{"mode": "replay"}, {"recordings": Path("store.sqlite")}])
+def test_a_simulated_job_stays_one(
+    tmp_path: Path, options: Options, changes: dict[str, Any]
+) -> None:
+    recipe = recipe_at_hand(tmp_path, **{"data.pool": "sim"})
+    write_prepared(prepare_job(recipe, options), options)
+    begin(recipe, options, ENDED)
+    with pytest.raises(ConfigError, match="begun with replies of simulated experts"):
+        run_job(recipe, replace(options, **changes), say=print)
+
+
+def test_without_a_cluster_nothing_is_written(recipe: JobRecipe, options: Options) -> None:
+    nowhere = f"http://127.0.0.1:{closed_port()}"
+    unasked = replace(options, address=nowhere, is_asking_experts=False)
+    with pytest.raises(ConfigError, match="no Ray job server at"):
+        run_job(recipe, unasked, say=print)
+    assert not options.folder.exists()
+
+
 def test_a_stop_compares_nothing_and_needs_no_ray(
     recipe: JobRecipe, options: Options, experts: ExpertsServer, capsys: Any
 ) -> None:
     """Ray's head is gone, and no setting of the job is said again, nor its recipe."""
     begin(recipe, options, RUNNING | {"address": f"http://127.0.0.1:{closed_port()}"})
     with pytest.raises(SystemExit) as ended:
-        main(["launch", "no-such-recipe", "--out", str(options.folder), "--stop"])
+        main(["launch", "--out", str(options.folder), "--stop"])
     assert ended.value.code == 2
     told = capsys.readouterr()
     assert "its experts' server has ended" in told.out
     (line,) = told.err.splitlines()
     assert "no Ray job server at http://127.0.0.1" in line
     assert not experts.was_started
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--stop"], "--stop: name the job's directory with --out"),
+        ([], "Missing argument 'RECIPE'"),
+        (["--out", "job"], "Missing argument 'RECIPE'"),
+        (["--out", "job", "--stop"], "holds no job: name the --out of its launch"),
+    ],
+)
+def test_a_stop_needs_a_job(
+    given: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["launch", *given])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_stop_ends_the_server_of_a_launch_that_was_killed(

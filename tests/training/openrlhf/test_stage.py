@@ -514,8 +514,24 @@ def test_recordings_are_replayed(tokenizer: Any, tmp_path: Path) -> None:
     assert ["11" in text.split("<result")[1] for text in read] == [True, False, True]
 
 
-def record(path: Path, problem: Problem, texts: Sequence[str]) -> Path:
-    """A store with these draws of `mid`'s reply to a problem."""
+def test_simulated_experts_stand_behind_recordings(tokenizer: Any, tmp_path: Path) -> None:
+    """What nobody has recorded is drawn as it would be without them."""
+    known, unknown = problems(2)
+    recorded = record(tmp_path / "recordings.sqlite", known, ["$7777$"], alias="nano")
+    turn = plays('<call expert="nano"></call>', '<answer from="1"/>')
+    asked = [(problem.text, label(problem)) for problem in (known, unknown)]
+    read = []
+    for recordings in (None, str(recorded)):
+        stage = Stage(a_job(recordings=recordings))
+        responses = roll_out(stage, tokenizer, turn, *asked)
+        texts = (tokenizer.decode(response["observation_tokens"]) for response in responses)
+        read += [text.split("<result")[1] for text in texts]
+    assert ["7777" in text for text in read] == [False, False, True, False]
+    assert read[3] == read[1]
+
+
+def record(path: Path, problem: Problem, texts: Sequence[str], *, alias: str = "mid") -> Path:
+    """A store with these draws of an expert's reply to a problem."""
     from corl_bench.experts.base import Reply
     from corl_bench.experts.recording import Attempt, RecordedCall, problem_key
     from corl_bench.experts.store import RecordingStore
@@ -529,7 +545,7 @@ def record(path: Path, problem: Problem, texts: Sequence[str]) -> Path:
                     request_key="",
                     sample=sample,
                     occurrence=0,
-                    expert="mid",
+                    expert=alias,
                     model="gpt-4.1",
                     problem_key=problem_key(problem.text),
                     attempts=(Attempt("ok", usage),),

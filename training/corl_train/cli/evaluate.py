@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from corl_train.cli.options import chosen_experts, experts_options
+from corl_train.cli.options import chosen_experts, episodes_options, experts_options
 
 if TYPE_CHECKING:
     from corl_train.experts import Where
@@ -25,17 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--task", "-t", metavar="TASK", help="Problems to ask.  [default: the recipe's data.test]"
 )
-@click.option(
-    "--samples",
-    type=click.IntRange(1),
-    default=12,
-    show_default=True,
-    help="Episodes of each problem at each budget.",
-)
-@click.option("--limit", type=click.IntRange(1), help="The first so many problems only.")
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the replies."
-)
+@episodes_options(samples=12)
 @experts_options("evaluating this run")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress.")

@@ -1,12 +1,13 @@
 """`corl-train launch`: a recipe for OpenRLHF on a cluster of GPUs.
 
-corl-train launch corl-paper --max-cost 400 --dry-run
-corl-train launch corl-paper --max-cost 400 --out /shared/corl-paper
-corl-train launch corl-paper --out /shared/corl-paper --stop
+corl-train launch corl-paper --max-cost 7000 --dry-run
+corl-train launch corl-paper --max-cost 7000 --out /shared/corl-paper
+corl-train launch --out /shared/corl-paper --stop
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +20,33 @@ if TYPE_CHECKING:
     from corl_train.experts import Where
 
 INTERRUPTED = 130
+_HOST_NAME = re.compile(r"[\w-]+(\.[\w-]+)*\.?", re.ASCII)
 _EXIT_CODES = {"finished": 0, "failed": 1, "stopped": INTERRUPTED, "cap": 3}
 
 
+def _job_server(context: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
+    """An address of a job server, refused before anything is asked of it."""
+    from corl_train.openrlhf.jobs import JobServer
+
+    return None if url is None else JobServer(url).address
+
+
+def _machine(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+    """An address or a name of a machine, without a port."""
+    from ipaddress import ip_address
+
+    if name is None or _HOST_NAME.fullmatch(name):
+        return name
+    try:
+        return str(ip_address(name))
+    except ValueError:
+        raise click.BadParameter(
+            f"{name!r} is neither an address nor the name of a machine: write 10.0.0.1"
+        ) from None
+
+
 @click.command()
-@click.argument("recipe")
+@click.argument("recipe", required=False)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -44,10 +67,12 @@ _EXIT_CODES = {"finished": 0, "failed": 1, "stopped": INTERRUPTED, "cap": 3}
     "--address",
     envvar=["RAY_API_SERVER_ADDRESS"],
     show_envvar=True,
+    callback=_job_server,
     help="Of Ray's job server.  [default: where the job was submitted, else http://127.0.0.1:8265]",
 )
 @click.option(
     "--host",
+    callback=_machine,
     help="Address of this machine that the nodes reach, for the experts' server.  [default: the"
     " job's of before, else 127.0.0.1]",
 )
@@ -69,12 +94,12 @@ _EXIT_CODES = {"finished": 0, "failed": 1, "stopped": INTERRUPTED, "cap": 3}
 @click.option(
     "--stop",
     is_flag=True,
-    help="End the job and its experts' server, whatever else is said; the command without it"
-    " goes on.",
+    help="End the job and its experts' server, and nothing else; it takes --out, or RECIPE where"
+    " the job is in its default directory. The job's own command goes on.",
 )
 @click.option("--quiet", "-q", is_flag=True, help="No progress.")
 def command(
-    recipe: str,
+    recipe: str | None,
     out: Path | None,
     nodes: int | None,
     seed: int,
@@ -114,6 +139,10 @@ def command(
     if stop and out is not None:
         stop_job(out.absolute(), address=address, say=click.echo)
         return 0
+    if recipe is None:
+        raise click.UsageError(
+            "--stop: name the job's directory with --out" if stop else "Missing argument 'RECIPE'."
+        )
     if nodes is not None:
         settings = (*settings, f"placement.nodes={nodes}")
     loaded = load_job_recipe(recipe, settings=settings)
@@ -136,10 +165,12 @@ def command(
     try:
         if dry_run:
             prepared = prepare_job(loaded, options)
-            for line in (*describe(prepared, options), *show(prepared, options)):
+            for line in describe(prepared, options):
                 click.echo(line)
             if mistakes := check(prepared, options):
                 raise PreflightError(mistakes)
+            for line in show(prepared, options):
+                click.echo(line)
             return 0
         ending = run_job(loaded, options, say=(lambda line: None) if quiet else click.echo)
     except PreflightError as refused:

@@ -50,6 +50,39 @@ def experts_options(what: str) -> Callable[[Decorated], Decorated]:
     return decorate
 
 
+def episodes_options(*, samples: int) -> Callable[[Decorated], Decorated]:
+    """The options `--samples`, `--limit` and `--seed`: which episodes a controller is asked for.
+
+    Args:
+        samples: the default.
+    """
+
+    def decorate(command: Decorated) -> Decorated:
+        for option in (
+            click.option(
+                "--seed",
+                type=click.IntRange(0),
+                default=0,
+                show_default=True,
+                help="Of the replies.",
+            ),
+            click.option(
+                "--limit", type=click.IntRange(1), help="The first so many problems of a task only."
+            ),
+            click.option(
+                "--samples",
+                type=click.IntRange(1),
+                default=samples,
+                show_default=True,
+                help="Episodes of each problem at each budget.",
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return decorate
+
+
 def chosen_experts(mode: Where, recordings: Path | None, max_cost: str | None) -> Experts:
     """What the options of `experts_options` say.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from corl_train.cli.options import chosen_experts, experts_options
+from corl_train.cli.options import chosen_experts, episodes_options, experts_options
 from corl_train.studies import STUDIES
 
 if TYPE_CHECKING:
@@ -43,17 +43,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="A pool with newcomers, whose replies are recorded; repeatable.",
 )
-@click.option(
-    "--samples",
-    type=click.IntRange(1),
-    default=4,
-    show_default=True,
-    help="Episodes of each problem at each budget.",
-)
-@click.option("--limit", type=click.IntRange(1), help="So many problems of each task at most.")
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the replies."
-)
+@episodes_options(samples=4)
 @experts_options("evaluating this run")
 @click.option(
     "--out",

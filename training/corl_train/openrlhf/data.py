@@ -103,6 +103,12 @@ def prepare_rows(
     rest = without(others, like_held_out)[: table.limit]
     rest = rest[: len(rest) - len(rest) % recipe.training.prompts]
     if not rest:
+        prompts = recipe.training.prompts
+        if table.limit is not None and table.limit < prompts:
+            raise ConfigError(
+                f"data.limit {table.limit} is less than the {prompts} problems of one step: raise"
+                " it, or lower training.prompts"
+            )
         raise ConfigError(
             f"{task.label}: {len(kept)} problems are left of {len(task.problems)}, and a step"
             f" takes {recipe.training.prompts} beside {table.validation_problems} for validation:"

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -30,8 +30,9 @@ VARIABLE = "CORL_JOB"
 FILE_NAME = "job.json"
 
 Source = Literal["simulated", "replay", "gateway"]
-"""Where experts' replies come from: drawn in the worker; a recording store that every worker
-reads; a gateway that owns store, cap and journal for all workers."""
+"""Where experts' replies come from: drawn in the worker, behind recordings where some are named;
+a recording store alone, which every worker reads; a gateway that owns store, cap and journal for
+all workers."""
 
 
 class Job(BaseModel):
@@ -59,7 +60,7 @@ class Job(BaseModel):
     """Of what simulated experts reply."""
     experts: Source = "simulated"
     recordings: str | None = None
-    """The store, for `replay`."""
+    """The store, for `replay`, or before `simulated` experts."""
     episode_timeout_s: float = Field(default=3600.0, gt=0)
     """An episode that takes longer is ended and teaches nothing: the clock is not told to the
     controller, and is another one on every machine."""
@@ -81,13 +82,21 @@ class Job(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if (self.experts == "replay") != (self.recordings is not None):
-            raise ValueError("experts = replay, and nothing else, takes recordings")
+        if self.experts == "replay" and self.recordings is None:
+            raise ValueError("experts = replay needs recordings")
+        if self.experts == "gateway" and self.recordings is not None:
+            raise ValueError("a gateway has recordings of its own: name none")
         if self.reward.kind == "percentile":
             # Its window would be another one in every worker, and gone with each of them.
             raise ValueError(
                 "the percentile reward compares with the whole run's recent costs, which no"
                 " worker knows: take gate, soft or linear"
+            )
+        if self.reward.kind == "mean":
+            # Without prices it would be the right answers alone, at whatever cost.
+            raise ValueError(
+                "the mean reward takes prices of budgets from a warm start, which a job has not:"
+                " take gate, soft or linear"
             )
         return self
 
@@ -95,6 +104,18 @@ class Job(BaseModel):
     def named_budgets(self) -> tuple[Budget, ...]:
         """The budgets that are trained for, in order."""
         return tuple(Budget(name, parse_usd(usd)) for name, usd in self.budgets.items())
+
+
+def make_job(**settings: Any) -> Job:
+    """A job of settings that have been read elsewhere, from a recipe say.
+
+    Raises:
+        ConfigError: they make none; one line.
+    """
+    try:
+        return Job(**settings)
+    except ValidationError as invalid:
+        raise ConfigError(_first_of(invalid)) from None
 
 
 def write_job(job: Job, folder: Path) -> Path:
@@ -123,10 +144,7 @@ def read_job(path: Path) -> Job:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read job {path}: {error}") from None
     except ValidationError as invalid:
-        first = invalid.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"])) or "the whole"
-        said = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{path}: {place}: {said[:1].lower()}{said[1:]}") from None
+        raise ConfigError(f"{path}: {_first_of(invalid)}") from None
     here = {
         field: str(path.parent / name)
         for field in ("pool", "protocol", "recordings")
@@ -149,6 +167,14 @@ def job_of_environment(environment: Mapping[str, str]) -> tuple[Job, Path]:
         )
     file = Path(path).expanduser()
     return read_job(file), file.parent
+
+
+def _first_of(invalid: ValidationError) -> str:
+    """The first mistake as a line, with its place where it has one."""
+    first = invalid.errors(include_url=False)[0]
+    said = first["msg"].removeprefix("Value error, ")
+    said = f"{said[:1].lower()}{said[1:]}"
+    return ": ".join([".".join(map(str, first["loc"])), said]) if first["loc"] else said
 
 
 def _refuse(usd: str, what: str, decimals: int) -> None:

@@ -24,7 +24,9 @@ from corl_bench.money.amounts import format_usd
 from corl_bench.routers.controller import Controller
 from corl_bench.routers.protocol import parse_protocol, read_protocol
 from corl_bench.runs.plan import parse_budgets
+from corl_train.coverage import require_covered
 from corl_train.experts import Experts, Where
+from corl_train.feasibility import look_at
 from corl_train.openrlhf.command import (
     AGENT,
     AGENT_NAME,
@@ -36,7 +38,7 @@ from corl_train.openrlhf.command import (
 from corl_train.openrlhf.data import Prepared, describe_rows, prepare_rows, write_rows
 from corl_train.openrlhf.estimate import JobEstimate, describe_estimate, estimate_job
 from corl_train.openrlhf.experts_server import LOOPBACK, POOL_NAME
-from corl_train.openrlhf.job import Job, write_job
+from corl_train.openrlhf.job import Job, make_job, write_job
 from corl_train.openrlhf.jobs import DEFAULT_ADDRESS
 from corl_train.openrlhf.placement import memory_of
 from corl_train.openrlhf.preflight import Setup, ask_experts, check_folder, check_recipe
@@ -82,6 +84,10 @@ class PreparedJob:
     protocol_text: str
     rows: Prepared
     estimated: JobEstimate
+    job: Job
+    """As workers will read it."""
+    gaps: tuple[str, ...] = ()
+    """What recordings lack of the problems, where nobody else answers; a line each."""
 
 
 class PreflightError(CorlError):
@@ -96,25 +102,38 @@ def prepare_job(recipe: JobRecipe, options: Options) -> PreparedJob:
     """Loads what a recipe names, prepares its rows and estimates it. Nothing is written.
 
     Raises:
-        ConfigError: something that it names is not there or cannot be used.
+        ConfigError: something that it names is not there or cannot be used, or no worker could
+            do this job.
     """
     pool = load_pool(recipe.data.pool)
     require_own_name(pool)
     protocol_text = read_protocol(recipe.data.protocol)
     protocol = parse_protocol(protocol_text, recipe.data.protocol)
     require_trainable(protocol)
-    budgets = tuple(parse_budgets(recipe.data.budgets, pool))
+    budgets = tuple(parse_budgets(recipe.data.budgets, pool, option="data.budgets"))
     if not budgets:
         raise ConfigError(f"pool {pool.name!r} names no budgets: set data.budgets=low=0.0005,…")
     experts = Experts(options.mode, options.recordings)
-    own = own_model(recipe.name, recipe.model.usd_per_mtok)
+    experts.require_recordings(pool)
+    own = own_model(recipe.name, recipe.model.usd_per_mtok, key="model.usd_per_mtok")
+    controller = Controller(f"controller:{recipe.name}", own, protocol)
     rows = prepare_rows(recipe, budgets, seed=options.seed, data_dir=options.data_dir)
+    gaps: list[str] = []
+    require_covered(pool, (rows.task,), experts, say=gaps.append)
     setup = Setup(
         pool=pool,
         budgets=budgets,
-        controller=Controller(f"controller:{recipe.name}", own, protocol),
+        controller=controller,
         task=rows.task,
-        recordings=options.recordings,
+        outlook=look_at(
+            pool,
+            budgets,
+            task=rows.task,
+            controller=controller,
+            recordings=options.recordings,
+            max_calls=protocol.max_calls,
+            price_key="model.usd_per_mtok",
+        ),
         is_billed=bool(experts.billed(pool)),
     )
     estimated = estimate_job(
@@ -126,7 +145,34 @@ def prepare_job(recipe: JobRecipe, options: Options) -> PreparedJob:
         validation_rows=len(rows.validation),
         recordings=options.recordings,
     )
-    return PreparedJob(recipe, setup, protocol_text, rows, estimated)
+    job = _job_of(recipe, setup, experts, seed=options.seed)
+    return PreparedJob(recipe, setup, protocol_text, rows, estimated, job, tuple(gaps))
+
+
+def _job_of(recipe: JobRecipe, setup: Setup, experts: Experts, *, seed: int) -> Job:
+    """What workers will read.
+
+    Raises:
+        ConfigError: they could not work with it.
+    """
+    pool = setup.pool
+    is_replay = len(experts.bound_to_recordings(pool)) == len(pool.experts)
+    source = "gateway" if setup.is_billed else "replay" if is_replay else "simulated"
+    named = recipe.data.pool if recipe.data.pool in builtin_pools() else _SOURCE_POOL_NAME
+    store = None if setup.is_billed else experts.recordings
+    return make_job(
+        name=recipe.name,
+        pool=POOL_NAME if setup.is_billed else named,
+        protocol=_PROTOCOL_NAME,
+        price_date=pool.price_date,
+        budgets={budget.name: format_usd(budget.usd) for budget in setup.budgets},
+        prompts={setup.task.label: setup.task.spec.prompt},
+        usd_per_mtok=recipe.model.usd_per_mtok,
+        reward=recipe.reward,
+        seed=seed,
+        experts=source,
+        recordings=None if store is None else str(store.resolve()),
+    )
 
 
 def check(prepared: PreparedJob, options: Options) -> list[str]:
@@ -153,6 +199,8 @@ def describe(prepared: PreparedJob, options: Options) -> list[str]:
     gpu = prepared.recipe.placement.gpu_memory_gib
     return [
         describe_rows(prepared.rows.report),
+        *prepared.gaps,
+        *prepared.setup.outlook.table.splitlines(),
         f"each GPU's {gpu:.0f} GiB: {memory.training_gib:.0f} to learn, of which"
         f" {memory.states_gib:.0f} states and {memory.activations_gib:.0f} activations;"
         f" {memory.generation_gib:.0f} to generate, with keys of {memory.kept_tokens} tokens",
@@ -177,7 +225,7 @@ def write_prepared(prepared: PreparedJob, options: Options) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    folder, recipe, setup = options.folder, prepared.recipe, prepared.setup
+    folder, recipe = options.folder, prepared.recipe
     write_rows(prepared.rows, folder / DATA)
     write_text(folder / _PROTOCOL_NAME, prepared.protocol_text)
     write_text(folder / AGENT_NAME, AGENT)
@@ -187,29 +235,9 @@ def write_prepared(prepared: PreparedJob, options: Options) -> None:
         kept.unlink(missing_ok=True)
         if named not in builtin_pools():
             shutil.copyfile(named, kept)
-            named = _SOURCE_POOL_NAME
     except OSError as error:
         raise StorageError(f"cannot write {kept}: {error.strerror}") from error
-    spec = prepared.rows.task.spec
-    is_replay = not setup.is_billed and not setup.pool.simulated
-    write_job(
-        Job(
-            name=recipe.name,
-            pool=POOL_NAME if setup.is_billed else named,
-            protocol=_PROTOCOL_NAME,
-            price_date=setup.pool.price_date,
-            budgets={budget.name: format_usd(budget.usd) for budget in setup.budgets},
-            prompts={prepared.rows.task.label: spec.prompt},
-            usd_per_mtok=recipe.model.usd_per_mtok,
-            reward=recipe.reward,
-            seed=options.seed,
-            experts="gateway" if setup.is_billed else "replay" if is_replay else "simulated",
-            recordings=str(options.recordings.resolve())
-            if is_replay and options.recordings is not None
-            else None,
-        ),
-        folder,
-    )
+    write_job(prepared.job, folder)
 
 
 def source_pool(recipe: JobRecipe, folder: Path) -> str:

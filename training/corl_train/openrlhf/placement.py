@@ -103,9 +103,10 @@ def memory_of(recipe: JobRecipe) -> Memory:
 def disk_gib(recipe: JobRecipe, steps: int) -> float:
     """Of all that a job has on disk at a time.
 
-    Checkpoints of policy and critic are weights, and float32 copies with Adam's moments: one more
-    than are kept, for a new one is written before the oldest goes, and the best. Beside them lie
-    the weights at the end, and Hugging Face directories, of which none is ever deleted.
+    Checkpoints of policy and critic are weights, and float32 copies with Adam's moments: as many
+    as are kept, and the best. `save_ckpt` (utils/deepspeed/deepspeed.py of OpenRLHF 0.11.2) deletes
+    the one that goes before it writes another, of either kind. Beside them lie the weights at the
+    end, and Hugging Face directories, of which none is ever deleted.
 
     Args:
         recipe: what is trained, and what is kept of it.
@@ -116,7 +117,7 @@ def disk_gib(recipe: JobRecipe, steps: int) -> float:
     checkpoint = 2 * (_WEIGHT * model.parameters + _ADAM * learns)
     saved = steps // schedule.checkpoint_every if schedule.save_hugging_face else 0
     weights = _WEIGHT * (learns if model.lora_rank else model.parameters)
-    return ((schedule.keep + 2) * checkpoint + (saved + 1) * weights) / GIB
+    return ((schedule.keep + 1) * checkpoint + (saved + 1) * weights) / GIB
 
 
 def _kv_bytes(recipe: JobRecipe) -> int:

@@ -1,19 +1,19 @@
 """What would go wrong hours later, found before anything is paid for.
 
 Each check returns lines, one for each mistake, which say what to do; none where all is well.
-`check_recipe` needs nothing but the recipe and what it names, `ask_experts` asks those who will be
-paid, and `check_cluster` needs a survey of the nodes. What OpenRLHF 0.11.2 itself asserts is
-checked here in the words of the recipe, and so is what it does not assert and hangs or wastes GPUs
-on; its sources are named at each check.
+`check_recipe` needs nothing but the recipe and what it names, and `ask_experts` asks those who will
+be paid; what nodes must have is in `cluster`. What OpenRLHF 0.11.2 itself asserts is checked here
+in the words of the recipe, and so is what it does not assert and hangs or wastes GPUs on; its
+sources are named at each check.
 
-    mistakes = [*check_recipe(recipe, setup, estimated, cap_usd), *check_cluster(recipe, nodes, 3)]
+    mistakes = [*check_recipe(recipe, setup, estimated, cap_usd), *ask_experts(setup.pool)]
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -29,17 +29,14 @@ from corl_bench.runs.estimate import BYTES_PER_TOKEN, RESULT_TOKENS
 from corl_bench.runs.plan import require_output_limit
 from corl_bench.tasks import LoadedTask
 from corl_bench.types import Budget
-from corl_train.feasibility import InfeasibleError, require_feasible
-from corl_train.openrlhf.corrections import VERSION
+from corl_train.feasibility import Outlook
 from corl_train.openrlhf.estimate import JobEstimate
 from corl_train.openrlhf.model_files import read_figures
-from corl_train.openrlhf.placement import disk_gib, memory_of
+from corl_train.openrlhf.placement import memory_of
 from corl_train.openrlhf.recipe import JobRecipe
-from corl_train.openrlhf.survey import Node
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-_USABLE = 0.95
-"""Of the memory that a GPU is said to have, what its driver shows at least."""
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+"""With an owner or, as the oldest of them, without; whether there is such a one, nodes say."""
 _ROUNDING = {"parameters": 0.02, "lora_parameters": 0.02}
 """How far a stated figure may be from that of the files, as a share; others are exact."""
 
@@ -53,8 +50,8 @@ class Setup:
     controller: Controller
     task: LoadedTask
     """With the problems that are trained on."""
-    recordings: Path | None = None
-    """Where all replies come from, or what costs are taken from."""
+    outlook: Outlook
+    """What the budgets allow."""
     is_billed: bool = True
     """Whether somebody sends a bill for the experts."""
 
@@ -77,7 +74,7 @@ def check_recipe(
         *_context(recipe, setup),
         *_model(recipe),
         *_schedule(recipe, estimated),
-        *_budgets(setup),
+        *([setup.outlook.refusal] if setup.outlook.refusal else []),
         *_experts(setup),
         *_cap(setup, estimated, cap_usd),
     ]
@@ -115,78 +112,6 @@ def ask_experts(pool: Pool) -> list[str]:
     ]
 
 
-def check_cluster(recipe: JobRecipe, nodes: Sequence[Node], steps: int) -> list[str]:
-    """Mistakes that the nodes show.
-
-    Args:
-        recipe: what is trained.
-        nodes: of the survey.
-        steps: of the whole job, for what lies on disk in the end.
-    """
-    placement, memory = recipe.placement, memory_of(recipe)
-    wanted = f"the recipe wants {placement.nodes} × {placement.gpus_per_node} GPUs"
-    able = [node for node in nodes if node.gpus >= placement.gpus_per_node]
-    if len(able) < placement.nodes:
-        have = ", ".join(f"{node.name} {node.gpus}" for node in nodes) or "no node"
-        return [
-            f"{wanted}, and the cluster has {have}: add nodes with `ray start`, or set --nodes or"
-            " placement.gpus_per_node"
-        ]
-    # OpenRLHF waits for its placement group without an end.
-    free = [node for node in able if node.free_gpus >= placement.gpus_per_node]
-    if len(free) < placement.nodes:
-        have = ", ".join(f"{node.name} {node.free_gpus} of {node.gpus}" for node in able)
-        return [
-            f"{wanted}, and of the cluster's are free: {have}; wait for the jobs that hold the"
-            " others, or end them (`ray list actors` names them)"
-        ]
-    mistakes = []
-    needed = disk_gib(recipe, steps)
-    for node in free:  # whichever of them Ray takes
-        said = f"node {node.name}:"
-        if node.gpu_memory_gib is None:
-            mistakes.append(f"{said} nvidia-smi tells no memory: put it on PATH")
-        elif node.gpu_memory_gib < placement.gpu_memory_gib * _USABLE:
-            mistakes.append(
-                f"{said} its GPUs have {node.gpu_memory_gib:.0f} GiB: set"
-                f" placement.gpu_memory_gib={node.gpu_memory_gib:.0f} and let the memory be"
-                " checked against it"
-            )
-        if node.free_cpus < placement.gpus_per_node:
-            mistakes.append(
-                f"{said} Ray has {node.free_cpus} of {node.cpus} CPUs to give, and OpenRLHF"
-                f" reserves one for each of {placement.gpus_per_node} GPUs: start it with"
-                " --num-cpus, or wait for the jobs that hold them"
-            )
-        if node.memory_gib < memory.host_gib:
-            mistakes.append(
-                f"{said} {node.memory_gib:.0f} GiB of memory, and {memory.host_gib:.0f} GiB sleep"
-                " there: take larger nodes, more nodes, or a LoRA"
-            )
-        if node.free_disk_gib < needed:
-            mistakes.append(
-                f"{said} {node.free_disk_gib:.0f} GiB are free where the job's directory is, and"
-                f" checkpoints take {needed:.0f}: make room, or lower schedule.keep"
-            )
-        if not node.sees_job:
-            mistakes.append(
-                f"{said} does not see the job's directory: put --out on a file system that all"
-                " nodes share"
-            )
-        mistakes += [f"{said} {mistake}" for mistake in _packages(node)]
-        if node.model:
-            mistakes.append(
-                f"{said} finds no model {recipe.model.path} ({node.model}): mend model.path, or put"
-                " it where all nodes see it"
-            )
-        if node.experts:
-            mistakes.append(
-                f"{said} does not reach the experts' server ({node.experts}): name an address"
-                " of this machine that nodes reach with --host"
-            )
-    return mistakes
-
-
 def _batches(recipe: JobRecipe) -> list[str]:
     training, gpus = recipe.training, recipe.placement.gpus
     mistakes = []
@@ -221,12 +146,12 @@ def _placement(recipe: JobRecipe) -> list[str]:
     if placement.gpus_per_node % parallel:
         return [
             f"placement.tensor_parallel {parallel} does not divide the {placement.gpus_per_node}"
-            " GPUs of a node: set it to 1, 2, 4 or 8"
+            f" GPUs of a node: set it to {_tensor_parallels(recipe)}"
         ]
     if model.kv_heads % parallel:
         return [
             f"placement.tensor_parallel {parallel} does not divide the model's {model.kv_heads} KV"
-            " heads: lower it"
+            f" heads: set it to {_tensor_parallels(recipe)}"
         ]
     if model.lora_rank and not model.lora_parameters:
         return ["model.lora_rank without model.lora_parameters: say how many it trains"]
@@ -244,7 +169,7 @@ def _memory(recipe: JobRecipe) -> list[str]:
         mistakes.append(
             f"an update takes {memory.training_gib:.0f} GiB of a GPU's {available:.0f}"
             f" ({memory.states_gib:.0f} of states, {memory.activations_gib:.0f} of activations):"
-            " lower training.context or micro_batch, set placement.zero_stage=3, or take more GPUs"
+            f" {_less_memory(recipe)}"
         )
     elif not memory.fits(available):
         mistakes.append(
@@ -258,6 +183,30 @@ def _memory(recipe: JobRecipe) -> list[str]:
             f" {recipe.training.context}: raise placement.engine_memory or tensor_parallel"
         )
     return mistakes
+
+
+def _less_memory(recipe: JobRecipe) -> str:
+    """What makes an update smaller, of what this recipe has not done yet and may do."""
+    model, placement, training = recipe.model, recipe.placement, recipe.training
+    memory, ways = memory_of(recipe), []
+    if replace(memory, activations_gib=0).fits(placement.gpu_memory_gib):
+        ways.append("lower training.context" + " or micro_batch" * (training.micro_batch > 1))
+    if not model.lora_rank and placement.zero_stage == 2:
+        ways.append("set placement.zero_stage=3")
+    if training.kl_weight > 0 and not placement.offload_reference:
+        ways.append("set placement.offload_reference=true")
+    if not model.lora_rank and not placement.offload_adam:
+        ways.append("set placement.offload_adam=true")
+    # What a LoRA starts from lies on each GPU whole, however many there are.
+    ways.append("take GPUs with more memory" if model.lora_rank else "take more GPUs")
+    return ", or ".join(filter(None, (", ".join(ways[:-1]), ways[-1])))
+
+
+def _tensor_parallels(recipe: JobRecipe) -> str:
+    """What divides a node's GPUs and the model's KV heads."""
+    most = math.gcd(recipe.placement.gpus_per_node, recipe.model.kv_heads)
+    able = [str(number) for number in range(1, most + 1) if most % number == 0]
+    return " or ".join(filter(None, (", ".join(able[:-1]), able[-1])))
 
 
 def _context(recipe: JobRecipe, setup: Setup) -> list[str]:
@@ -308,20 +257,6 @@ def _schedule(recipe: JobRecipe, estimated: JobEstimate) -> list[str]:
     return []
 
 
-def _budgets(setup: Setup) -> list[str]:
-    try:
-        require_feasible(
-            setup.pool,
-            setup.budgets,
-            task=setup.task,
-            controller=setup.controller,
-            recordings=setup.recordings,
-        )
-    except InfeasibleError as infeasible:
-        return [str(infeasible)]
-    return []
-
-
 def _experts(setup: Setup) -> list[str]:
     """Keys and limits; whether they answer, `ask_experts` asks."""
     if not setup.is_billed:
@@ -351,16 +286,6 @@ def _cap(setup: Setup, estimated: JobEstimate, cap_usd: Decimal | None) -> list[
             f" {int(share * estimated.steps)} of {estimated.steps} steps, which take about"
             f" {expected}: raise --max-cost, or lower data.limit or training.samples"
         ]
-    return []
-
-
-def _packages(node: Node) -> list[str]:
-    found = node.packages.get("openrlhf")
-    if found != VERSION:
-        has = f"has OpenRLHF {found}" if found else "has no OpenRLHF"
-        return [f"{has}: pip install 'openrlhf=={VERSION}' in the environment of Ray"]
-    if "vllm" not in node.packages:
-        return ["has no vLLM: pip install vllm in the environment of Ray"]
     return []
 
 

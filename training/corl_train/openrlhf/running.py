@@ -1,8 +1,9 @@
 """A job from its preflight to its end: experts, survey, submission, retries, stop.
 
-Invariants: nothing is submitted before every check has passed; a job that was begun is never
-prepared again, so what it goes on with is what it began with. Whoever follows a job that is under
-way changes nothing of it: not its experts' server, nor where that listens, nor its cap.
+Invariants: nothing is written before every check that needs no cluster has passed, and nothing
+submitted before those of the cluster; a job that was begun is never prepared again, so what it goes
+on with is what it began with. Whoever follows a job that is under way changes nothing of it: not
+its experts' server, nor where that listens, nor its cap.
 
     ending = run_job(recipe, options, say=print)
     stop_job(options.folder, say=print)
@@ -22,21 +23,23 @@ from corl_bench.errors import ConfigError
 from corl_bench.experts.pools import load_pool
 from corl_bench.files import write_text
 from corl_bench.money.amounts import format_usd
+from corl_train.openrlhf.cluster import check_cluster
 from corl_train.openrlhf.command import DATA, RUNTIME_ENV_NAME, runtime_env
 from corl_train.openrlhf.data import REPORT_NAME
 from corl_train.openrlhf.experts_server import LOOPBACK, ExpertsServer, Terms
-from corl_train.openrlhf.job import FILE_NAME, read_job
+from corl_train.openrlhf.job import FILE_NAME, Job, read_job
 from corl_train.openrlhf.jobs import DEFAULT_ADDRESS, UNKNOWN, JobServer
 from corl_train.openrlhf.launching import (
     Options,
     PreflightError,
+    PreparedJob,
     check,
     describe,
     prepare_job,
     source_pool,
     write_prepared,
 )
-from corl_train.openrlhf.preflight import ask_experts, check_cluster, check_folder
+from corl_train.openrlhf.preflight import ask_experts, check_folder
 from corl_train.openrlhf.recipe import JobRecipe
 from corl_train.openrlhf.submission import (
     STATE_NAME,
@@ -68,6 +71,11 @@ def run_job(recipe: JobRecipe, options: Options, *, say: Callable[[str], None]) 
         StorageError: the directory cannot be written.
     """
     folder = options.folder
+    prepared = None
+    if not (folder / STATE_NAME).exists():
+        # Before the directory is made: what is refused leaves nothing behind.
+        prepared = _prepare(recipe, options, say)
+        JobServer(options.address or DEFAULT_ADDRESS).require()
     with open_job(
         recipe, folder, seed=options.seed, entry=options.entry, python=options.python
     ) as job:
@@ -76,8 +84,10 @@ def run_job(recipe: JobRecipe, options: Options, *, say: Callable[[str], None]) 
             ExpertsServer(folder).stop()
             return "finished"
         server = JobServer(options.address or job.address or DEFAULT_ADDRESS)
-        if not job.attempts:
-            _prepare(recipe, options, say)
+        if job.attempts:
+            _require_same_experts(read_job(folder / FILE_NAME), options)
+        else:
+            write_prepared(prepared or _prepare(recipe, options, say), options)
         server.require()
         steps = _steps(recipe, folder)
         is_running = _catch_up(job, server, steps, say)
@@ -162,8 +172,13 @@ class _Share:
         return self.server.start(self.pool, self.terms, price_date=self.price_date)
 
 
-def _prepare(recipe: JobRecipe, options: Options, say: Callable[[str], None]) -> None:
-    """Checks what can be checked without a cluster, and writes the job's directory."""
+def _prepare(recipe: JobRecipe, options: Options, say: Callable[[str], None]) -> PreparedJob:
+    """Prepares a job, and checks what can be checked without a cluster. Nothing is written.
+
+    Raises:
+        PreflightError: it would go wrong.
+        ConfigError: it could not be done.
+    """
     if mistakes := check_folder(options.folder):
         raise PreflightError(mistakes)
     prepared = prepare_job(recipe, options)
@@ -171,7 +186,33 @@ def _prepare(recipe: JobRecipe, options: Options, say: Callable[[str], None]) ->
         say(line)
     if mistakes := check(prepared, options):
         raise PreflightError(mistakes)
-    write_prepared(prepared, options)
+    return prepared
+
+
+def _require_same_experts(job: Job, options: Options) -> None:
+    """Refuses to go on with replies from elsewhere than the job was begun with.
+
+    Raises:
+        ConfigError: `--mode` or `--recordings` say so.
+    """
+    mode, recordings = options.mode, options.recordings
+    if job.experts == "gateway":
+        # Whose recordings may change: it is started anew with them.
+        is_other = mode == "replay" or (mode == "live" and recordings is not None)
+    else:
+        is_other = (
+            (mode == "live" and job.recordings is not None)
+            or (mode == "replay" and job.experts != "replay")
+            or (recordings is not None and str(recordings.resolve()) != job.recordings)
+        )
+    if is_other:
+        begun = (
+            "live experts" if job.experts == "gateway" else job.recordings or "simulated experts"
+        )
+        raise ConfigError(
+            f"{options.folder}: this job was begun with replies of {begun}: leave off --mode and"
+            " --recordings to go on with it, or name another --out"
+        )
 
 
 def _catch_up(job: SubmittedJob, server: JobServer, steps: int, say: Callable[[str], None]) -> bool:
@@ -281,7 +322,7 @@ def _survey(job: SubmittedJob, server: JobServer, share: _Share | None, steps: i
     if state.status != "SUCCEEDED":
         said = " ".join(state.message.split())[-300:]
         raise ConfigError(
-            "the cluster could not be surveyed: pip install 'corl-bench[openrlhf]' in the"
+            "the cluster could not be surveyed: install corl-bench with its extra openrlhf in the"
             f" environment of Ray on every node ({said})"
         )
     if mistakes := check_cluster(job.recipe, read_survey(folder), steps):

@@ -76,7 +76,9 @@ class Stage:
         require_own_name(pool)
         require_trainable(protocol)
         # A turn that has failed is not asked for again: the engine's fault is the episode's.
-        own = replace(own_model(job.name, job.usd_per_mtok), max_attempts=1)
+        own = replace(
+            own_model(job.name, job.usd_per_mtok, key="model.usd_per_mtok"), max_attempts=1
+        )
         self.controller = Controller(f"controller:{job.name}", own, protocol)
         self._plan = Plan(
             tasks=(),
@@ -101,7 +103,7 @@ class Stage:
         providers[own.name] = self._engine
         recordings = None if job.recordings is None else Path(job.recordings)
         experts = Experts(
-            mode="live" if recordings is None else "replay",
+            mode="replay" if job.experts == "replay" else "auto",
             recordings=recordings,
             is_shared=job.experts == "gateway",
         )
@@ -357,9 +359,9 @@ def _pool_of(job: Job) -> Pool:
         ConfigError: they cannot.
     """
     pool = load_pool(job.pool, price_date=job.price_date)
-    if job.experts == "simulated" and any(e.provider != "simulated" for e in pool.experts):
+    if job.experts == "simulated" and Experts().billed(pool):
         raise ConfigError(
-            f"pool {pool.name!r} has experts that are not simulated: share it with `corl-bench pool"
+            f"pool {pool.name!r} has experts that somebody bills: share it with `corl-bench pool"
             " share` and take its pool file with experts = gateway, or replay recordings"
         )
     if job.experts == "gateway":

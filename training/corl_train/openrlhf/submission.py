@@ -307,8 +307,12 @@ def under_way(folder: Path) -> tuple[str, str] | None:
         if last.get("status") is not None:
             return None
         return str(last["submission"]), str(last["address"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{folder} holds no job ({path.name}: {error})") from None
+    except FileNotFoundError:
+        raise ConfigError(f"{folder} holds no job: name the --out of its launch") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path}: not what `corl-train launch` writes ({error})") from None
 
 
 def read_steps(path: Path) -> list[Step]:

@@ -22,13 +22,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import corl_bench
+import corl_train
 from corl_bench.errors import ConfigError
 from corl_bench.extras import require
 from corl_bench.files import write_json
 from corl_train.openrlhf.job import FILE_NAME as JOB_NAME
 
 SURVEY_NAME = "survey.json"
-PACKAGES = ("openrlhf", "vllm", "deepspeed", "flash-attn", "corl-bench")
+PACKAGES = ("openrlhf", "vllm", "deepspeed", "flash-attn")
 _GIB = 2**30
 _TIMEOUT_S = 10.0
 
@@ -52,7 +54,7 @@ class Node:
     sees_job: bool
     """Whether the job's file is there, as it was written."""
     packages: dict[str, str]
-    """Versions of those of `PACKAGES` that it has."""
+    """Versions of those of `PACKAGES` that it has; of this one, see `own_build`."""
     model: str
     """Empty where it finds the model, in a directory or on the hub; else why not."""
     experts: str
@@ -102,6 +104,21 @@ def digest_of_file(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return ""
+
+
+def own_build() -> str:
+    """The corl-bench that this runs with, by its version and its code.
+
+    It is installed from checkouts, two of which have one version and yet differ.
+    """
+    code = hashlib.sha256()
+    for package in (corl_bench, corl_train):
+        (place,) = map(Path, package.__path__)
+        # The wheel has tasks inside that a checkout has beside it.
+        for path in sorted(p for p in place.rglob("*.py") if "_tasks" not in p.parts):
+            code.update(f"{package.__name__}/{path.relative_to(place).as_posix()}\0".encode())
+            code.update(hashlib.sha256(path.read_bytes()).digest())
+    return f"{corl_bench.__version__} ({code.hexdigest()[:8]})"
 
 
 def read_survey(folder: Path) -> list[Node]:
@@ -177,7 +194,7 @@ def _gpu_memory_gib() -> float | None:
 
 
 def _packages() -> dict[str, str]:
-    found = {}
+    found = {"corl-bench": own_build()}
     for name in PACKAGES:
         try:
             found[name] = version(name)

@@ -68,16 +68,19 @@ class Checkpoint:
             StorageError: it cannot be read.
         """
         path = folder / NAME
-        state = _read(path, run=run)
+        state = _read(path)
         if state is None:
             return None
         try:
-            return cls(**state)
+            kept = cls(**state)
         except TypeError as error:
             raise ConfigError(
                 f"{path} is of another version of corl-train: go on with that one, or name another"
                 " directory with --out"
             ) from error
+        if run is not None:
+            _require_own(path, kept.run, run)
+        return kept
 
 
 @dataclass(slots=True)
@@ -109,7 +112,11 @@ class Halfway:
             ConfigError: it is broken, or another run's.
             StorageError: it cannot be read.
         """
-        return _read(self.folder / HALFWAY_NAME, run=self.run)
+        path = self.folder / HALFWAY_NAME
+        state = _read(path)
+        if state is not None:
+            _require_own(path, state.get("run"), self.run)
+        return state
 
     def forget(self) -> None:
         """The warm start is over: its checkpoint stands."""
@@ -125,7 +132,7 @@ def _write(path: Path, state: Mapping[str, Any]) -> None:
         raise StorageError(f"cannot write {path}: {error}") from error
 
 
-def _read(path: Path, *, run: str | None) -> dict[str, Any] | None:
+def _read(path: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
@@ -134,7 +141,6 @@ def _read(path: Path, *, run: str | None) -> dict[str, Any] | None:
         if not whole:
             raise _broken(path, BadZipFile())
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        kept = state["run"]
     except (pickle.UnpicklingError, EOFError, LookupError, ValueError, AttributeError) as error:
         # What is no pickle at all is unpickled to whatever error its bytes come to.
         raise _broken(path, error) from error
@@ -146,9 +152,12 @@ def _read(path: Path, *, run: str | None) -> dict[str, Any] | None:
         raise _broken(path, error) from error
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
-    if run is not None and kept != run:
-        raise ConfigError(f"{path} is another run's: put back its own, or remove it to begin again")
     return state
+
+
+def _require_own(path: Path, kept: object, run: str) -> None:
+    if kept != run:
+        raise ConfigError(f"{path} is another run's: put back its own, or remove it to begin again")
 
 
 def _broken(path: Path, error: Exception) -> ConfigError:

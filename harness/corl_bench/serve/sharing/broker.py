@@ -107,7 +107,7 @@ class Broker:
         self.limits = limits or ShareLimits()
         self.say = say
         self.stopping = False
-        self.failed: asyncio.Future[StorageError] = asyncio.get_running_loop().create_future()
+        self.failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         """Done when store or books cannot be written, which ends the server."""
         self._books = books
         self._seed = seed

@@ -144,8 +144,6 @@ async def _share(
             ended=broker.failed,
             stop=broker.stop,
         )
-    if broker.failed.done():
-        raise broker.failed.result()
 
 
 def _plan(pool: Pool, mode: ShareMode, seed: int) -> Plan:
