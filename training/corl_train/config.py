@@ -333,7 +333,7 @@ class VarietyTable(Table):
     """Experts of a drawn pool."""
     price_factor: float = Field(default=3.0, ge=1)
     """By how much prices vary, up and down."""
-    trials: int = Field(default=100, ge=1)
+    trials: int = Field(default=400, ge=1)
     """Problems of each subject that a card is measured on."""
     rehearsals: int = Field(default=48_000, ge=0)
     """Conversations of the warm start, see `corl_train.variety.rehearsals`."""
