@@ -337,6 +337,8 @@ class VarietyTable(Table):
     """Problems of each subject that a card is measured on."""
     rehearsals: int = Field(default=48_000, ge=0)
     """Conversations of the warm start, see `corl_train.variety.rehearsals`."""
+    own_share: float = Field(default=0.5, ge=0, le=1)
+    """Share of the later rehearsals that the policy plays itself."""
     rehearsals_a_pool: int = Field(default=12, ge=1)
     heat: float = Field(default=0.015, gt=0)
     """Worth by which a turn is to be e times as probable, in what rehearsals teach."""

@@ -27,7 +27,7 @@ from corl_bench.routers.protocol import Protocol
 from corl_train.config import WarmStartTable
 from corl_train.policies.base import Policy
 from corl_train.policies.vocabulary import MOST_EXPERTS
-from corl_train.variety.rehearsals import Advice, Rehearsal
+from corl_train.variety.rehearsals import Advice, Rehearsal, answer_turn, call_turn
 from corl_train.warmstart.lessons import pad_targets
 
 _CHOICES = (*LETTERS[:MOST_EXPERTS], None)
@@ -82,14 +82,9 @@ class School:
         self.subjects = {subject: place for place, subject in enumerate(subjects)}
         self.heat, self.minibatch = heat, how.minibatch
         self.reading_weight, self.value_weight = how.reading_weight, how.value_weight
-        self._calls = {
-            name: self._first(f'<{protocol.call_tag} expert="{name}"></{protocol.call_tag}>')
-            for name in LETTERS[:MOST_EXPERTS]
-        }
-        self._answers = {
-            name: self._first(f'<{protocol.answer_tag} from="{name}"/>')
-            for name in LETTERS[:MOST_EXPERTS]
-        }
+        letters = LETTERS[:MOST_EXPERTS]
+        self._calls = {name: self._first(call_turn(protocol, name)) for name in letters}
+        self._answers = {name: self._first(answer_turn(protocol, name)) for name in letters}
         self.heads: nn.ModuleDict | None = None
         self.optimiser = torch.optim.AdamW(
             policy.module.parameters(), lr=how.learning_rate, betas=(0.9, 0.98), weight_decay=0.0
