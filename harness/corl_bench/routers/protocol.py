@@ -27,7 +27,7 @@ from corl_bench.errors import ConfigError
 from corl_bench.money.amounts import format_usd, parse_usd
 from corl_bench.routers.outlook import (
     card_of,
-    card_text,
+    cards_text,
     costs_of,
     fits_text,
     left_text,
@@ -49,10 +49,10 @@ listing from cheap to dear, `<call expert="A">…` (see `outlook.lettered`)."""
 
 _CALL_PLACES = ("expert", "number", "cost_usd", "spent_usd", "spent_percent", "calls_left")
 _PLACES: Mapping[str, frozenset[str]] = {
-    "instructions": frozenset({"budget", "listing", "max_calls", "problem"}),
+    "instructions": frozenset({"budget", "listing", "cards", "max_calls", "problem"}),
     "listing": frozenset(
         {"expert", "model", "description", "input_usd_per_mtok", "output_usd_per_mtok"}
-        | {"typical_share", "fits", "card"}
+        | {"typical_share", "fits"}
     ),
     "budget_named": frozenset({"name", "usd"}),
     "budget_dollars": frozenset({"usd"}),
@@ -151,9 +151,9 @@ class Protocol:
     @property
     def lists_cards(self) -> bool:
         """Whether it says what has been measured of the experts, for which they need cards."""
-        told = (self.texts["listing"], self.texts["result"], self.texts["failure"])
-        marks = ("{typical_share}", "{fits}", "{card}", "{left}")
-        return self.naming == "letter" or any(mark in text for mark in marks for text in told)
+        told = (self.texts[name] for name in ("instructions", "listing", "result", "failure"))
+        marks = ("{typical_share}", "{fits}", "{cards}", "{left}")
+        return self.naming == "letter" or any(mark in text for text in told for mark in marks)
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -196,6 +196,7 @@ class Protocol:
             "instructions",
             budget=line,
             listing=listing,
+            cards=cards_text({e.name: card_of(e) for e in experts} if lists_cards else {}),
             max_calls=self.max_calls,
             problem=self.defuse(problem),
         ).lstrip("\n")
@@ -352,7 +353,6 @@ def _measured(expert: ExpertInfo, budget: Budget | None) -> dict[str, str]:
     return {
         "typical_share": share_text(costs_usd, left_usd),
         "fits": fits_text(costs_usd, left_usd),
-        "card": card_text(card_of(expert)),
     }
 
 
