@@ -337,7 +337,7 @@ class VarietyTable(Table):
     """Problems of each subject that a card is measured on."""
     rehearsals: int = Field(default=48_000, ge=0)
     """Conversations of the warm start, see `corl_train.variety.rehearsals`."""
-    own_share: float = Field(default=0.5, ge=0, le=1)
+    own_share: float = Field(default=0.6, ge=0, le=1)
     """Share of the later rehearsals that the policy plays itself."""
     rehearsals_a_pool: int = Field(default=12, ge=1)
     heat: float = Field(default=0.015, gt=0)
