@@ -77,9 +77,7 @@ class LineFile(Closing):
         Raises:
             StorageError: the disk is full or the file has become unwritable.
         """
-        text = "".join(
-            json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows
-        )
+        text = "".join(_line(row) + "\n" for row in rows)
         data = well_formed(text).encode()
         start = os.lseek(self._descriptor, 0, os.SEEK_END)
         try:
@@ -100,6 +98,10 @@ class LineFile(Closing):
         os.close(self._descriptor)
 
 
+# One encoder for all lines: `json.dumps` would make one a line, for the same text.
+_line = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Complete JSON lines of an append-only file; a torn last line is left out.
 
@@ -114,7 +116,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 return
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise StorageError(f"{path}:{number}: not JSON ({error})") from error
             except RecursionError as error:
                 raise StorageError(f"{path}:{number}: nested too deeply to be read") from error
@@ -143,7 +145,8 @@ def read_records(
         except ConfigError as error:
             raise StorageError(f"{path}:{number}: {error}") from error
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-            raise StorageError(f"{path}:{number} is no {what} ({error!r}): {advice}") from error
+            why = str(error) if type(error) is ValueError else repr(error)
+            raise StorageError(f"{path}:{number} is no {what} ({why}): {advice}") from error
         yield record
 
 

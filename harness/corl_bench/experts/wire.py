@@ -103,7 +103,10 @@ def status_error(
         mendable = "insufficient_quota" not in codes
         return ProviderError("rate_limited", detail, retryable=mendable, retry_after_s=wait_s)
     if 300 <= status < 400:
-        target = urlsplit(reply.headers.get("Location", "")).netloc.rpartition("@")[2]
+        try:
+            target = urlsplit(reply.headers.get("Location", "")).netloc.rpartition("@")[2]
+        except ValueError:
+            target = ""
         where = f" to {clean_detail(target, key)}" if target else ""
         return ProviderError(
             "bad_request", f"status {status}: redirected{where}; set base_url to the final address"

@@ -65,7 +65,11 @@ SCRIPTS = ("page.js", "chart.js", "drilldown.js", "report.js")
 
 
 def write_report(
-    run_dir: Path, *, out: Path | None = None, include_restricted: bool = False
+    run_dir: Path,
+    *,
+    episodes: Sequence[EpisodeRecord] | None = None,
+    out: Path | None = None,
+    include_restricted: bool = False,
 ) -> Path:
     """Renders the report of a stored run.
 
@@ -74,6 +78,7 @@ def write_report(
 
     Args:
         run_dir: directory of the run.
+        episodes: those of the run, where they have been read already.
         out: file to write; None: `report.html` in the run's directory.
         include_restricted: show statements, golds and replies of tasks that may not be
             redistributed, for use on one's own machine.
@@ -89,7 +94,7 @@ def write_report(
     problems, golds = _read_problems(run_dir)
     page = render_report(
         summary,
-        read_episodes(run_dir),
+        read_episodes(run_dir) if episodes is None else episodes,
         manifest=read_manifest(run_dir) if (run_dir / MANIFEST_NAME).exists() else {},
         problems=problems,
         golds=golds,

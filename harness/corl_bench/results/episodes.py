@@ -21,6 +21,7 @@ from corl_bench.errors import ConfigError, StorageError
 from corl_bench.files import Record, read_records
 from corl_bench.money.amounts import format_usd, parse_usd
 from corl_bench.money.basis import CostBasis, read_basis, weakest
+from corl_bench.shapes import find_fault
 from corl_bench.types import VERDICT_STATUSES, Usage, VerdictStatus
 
 EPISODE_SCHEMA = 1
@@ -213,6 +214,8 @@ def decode_episode(row: Mapping[str, Any]) -> EpisodeRecord:
             f"episodes are of schema {row['v']}, this version reads up to {NEWEST_SCHEMA}:"
             " upgrade corl-bench"
         )
+    if fault := find_fault(row, _SHAPE):
+        raise ValueError(fault)
     _check_key(row)
     if row["verdict"] not in VERDICT_STATUSES:
         raise ValueError(f"verdict {row['verdict']!r} is none of {', '.join(VERDICT_STATUSES)}")
@@ -265,6 +268,34 @@ def _decode_charge(row: Mapping[str, Any]) -> ChargeRecord:
         unsettled_usd=_amount(row.get("unsettled_usd", "0")),
         id=row["id"],
     )
+
+
+_SHAPE = {
+    "subject": (str, None),
+    "level": (int, None),
+    "answer": (str, None),
+    "detail": str,
+    "response": (str, None),
+    "events?": [str],
+    "timings": {"latency_s": float, "calls_s": [float]},
+    "calls": [
+        {
+            "id": str,
+            "expert": str,
+            "model": str,
+            "role": str,
+            "status": str,
+            "finish": (str, None),
+            "text": (str, None),
+            "attempts": int,
+            "detail?": str,
+            "usage": ({str: (int, bool)}, None),
+            "source_correct?": (bool, None),
+        }
+    ],
+    "charges?": [{"what": str, "id": str}],
+}
+"""Beside what is checked as it is decoded."""
 
 
 def _check_key(row: Mapping[str, Any]) -> None:
