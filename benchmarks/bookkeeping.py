@@ -94,8 +94,10 @@ def start_server(stack: ExitStack, log: Path, mix: str, latency_s: float) -> tup
     """A fault server as a process, which ends with the stack: its number and its address."""
     log.touch()
     server = subprocess.Popen(
-        [sys.executable, str(SERVER), "--log", str(log), "--mix", mix]
-        + ["--latency-s", str(latency_s)],
+        [
+            *(sys.executable, str(SERVER), "--log", str(log), "--mix", mix),
+            *("--latency-s", str(latency_s)),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -286,25 +286,36 @@ class History:
         bench: notes what does not hold.
         run_dir: the folder.
         store: where its replies are; None is its own.
+        draws_are_one: whether an expert's draw for a problem is asked with one message alone, as
+            in runs; a controller words its questions itself.
     """
 
-    def __init__(self, bench: Bench, run_dir: Path, store: Path | None = None) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        run_dir: Path,
+        store: Path | None = None,
+        *,
+        draws_are_one: bool = True,
+    ) -> None:
         self.bench = bench
         self.run_dir = run_dir
         self.store = store
+        self.draws_are_one = draws_are_one
         self.requests: list[dict[str, Any]] = []
         self.left: Left | None = None
         self.open: dict[tuple[str, int], tuple[Decimal, bool]] = {}
         """Attempts that were in flight at some kill: worst case, and whether it was answered."""
 
-    def look(self, *, shared_draws: bool = True) -> Left:
+    def look(self) -> Left:
         """After a kill: what is left, held against what was left before and asked since."""
         name = self.run_dir.name
         news = self.bench.log.news()
         before, now = self.left, read_left(self.bench, self.run_dir, self.store)
         if before is not None:
             again = [row for row in news if request_of(row) in before.stored]
-            self.bench.expect(not again or not shared_draws, f"{name}: {len(again)} asked again")
+            holds = not again or not self.draws_are_one
+            self.bench.expect(holds, f"{name}: {len(again)} asked again")
             self.bench.expect(before.stored <= now.stored, f"{name}: stored replies are gone")
             for file in APPENDED:
                 grown = now.files[file].startswith(before.files[file])
@@ -588,10 +599,10 @@ def kill_trainings(bench: Bench, kills: int) -> None:
 
     def chain(number: int) -> Chain:
         folder = bench.folder / f"train-{number}"
-        history = History(bench, folder)
+        history = History(bench, folder, draws_are_one=False)
 
         def look() -> None:
-            history.look(shared_draws=False)
+            history.look()
             if folder.exists():
                 read_metrics(folder)
                 read_samples(folder)
@@ -630,7 +641,7 @@ def kill_servers(bench: Bench, kills: int) -> None:
     bench.log.news()
     while bench.kills["serve"] < kills:
         out = bench.folder / f"serve-{number}"
-        history = History(bench, out)
+        history = History(bench, out, draws_are_one=False)
         replies: list[dict[str, Any]] = []
         command = [
             *("corl-bench", "serve", "--system", "cascade:nano>mini", "--pool", str(bench.pool)),
@@ -644,7 +655,7 @@ def kill_servers(bench: Bench, kills: int) -> None:
                 code = os.waitstatus_to_exitcode(os.waitpid(server, 0)[1])
             bench.expect(code == -signal.SIGKILL, f"{out}: exit {code} behind a kill")
             bench.kills["serve"] += 1
-            history.look(shared_draws=False)
+            history.look()
         with serving(bench, command, under=out, at=0) as (server, url):
             replies += asyncio.run(ask_until_gone(url, enough=5))
             os.kill(server, signal.SIGTERM)
@@ -733,8 +744,10 @@ def served_pool(folder: Path) -> Iterator[tuple[Path, Path]]:
     pool, log = folder / "pool.toml", folder / "server.jsonl"
     log.touch()
     server = subprocess.Popen(
-        [*COMMAND, "pool", "serve", "sim", "--port", "0", "--latency", LATENCY, "--task", "synth"]
-        + ["--pool-out", str(pool), "--log", str(log)],
+        [
+            *(*COMMAND, "pool", "serve", "sim", "--port", "0", "--latency", LATENCY),
+            *("--task", "synth", "--pool-out", str(pool), "--log", str(log)),
+        ],
         stdout=subprocess.PIPE,
         text=True,
     )

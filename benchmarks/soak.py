@@ -13,8 +13,8 @@ The wall clock of both jumps by up to a year, forth and back, every few seconds 
 monotonic clock goes on as Linux has it when the date is set). What must hold, or the exit code
 is 1: the books of every run, see `bookkeeping.py`; no request before the time that a 429 named;
 no task, thread, child process or file descriptor more than at the beginning, no warning of
-asyncio or of a resource that was not closed; and memory that does not grow from the first third to the
-last.
+asyncio or of a resource that was not closed; and memory that does not grow from the first third
+to the last.
 
     pip install libfaketime
     python benchmarks/soak.py --minutes 60
@@ -241,7 +241,7 @@ class Runs:
         """
         code = -1
         sink = (self.folder / "output.txt").open("w+", encoding="utf-8")
-        with sink, redirect_stdout(sink), redirect_stderr(sink):
+        with sink, redirect_stdout(sink), redirect_stderr(sink):  # noqa: SIM117 (the comment)
             # A signal that comes when the run is through is Ctrl-C at some other moment.
             with suppress(KeyboardInterrupt), self.interrupting(signals):
                 try:
@@ -452,10 +452,12 @@ async def soak(folder: Path, minutes: float, share: float, seed: int) -> int:
         pool = serve_folder / "pool.toml"
         write_pool(pool, urls[serve_folder], "s", timeout_s=TIMEOUT_S, in_flight=64)
         role = [sys.executable, __file__, "--role"]
-        serving = subprocess.Popen(
-            [*role, "serve", "--folder", str(serve_folder), "--"]
-            + ["serve", "--system", "cascade:a>b", "--pool", str(pool), "--quiet"]
-            + ["--out", str(serve_folder / "served"), "--port", "0"],
+        serving = subprocess.Popen(  # noqa: ASYNC220 (nothing else runs yet)
+            [
+                *(*role, "serve", "--folder", str(serve_folder), "--"),
+                *("serve", "--system", "cascade:a>b", "--pool", str(pool), "--quiet"),
+                *("--out", str(serve_folder / "served"), "--port", "0"),
+            ],
             env=clock.environment(),
             stdout=subprocess.PIPE,
             text=True,
@@ -464,9 +466,11 @@ async def soak(folder: Path, minutes: float, share: float, seed: int) -> int:
         assert serving.stdout is not None
         stack.callback(serving.stdout.close)
         url = serving.stdout.readline().split()[-1]
-        running = subprocess.Popen(
-            [*role, "runs", "--folder", str(runs_folder), "--url", urls[runs_folder]]
-            + ["--seconds", str(seconds), "--share", str(share * 0.5), "--seed", str(seed)],
+        running = subprocess.Popen(  # noqa: ASYNC220 (nothing else runs yet)
+            [
+                *(*role, "runs", "--folder", str(runs_folder), "--url", urls[runs_folder]),
+                *("--seconds", str(seconds), "--share", str(share * 0.5), "--seed", str(seed)),
+            ],
             env=clock.environment(),
         )
         stack.callback(_end, running)
@@ -476,7 +480,7 @@ async def soak(folder: Path, minutes: float, share: float, seed: int) -> int:
         jumping = asyncio.create_task(clock.keep_jumping(15.0))
         looking = asyncio.create_task(_keep_looking(serving, min(20.0, seconds / 12)))
         await clients.ask(began_s + seconds)
-        while running.poll() is None and looking.done() is False:
+        while running.poll() is None and not looking.done():  # noqa: ASYNC110 (a process)
             await asyncio.sleep(0.5)
         jumping.cancel()
         looking.cancel()
@@ -566,8 +570,8 @@ def report(
             early, late = memory_of(samples)
             last = samples[-1]
             print(
-                f"{name}: at most {early:.1f} MiB in the first third, {late:.1f} in the last; in the"
-                f" end descriptors {last['descriptors']}, threads {last['threads']}, children"
+                f"{name}: at most {early:.1f} MiB in the first third, {late:.1f} in the last; in"
+                f" the end descriptors {last['descriptors']}, threads {last['threads']}, children"
                 f" {last['children']}, unfinished tasks {last['tasks']}"
             )
     print("CPU: " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in used.items()))

@@ -19,8 +19,10 @@ SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "crash_points.py"
 )
 def test_ten_kills_lose_nothing_and_leave_nothing_that_cannot_be_read(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--kills", "10", "--only", "run,regrade,grade,serve"]
-        + ["--keep", str(tmp_path / "kept")],
+        [
+            *(sys.executable, str(SCRIPT), "--kills", "10", "--only", "run,regrade,grade,serve"),
+            *("--keep", str(tmp_path / "kept")),
+        ],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         capture_output=True,
         text=True,

@@ -114,9 +114,10 @@ def test_what_does_not_fit_is_not_there_in_part(
         "recordings": ("recordings", "export", whole / "recordings.sqlite", "--out", out),
     }
     disk.remount("size=4k")
+    (disk.path / "full").write_bytes(b"x" * 4096)
     code, said = corl(*commands[verb])
     assert (code, len(said.splitlines())) == (2, 1), said
-    assert [path.name for path in disk.path.iterdir()] == []
+    assert [path.name for path in disk.path.iterdir()] == ["full"]
     disk.remount("size=8m")
     code, said = corl(*commands[verb])
     assert code == 0, said
@@ -127,8 +128,10 @@ def test_a_server_whose_disk_is_full_ends_with_every_answer_on_its_books(disk: D
     out = disk.path / "served"
     disk.remount("size=24k")
     server = subprocess.Popen(
-        [sys.executable, "-m", "corl_bench.cli.main", "serve", "--system", "single:nano"]
-        + ["--out", str(out), "--quiet"],
+        [
+            *(sys.executable, "-m", "corl_bench.cli.main", "serve"),
+            *("--system", "single:nano", "--out", str(out), "--quiet"),
+        ],
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

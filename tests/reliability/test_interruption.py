@@ -43,7 +43,7 @@ async def test_what_a_second_interrupt_drops_is_interrupted_and_no_failure(
         (tmp_path / "pool.toml").write_text(pool)
         command = [*COMMAND, "run", "--task", "problems.jsonl", "--pool", "pool.toml"]
         command += ["--out", "run", "--system", "single:*"]
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: ASYNC220 (at once)
             command, cwd=tmp_path, env=environment(), stdout=-3, stderr=subprocess.PIPE, text=True
         )
         while len(silent.requests) + len(failing.requests) < 2 * len(WAITS_S):

@@ -42,7 +42,6 @@ from corl_bench.runs.directory import RunDirectory
 from corl_bench.runs.training import training_notes
 from corl_bench.types import Budget, Verdict
 
-
 UNDER_WAY_NAME = "regrading.json"
 """There while a re-grading is being written: what it comes to."""
 UNDER_WAY_SCHEMA = "corl-bench/regrading@1"
