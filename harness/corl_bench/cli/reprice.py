@@ -42,17 +42,19 @@ def command(run: Path, price_date: str, as_json: bool, out: Path | None) -> None
             f"{run} was imported: import its source again with --costs prices --price-date {day}"
         )
     prices, fixed = {}, []
-    for expert in manifest["pool"]["experts"]:
-        price = price_from_dict(expert["price"])
-        if price.from_library:
-            price = price_at(price.model, day)
-        else:
-            fixed.append(expert["name"])
-        prices[expert["name"]] = price
+    with intact(run):
+        for expert in manifest["pool"]["experts"]:
+            price = price_from_dict(expert["price"])
+            if price.from_library:
+                price = price_at(price.model, day)
+            else:
+                fixed.append(expert["name"])
+            prices[expert["name"]] = price
     note = f"list costs at the prices of {day.isoformat()}"
     if fixed:
         note += f"; {', '.join(fixed)} as the pool file gave them"
-    summary = reprice(run, prices, note)
+    with intact(run):
+        summary = reprice(run, prices, note)
     if out is not None:
         write_json(out, encode_summary(summary))
     if as_json:
