@@ -33,6 +33,7 @@ def command(run: Path, price_date: str, as_json: bool, out: Path | None) -> None
     from corl_bench.money.prices import price_from_dict
     from corl_bench.report.terminal import write_table
     from corl_bench.results import encode_summary, read_manifest
+    from corl_bench.results.manifest import intact
     from corl_bench.runs.repricing import reprice
 
     day = read_day(price_date, "--price-date")
