@@ -33,6 +33,7 @@ def command(run: Path, price_date: str, as_json: bool, out: Path | None) -> None
     from corl_bench.money.prices import price_from_dict
     from corl_bench.report.terminal import write_table
     from corl_bench.results import encode_summary, read_manifest
+    from corl_bench.results.manifest import intact
     from corl_bench.runs.repricing import reprice
 
     day = read_day(price_date, "--price-date")
@@ -42,17 +43,19 @@ def command(run: Path, price_date: str, as_json: bool, out: Path | None) -> None
             f"{run} was imported: import its source again with --costs prices --price-date {day}"
         )
     prices, fixed = {}, []
-    for expert in manifest["pool"]["experts"]:
-        price = price_from_dict(expert["price"])
-        if price.from_library:
-            price = price_at(price.model, day)
-        else:
-            fixed.append(expert["name"])
-        prices[expert["name"]] = price
+    with intact(run):
+        for expert in manifest["pool"]["experts"]:
+            price = price_from_dict(expert["price"])
+            if price.from_library:
+                price = price_at(price.model, day)
+            else:
+                fixed.append(expert["name"])
+            prices[expert["name"]] = price
     note = f"list costs at the prices of {day.isoformat()}"
     if fixed:
         note += f"; {', '.join(fixed)} as the pool file gave them"
-    summary = reprice(run, prices, note)
+    with intact(run):
+        summary = reprice(run, prices, note)
     if out is not None:
         write_json(out, encode_summary(summary))
     if as_json:

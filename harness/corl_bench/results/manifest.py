@@ -12,18 +12,36 @@ from __future__ import annotations
 import platform
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from corl_bench import __version__
-from corl_bench.errors import ConfigError
+from corl_bench.errors import ConfigError, CorlError
 from corl_bench.results.documents import read_document
 from corl_bench.shapes import AMOUNT, find_fault
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_SCHEMA = "corl-bench/manifest@1"
+
+
+@contextmanager
+def intact(run_dir: Path) -> Iterator[None]:
+    """Says of a manifest that lacks what is computed from it that it is broken.
+
+    Raises:
+        ConfigError: what is done inside meets a missing key or a value that is none.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        if isinstance(error, CorlError):
+            raise
+        raise ConfigError(
+            f"{run_dir / MANIFEST_NAME} is broken ({error!r}): restore it, or make the run anew"
+        ) from error
 
 
 def describe_origin(run_id: str, command: Sequence[str]) -> dict[str, Any]:
