@@ -168,7 +168,7 @@ class _Block(nn.Module):
             value = mixed[2]
         else:
             at = wanted.rows, wanted.columns
-            of_query, of_others = self.mixed.weight.split((width, 2 * width))
+            of_query, of_others = self.mixed.weight[:width], self.mixed.weight[width:]
             others = F.linear(normed, of_others).view(batch, time, 2, self.heads, -1)
             key, value = others.permute(2, 0, 3, 1, 4)
             key = _rotate(key, cosine, sine)
