@@ -102,10 +102,10 @@ class Complaints:
         warnings.simplefilter("always", ResourceWarning)
         shown = warnings.showwarning
 
-        def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+        def show(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
             if issubclass(category, ResourceWarning):
                 self.texts.append(f"{category.__name__}: {message}")
-            shown(message, category, *rest)
+            shown(message, category, *rest, **named)
 
         warnings.showwarning = show
         sys.unraisablehook = lambda told: self.texts.append(f"unraisable: {told.exc_value!r}")
@@ -500,7 +500,7 @@ async def _keep_looking(serving: subprocess.Popen[str], every_s: float) -> None:
         serving.send_signal(signal.SIGUSR1)
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: subprocess.Popen[Any]) -> None:
     if process.poll() is None:
         process.terminate()
         try:

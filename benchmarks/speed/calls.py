@@ -33,6 +33,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from resource import struct_rusage
 from urllib.request import urlopen
 
 from questions import gold, question
@@ -130,10 +131,10 @@ def command_of(
     if contender == "inspect_ai":
         for name in ("inspect_task.py", "questions.py"):  # it takes relative names only
             shutil.copy(HERE / name, folder)
-        run = ("eval", "inspect_task.py", "--model", "openai/m", "-M", "responses_api=false")
+        start = ("eval", "inspect_task.py", "--model", "openai/m", "-M", "responses_api=false")
         task = ("--model-base-url", f"{url}/v1", "-T", f"count={calls}", "--max-connections", width)
         logs = ("--max-samples", width, "--display", "none", "--log-dir", out)
-        return [python, "-m", "inspect_ai", *run, *task, *logs]
+        return [python, "-m", "inspect_ai", *start, *task, *logs]
     return [python, str(HERE / "clients.py"), contender, url, str(calls), width]
 
 
@@ -166,7 +167,7 @@ def measure(
 
 def _run(
     command: Sequence[str], folder: Path, environment: Mapping[str, str], output: int
-) -> tuple[int, os.struct_rusage, float]:
+) -> tuple[int, struct_rusage, float]:
     """Exit code, what it and all its children used, and seconds on the wall."""
     started_s = time.monotonic()
     process = subprocess.Popen(

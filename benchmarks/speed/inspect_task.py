@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from questions import gold, question
 
 
-@task
+@task  # type: ignore[untyped-decorator]
 def questions(count: int) -> Task:
     """So many questions."""
     samples = [Sample(input=question(n), target=gold(n), id=n) for n in range(count)]

@@ -116,7 +116,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 return
             try:
                 row = json.loads(line)
-            except (ValueError, RecursionError) as error:
+            except ValueError as error:
                 raise StorageError(f"{path}:{number}: not JSON ({error})") from error
             except RecursionError as error:
                 raise StorageError(f"{path}:{number}: nested too deeply to be read") from error

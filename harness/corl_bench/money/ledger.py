@@ -12,11 +12,11 @@ journal: it is booked when it is known. Lines say where their amount comes from,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self
 
 from corl_bench.errors import ConfigError
 from corl_bench.files import Closing, LineFile, read_records
