@@ -1,14 +1,15 @@
 """What each part of the algorithm is worth: PPO with one thing changed, on the simulated pool.
 
-Every seed's protocol is taught once, by random play alone (no counsel), so that whatever follows
-is the algorithm's doing. From there each variant trains for the same number of episodes with the
-same seed, and its greedy decisions are counted against the exact optimum on the test split.
+Every seed's protocol is taught once, so that whatever follows is the algorithm's doing: of
+`quickstart` by random play alone (no counsel), of `general` by a few rehearsals. From there each
+variant trains for the same number of episodes with the same seed, and its greedy decisions are
+counted against the exact optimum on the test split.
 
     python benchmarks/ablations.py --seeds 0,1,2 --iterations 16
-    python benchmarks/ablations.py --only grpo --seeds 0
+    python benchmarks/ablations.py --recipe general --only grpo --seeds 0 --out general.jsonl
 
-A minute of CPU a variant and seed. Lines are written as they come, and a line that `--out`
-holds already is not made again.
+A minute of CPU a variant and seed, and three of `general`. Lines are written as they come, and a
+line that `--out` holds already is not made again.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import argparse
 import copy
 import json
 import sys
+import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
@@ -30,14 +33,11 @@ from corl_train.environment import Environment
 from corl_train.evaluation.running import evaluate
 from corl_train.learner import Learner
 from corl_train.policies.base import Policy
+from corl_train.runs.checkpoints import Halfway
 from corl_train.runs.interruption import Stop
 from corl_train.setup import Setup, new_policy, prepare
 
-BASE = (
-    "warm_start.counsel_weight=0",
-    "warm_start.rehearsals=0",
-    "warm_start.episodes=3072",
-    "warm_start.epochs=6",
+SCHEDULE = (
     "reward.kind=gate",  # without fines
     "training.learning_rate=1e-3",
     "training.last_learning_rate=1e-4",
@@ -45,7 +45,18 @@ BASE = (
     "training.last_kl_weight=0.005",
     "training.episodes=512",
 )
-"""The quickstart, taught the protocol alone; the rest is a schedule for so short a training."""
+"""For so short a training."""
+
+TAUGHT: Mapping[str, Sequence[str]] = {
+    "quickstart": (
+        "warm_start.counsel_weight=0",
+        "warm_start.rehearsals=0",
+        "warm_start.episodes=3072",
+        "warm_start.epochs=6",
+    ),
+    "general": ("variety.rehearsals=4800", "warm_start.epochs=1"),
+}
+"""By recipe: little more than the protocol."""
 
 VARIANTS: Mapping[str, Sequence[str]] = {
     "base": (),
@@ -61,6 +72,7 @@ VARIANTS: Mapping[str, Sequence[str]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--recipe", choices=TAUGHT, default="quickstart")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--iterations", type=int, default=16)
     parser.add_argument("--samples", type=int, default=1, help="episodes of each test problem")
@@ -71,7 +83,7 @@ def main() -> None:
     for seed in map(int, chosen.seeds.split(",")):
         made = {line["variant"] for line in read_lines(chosen.out) if line["seed"] == seed}
         if todo := [name for name in chosen.only or VARIANTS if name not in made]:
-            taught = teach(seed, chosen.iterations)
+            taught = teach(seed, chosen)
             for name in todo:
                 line = {"variant": name, "seed": seed, **measure(name, taught, seed, chosen)}
                 with chosen.out.open("a", encoding="utf-8") as file:
@@ -79,19 +91,25 @@ def main() -> None:
     print_table(read_lines(chosen.out))
 
 
-def teach(seed: int, iterations: int) -> Policy:
+def teach(seed: int, chosen: argparse.Namespace) -> Policy:
     """A policy that knows the protocol."""
-    setup = variant("base", iterations)
+    setup = variant("base", chosen)
     policy = new_policy(setup, seed=seed)
-    with environment_of(setup, setup.train, policy, seed) as environment:
-        learner = Learner(setup, policy, environment, seed=seed)
-        learner.warm_up(Stop(), lambda line: print(f"seed {seed}, {line}", file=sys.stderr))
+    with (
+        environment_of(setup, setup.train, policy, seed) as environment,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        Learner(setup, policy, environment, seed=seed).warm_up(
+            Stop(),
+            lambda line: print(f"seed {seed}, {line}", file=sys.stderr),
+            Halfway(Path(folder), "ablations", time.process_time),
+        )
     return policy
 
 
 def measure(name: str, taught: Policy, seed: int, chosen: argparse.Namespace) -> dict[str, Any]:
     """Trains a copy; shares of the optimum and of violations by budget, and the last entropy."""
-    setup, policy = variant(name, chosen.iterations), copy.deepcopy(taught)
+    setup, policy = variant(name, chosen), copy.deepcopy(taught)
     with environment_of(setup, setup.train, policy, seed) as environment:
         learner = Learner(setup, policy, environment, seed=seed)
         figures: dict[str, Any] = {}
@@ -110,10 +128,11 @@ def measure(name: str, taught: Policy, seed: int, chosen: argparse.Namespace) ->
     }
 
 
-def variant(name: str, iterations: int) -> Setup:
+def variant(name: str, chosen: argparse.Namespace) -> Setup:
     """The recipe with one thing changed."""
-    settings = [*BASE, *VARIANTS[name], f"training.iterations={iterations}"]
-    return prepare(load_recipe("quickstart", settings=settings))
+    settings = [*TAUGHT[chosen.recipe], *SCHEDULE, *VARIANTS[name]]
+    settings.append(f"training.iterations={chosen.iterations}")
+    return prepare(load_recipe(chosen.recipe, settings=settings))
 
 
 def environment_of(setup: Setup, task: LoadedTask, policy: Policy, seed: int) -> Environment:

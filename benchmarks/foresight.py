@@ -51,8 +51,9 @@ def play(
         worth = foresight.worth(problem.subject or "", told, float(left_usd))
         letter = max(worth, key=lambda name: (worth[name], name is None))
         if letter is None:
-            believed = foresight.believed(problem.subject or "", told)
-            answer = next((a for name, a in reversed(told) if name in believed and a), None)
+            answers = foresight.answers(problem.subject or "", told)
+            name = max(answers, key=answers.__getitem__, default=None)
+            answer = next((a for who, a in reversed(told) if who == name and a), None)
             return best - lost - (values.best(state) - values.of_answer(state, answer)), best
         alias = aliases[letter]
         lost += values.best(state) - values.of_call(state, alias)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from corl_bench.errors import StorageError
-from corl_bench.files import LineFile, read_lines, write_json, write_text
+from corl_bench.files import LineFile, read_lines, remove_partials, write_json, write_text
 
 
 def test_a_torn_last_line_is_cut_off_and_the_rest_kept(tmp_path: Path) -> None:
@@ -128,3 +128,19 @@ def test_a_disk_that_is_full_keeps_the_old_file(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_what_killed_processes_left_half_written_goes_and_nothing_else(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left = tmp_path / f".summary.json.{gone.pid}"
+    kept = [
+        tmp_path / f".summary.json.{os.getpid()}",
+        tmp_path / f".notes.txt.{gone.pid}",
+        tmp_path / ".summary.json.old",
+        tmp_path / "summary.json",
+    ]
+    for path in (left, *kept):
+        path.touch()
+    remove_partials(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(kept)

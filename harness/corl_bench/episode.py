@@ -16,7 +16,7 @@ import asyncio
 import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from itertools import count
@@ -231,7 +231,7 @@ class Episode:
             self._pending -= 1
             if not self._pending:
                 self._idle.set()
-        self._calls[name] = _record(request, outcome, name)
+        self._calls[name] = call_record(request, outcome, name)
         self._clock_s = max(self._clock_s, started_s + outcome.latency_s)
         return _reply(request, outcome, name)
 
@@ -272,7 +272,6 @@ class Episode:
         text = f"{line}|{basis}|{format_usd(amount_usd)}|{'' if of is None else of.id}"
         digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
         name = next(n for i in count() if (n := f"fee-{digest}.{i}") not in self._charges)
-        is_opaque = basis == "opaque"
         try:
             self._caller.charge(
                 f"{self._key}#{name}",
@@ -284,13 +283,7 @@ class Episode:
         except StorageError as error:
             self._abort(error)
             raise
-        self._charges[name] = ChargeRecord(
-            what=line,
-            list_cost_usd=Decimal(0) if is_opaque else amount_usd,
-            basis=basis,
-            unsettled_usd=amount_usd if is_opaque else Decimal(0),
-            id=name,
-        )
+        self._charges[name] = charge_record(line, amount_usd, basis, name)
 
     def _abort(self, error: CapReachedError | StoppedError | StorageError) -> None:
         self.aborted = error
@@ -368,10 +361,11 @@ class Episode:
             seed=self._seed,
         )
         made = self._made.get(request.key(), 0)
-        return replace(request, occurrence=made) if made else request
+        return request.redrawn(sample=self._sample, occurrence=made) if made else request
 
 
-def _record(request: Request, outcome: CallOutcome, name: str) -> CallRecord:
+def call_record(request: Request, outcome: CallOutcome, name: str) -> CallRecord:
+    """A call as its episode's record has it; `name` is its own in the episode."""
     reply = outcome.reply
     return CallRecord(
         id=name,
@@ -390,6 +384,18 @@ def _record(request: Request, outcome: CallOutcome, name: str) -> CallRecord:
         source_correct=None if reply is None else reply.source_correct,
         detail=outcome.detail,
         basis=outcome.basis,
+    )
+
+
+def charge_record(what: str, usd: Decimal, basis: CostBasis, name: str) -> ChargeRecord:
+    """A fee as its episode's record has it; nobody knows what an opaque one comes to."""
+    is_opaque = basis == "opaque"
+    return ChargeRecord(
+        what=what,
+        list_cost_usd=Decimal(0) if is_opaque else usd,
+        basis=basis,
+        unsettled_usd=usd if is_opaque else Decimal(0),
+        id=name,
     )
 
 

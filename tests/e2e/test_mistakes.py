@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ max_output_tokens = 100
         (("run", "--mode", "replay"), "--recordings"),
         (("run", "--mode", "replay", "--recordings", "nosuch.sqlite"), "nosuch.sqlite"),
         (("run", "--out", "/proc/nosuch"), "/proc/nosuch"),
+        (("run", "--workers", "2"), "--workers belongs to --engine ray"),
+        (("run", "--engine", "local", "--port", "8000"), "--port belongs to --engine ray"),
         (("run", "--system", "oracle", "--mode", "live"), "oracle"),
         (("run", "--system", "oracle", "--limit", "2"), "single:*"),
         (("run", "--system", "python:broken:Router"), "NameError"),
@@ -64,6 +67,13 @@ def test_one_line_and_exit_code_two(
     (tmp_path / "half.jsonl").write_text('{"problem": "1+1? \\ud800", "answer": "2"}\n')
     assert said in corl.refused(*arguments)
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").rglob("ledger.jsonl"))
+
+
+@pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed")
+def test_ray_is_an_extra(corl: Any, tmp_path: Path) -> None:
+    line = corl.refused("run", "--engine", "ray", "--limit", "3")
+    assert line == "corl-bench: --engine ray needs an extra: pip install 'corl-bench[ray]'"
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_directory_with_another_run_is_refused_and_left_alone(corl: Any, tmp_path: Path) -> None:

@@ -262,6 +262,16 @@ def test_retry_after(headers: dict[str, str], expected: float | None) -> None:
     assert retry_after_s(CIMultiDict(headers), now_s=1445412440.0) == expected
 
 
+@pytest.mark.parametrize("clock_s", [0.0, 1445412440.0, 2e9])
+def test_a_retry_after_date_is_held_against_the_servers_own_clock(clock_s: float) -> None:
+    headers = CIMultiDict(
+        {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT", "Date": "Wed, 21 Oct 2015 07:27:57 GMT"}
+    )
+    assert retry_after_s(headers, now_s=clock_s) == 3.0
+    headers["Date"] = "once"
+    assert retry_after_s(headers, now_s=1445412440.0) == 40.0
+
+
 @given(st.text(max_size=60))
 def test_retry_after_is_never_anything_but_a_sane_number(value: str) -> None:
     wait_s = retry_after_s({"retry-after": value}, now_s=0.0)

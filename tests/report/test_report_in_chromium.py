@@ -306,3 +306,31 @@ async def test_events_stand_with_their_episode(browser: Chromium, tmp_path: Path
     told = "[...document.querySelector('.events').children].map((item) => item.textContent)"
     assert await page.evaluate(told) == [event, "turn 2 failed"]
     assert_silent(page, url)
+
+
+async def test_ten_thousand_episodes_stay_a_page_that_can_be_used(
+    browser: Chromium, tmp_path: Path
+) -> None:
+    run = sample_run(problems=800, restricted=False)
+    assert len(run.episodes) >= 10_000
+    url = written(run, tmp_path)
+    page = await browser.open(url)
+
+    # What is on the page does not grow with the run: fifty problems at a time, texts not at all.
+    nodes = "document.querySelectorAll('*').length"
+    assert await page.evaluate("document.querySelectorAll('tr.entry').length") == 50
+    at_first = await page.evaluate(nodes)
+    assert at_first < 5_000
+
+    # The last page and its last problem are as near as the first.
+    for _ in range(15):
+        await page.evaluate("document.querySelector('.pager button[name=next]').click()")
+    turned = "document.querySelector('.pager span').textContent"
+    assert await page.evaluate(turned) == "Page 16 of 16"
+    await page.evaluate("[...document.querySelectorAll('tr.entry .opener')].at(-1).click()")
+    await page.wait_for("document.querySelector('.detail')")
+    assert "merchant of synth" in await page.evaluate(
+        "document.querySelector('.detail').textContent"
+    )
+    assert await page.evaluate(nodes) < at_first + 500
+    assert_silent(page, url)

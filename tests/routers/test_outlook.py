@@ -14,7 +14,7 @@ from corl_bench.experts.pools import load_pool
 from corl_bench.routers.outlook import (
     FITS,
     SHARES,
-    card_text,
+    cards_text,
     fits_text,
     left_text,
     lettered,
@@ -53,9 +53,11 @@ def test_without_a_budget_everything_fits() -> None:
     assert fits_text((0.001,), None) == FITS[-1]
 
 
-def test_a_card_is_graded_in_steps_of_five() -> None:
-    assert card_text(CARD) == "Algebra 40% Geometry 85%"
-    assert card_text(replace(CARD, right={"": 0.5})) == "all 50%"
+def test_cards_are_a_line_a_subject_in_steps_of_a_twentieth() -> None:
+    other = replace(CARD, right={"": 0.21, "Geometry": 0.999})
+    told = cards_text({"A": CARD, "B": other})
+    assert told == "Algebra A 0.40 B 0.20\nGeometry A 0.85 B 1.00"
+    assert cards_text({"A": replace(CARD, right={"": 0.5})}) == "all A 0.50"
 
 
 def test_who_cannot_be_paid_is_not_said_to_be_left() -> None:
@@ -86,10 +88,15 @@ def test_equally_dear_experts_keep_their_letters_when_they_are_renamed() -> None
 def test_the_opening_states_dollars_and_figures() -> None:
     budget = Budget("0.0018", Decimal("0.0018"))
     listed = [replace(info, name=letter) for letter, info in lettered(INFOS).items()]
-    first, problem, before, *lines, _ = CARDS.opening("How many?", budget, listed).split("\n")
-    assert (first, problem, before) == ("budget $0.0018", "How many?", "experts:")
-    assert lines[0] == "A Algebra 40% Geometry 85% 1.3% 10/10"
-    assert len(lines) == 5
+    first, problem, right, *cards, experts, a, b, c, d, e, _ = CARDS.opening(
+        "How many?", budget, listed
+    ).split("\n")
+    assert (first, problem) == ("budget $0.0018", "How many?")
+    assert (right, experts) == ("right:", "experts:")
+    assert cards[0] == "Algebra A 0.40 B 0.40 C 0.40 D 0.40 E 0.40"
+    assert len(cards) == 2
+    assert a == "A 1.3% 10/10"
+    assert [line[0] for line in (b, c, d, e)] == list("BCDE")
 
 
 def test_a_result_says_what_is_left_to_be_called() -> None:

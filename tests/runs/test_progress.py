@@ -42,6 +42,17 @@ def test_rate_and_time_left_are_those_of_what_this_process_made() -> None:
     assert shown.line() == "40/100 episodes, $1.50 billed, 2.50/s, 24 s left"
 
 
+def test_time_counts_from_the_beginning_of_the_work() -> None:
+    clock = Clock()
+    shown = progress(clock, StringIO())
+    clock.now_s += 60.0  # workers are started
+    shown.begin()
+    for _ in range(20):
+        shown.advance("correct")
+    clock.now_s += 8.0
+    assert shown.line() == "40/100 episodes, $1.50 billed, 2.50/s, 24 s left"
+
+
 @pytest.mark.parametrize(
     ("elapsed_s", "rate", "left"),
     [

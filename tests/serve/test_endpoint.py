@@ -9,9 +9,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+from aiohttp import web
 
+from corl_bench.serve.request_checks import errors_as_json
 from corl_bench.serve.service import Limits
+from corl_bench.serving import listening
 from serve.endpoints import ALICE, BOB, endpoint, until
 from servers.fault_server import Arrival, FaultServer, Question
 
@@ -605,3 +609,18 @@ async def test_a_malformed_host_is_no_defect(tmp_path: Path) -> None:
             writer.close()
             assert b" 40" in line or b" 200 " in line, (name, line)
         assert not any("defect" in said for said in served.said)
+
+
+async def test_a_client_that_is_gone_is_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    said: list[str] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        raise ConnectionResetError("Cannot write to closing transport")
+
+    app = web.Application(middlewares=[errors_as_json(said.append)])
+    app.router.add_get("/", handler)
+    async with listening(app) as url, aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await session.get(url.removesuffix("/v1"))
+    assert not [record for record in caplog.records if record.name == "aiohttp.server"]
+    assert said == []

@@ -18,7 +18,8 @@ A schedule is a list of faults (by arrival, `ok` when it is used up) or a functi
 `Arrival`. `mix` makes such a function: the fault depends on the conversation and on how often
 it has been asked before, never on the order of arrival, so that a concurrent run meets the
 same faults every time. A fault is a name and an optional argument: `429:0.2` (Retry-After),
-`slow:30` (seconds); any status from 400 on is a fault too, and bills nothing.
+`429:date2` (the same as a date, two seconds from now), `slow:30` (seconds); any status from 400
+on is a fault too, and bills nothing.
 """
 
 from __future__ import annotations
@@ -28,12 +29,17 @@ import asyncio
 import gzip
 import hashlib
 import json
+import socket
+import struct
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from email.utils import formatdate
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -51,9 +57,11 @@ FAULTS: dict[str, tuple[int, bool]] = {
     "refuse": (0, False),  # hangs up without a byte and without a bill
     "slow": (200, True),
     "cut": (200, True),
+    "reset": (200, True),  # half the answer, then RST
     "malformed": (200, True),
     "no_usage": (200, True),
     "bad_usage": (200, True),
+    "huge_usage": (200, True),  # counts a billion tokens of output
     "wrong_model": (200, True),
     "huge": (200, True),
     "bad_utf8": (200, True),
@@ -161,6 +169,7 @@ class FaultServer:
         latency_s: float = 0.0,
         port: int = 0,
         log: TextIO | None = None,
+        keeps_requests: bool = True,
     ) -> None:
         self._schedule = schedule
         self._answer = answer
@@ -170,13 +179,16 @@ class FaultServer:
         self._latency_s = latency_s
         self._port = port
         self._log = log
+        self._keeps_requests = keeps_requests
+        self._arrived = 0
         self._seen: Counter[str] = Counter()
         self._runner: web.AppRunner | None = None
         self._stopping = asyncio.Event()
         self.requests: list[dict[str, Any]] = []
-        """Every POST in order of arrival: number, path, model, digest, repeat, fault, status,
-        bill_usd (a string), input_tokens, output_tokens; and `headers` and `body`, which the
-        log file leaves out."""
+        """Every POST in order of arrival: number, path, model, digest, repeat, fault, argument,
+        status, bill_usd (a string), input_tokens, output_tokens, at_s (of this process's
+        monotonic clock); and `headers` and `body`, which the log file leaves out. Empty where
+        requests are not kept: the log has them all."""
 
     @property
     def url(self) -> str:
@@ -243,8 +255,10 @@ class FaultServer:
                 "digest": arrival.digest,
                 "repeat": arrival.repeat,
                 "fault": fault,
+                "argument": argument,
                 "status": status,
                 "bill_usd": str(bill_usd if billed else Decimal(0)),
+                "at_s": round(time.monotonic(), 4),
                 **reply["_tokens"],
             },
             headers=dict(request.headers),
@@ -262,7 +276,9 @@ class FaultServer:
         digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
         repeat = self._seen[digest]
         self._seen[digest] += 1
-        return Arrival(number=len(self.requests), digest=digest, repeat=repeat, body=body)
+        number = self._arrived
+        self._arrived += 1
+        return Arrival(number=number, digest=digest, repeat=repeat, body=body)
 
     def _fault(self, arrival: Arrival) -> str:
         if callable(self._schedule):
@@ -273,7 +289,8 @@ class FaultServer:
         if self._log is not None:
             self._log.write(json.dumps(line) + "\n")
             self._log.flush()
-        self.requests.append(line | beside)
+        if self._keeps_requests:
+            self.requests.append(line | beside)
 
     def _complete(
         self, body: Mapping[str, Any], *, anthropic: bool
@@ -325,6 +342,9 @@ class FaultServer:
         headers = {}
         if fault == "redirect":
             headers["Location"] = argument or "http://127.0.0.1:9/elsewhere"
+        elif argument.startswith("date"):
+            at_s = time.time() + float(argument.removeprefix("date"))
+            headers["Retry-After"] = formatdate(at_s, usegmt=True)
         elif argument:
             headers["Retry-After"] = argument
         known = {"quota": "insufficient_quota", "too_long": "context_length_exceeded"}
@@ -346,6 +366,9 @@ class FaultServer:
         elif fault == "bad_usage":
             count = "input_tokens" if "input_tokens" in reply["usage"] else "prompt_tokens"
             reply["usage"][count] = -5
+        elif fault == "huge_usage":
+            name = "output_tokens" if "output_tokens" in reply["usage"] else "completion_tokens"
+            reply["usage"][name] = 10**9
         elif fault == "wrong_model":
             reply["model"] = argument or f"{reply['model']}-mini"
         elif fault == "error_in_body":
@@ -353,8 +376,8 @@ class FaultServer:
         content = json.dumps(reply).encode()
         if fault == "slow":
             return await self._drip(request, content, float(argument or 60))
-        if fault == "cut":
-            return await self._cut(request, content)
+        if fault in ("cut", "reset"):
+            return await self._cut(request, content, resets=fault == "reset")
         if fault == "malformed":
             content = content[:-10]
         elif fault == "bad_utf8":
@@ -362,9 +385,8 @@ class FaultServer:
         elif fault == "huge":
             content += b" " * int(float(argument or 40) * 1024**2)
         elif fault == "gzip_bomb":
-            bomb = gzip.compress(b" " * (64 * 1024**2), compresslevel=1)
             return web.Response(
-                body=bomb,
+                body=_bomb(),
                 content_type="application/json",
                 headers={"Content-Encoding": "gzip"},
             )
@@ -383,14 +405,29 @@ class FaultServer:
             await response.write(content[len(content) // 2 :])
         return response
 
-    async def _cut(self, request: web.Request, content: bytes) -> web.StreamResponse:
+    async def _cut(
+        self, request: web.Request, content: bytes, *, resets: bool
+    ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.content_length = len(content)
         await response.prepare(request)
         await response.write(content[: len(content) // 2])
-        assert request.transport is not None
-        request.transport.close()
+        if request.transport is None:
+            return response  # the client was faster
+        if resets:
+            # Closing a socket that does not linger sends RST in the place of FIN.
+            request.transport.get_extra_info("socket").setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+            )
+            request.transport.abort()
+        else:
+            request.transport.close()
         return response
+
+
+@lru_cache(maxsize=1)
+def _bomb() -> bytes:
+    return gzip.compress(b" " * (64 * 1024**2), compresslevel=1)
 
 
 def _stopped(text: str, body: Mapping[str, Any]) -> str:
@@ -452,7 +489,11 @@ def _anthropic_reply(
 async def _run(options: argparse.Namespace) -> None:
     with Path(options.log).open("a", encoding="utf-8") as log:
         server = FaultServer(
-            mix(options.mix), port=options.port, log=log, latency_s=options.latency_s
+            mix(options.mix),
+            port=options.port,
+            log=log,
+            latency_s=options.latency_s,
+            keeps_requests=False,
         )
         async with server:
             print(server.base_url, flush=True)

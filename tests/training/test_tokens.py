@@ -63,3 +63,13 @@ def test_what_is_no_vocabulary_is_refused_in_one_line(tmp_path: Path, text: str)
 def test_a_piece_may_not_stand_there_twice() -> None:
     with pytest.raises(ValueError, match="twice"):
         Tokens(("a",), ("a",))
+
+
+def test_equal_vocabularies_are_one_key_and_spell_alike(tmp_path: Path) -> None:
+    tokens = learn_tokens(["one two one two"], phrases=["<call>"], words=9)
+    tokens.save(tmp_path / "tokens.json")
+    loaded = Tokens.load(tmp_path / "tokens.json")
+    assert len({tokens, loaded, learn_tokens(["one one"], phrases=["<call>"], words=9)}) == 2
+    ids = tokens.encode("<call>one \N{SNOWMAN}")
+    assert b"".join(map(loaded.spelled, ids)) == "<call>one \N{SNOWMAN}".encode()
+    assert not any(map(tokens.spelled, range(len(SPECIALS))))

@@ -16,6 +16,7 @@ from corl_train.config import TrainingTable  # noqa: E402
 from corl_train.losses import exact_kl, masked_mean, policy_loss  # noqa: E402
 from corl_train.policies.base import Speaking  # noqa: E402
 from corl_train.policies.tiny import TinyPolicy  # noqa: E402
+from corl_train.policies.transformer import Wanted  # noqa: E402
 from corl_train.ppo import update  # noqa: E402
 from corl_train.rollouts import Batch, Transcript  # noqa: E402
 
@@ -92,6 +93,79 @@ def test_scores_do_not_depend_on_who_else_is_in_the_batch(policy: TinyPolicy) ->
                 getattr(together, name)[row, :time], getattr(alone, name)[0], rtol=0, atol=1e-5
             )
             assert not getattr(together, name)[row, time:].any()
+
+
+def test_what_begins_alike_is_scored_once_and_as_if_alone(policy: TinyPolicy) -> None:
+    dice = Random(4)
+    words = len(policy.tokens)
+
+    def drawn(tokens: int) -> list[int]:
+        return [dice.randrange(words) for _ in range(tokens)]
+
+    whole, own = [], []
+    for beginning in (drawn(50), drawn(50), drawn(55), drawn(45)):
+        for _ in range(3):
+            behind = drawn(dice.randint(1, 9))
+            whole.append(beginning + behind)
+            own.append([0] * len(beginning) + [1] + [dice.randint(0, 1) for _ in behind[1:]])
+    ids = torch.zeros(len(whole), 64, dtype=torch.long)
+    mask = torch.zeros(ids.shape)
+    for row, (tokens, said) in enumerate(zip(whole, own, strict=True)):
+        ids[row, : len(tokens)] = torch.tensor(tokens)
+        mask[row, : len(said)] = torch.tensor(said)
+    read: list[int] = []
+    policy.model.embedding.register_forward_hook(
+        lambda module, args, output: read.append(args[0].numel())
+    )
+    with torch.no_grad():
+        together = policy.score(ids, mask)
+    assert sum(read) < 0.6 * ids.numel()
+    alone = [policy.score(ids[row : row + 1], mask[row : row + 1]) for row in range(len(ids))]
+    for name in ("log_probs", "entropies", "values", "states", "distributions"):
+        expected = torch.cat([getattr(scores, name) for scores in alone])
+        assert torch.allclose(getattr(together, name), expected, atol=1e-5), name
+
+
+def test_states_that_are_wanted_are_those_of_all_places_and_so_are_gradients(
+    policy: TinyPolicy,
+) -> None:
+    model = policy.model
+    ids = torch.randint(0, len(policy.tokens), (5, 30), generator=torch.Generator().manual_seed(1))
+    rows, columns = torch.tensor([0, 0, 0, 2, 4, 4]), torch.tensor([0, 7, 29, 11, 28, 29])
+    weights = torch.randn(6, 32, generator=torch.Generator().manual_seed(2))
+
+    def gradients(states: torch.Tensor) -> list[torch.Tensor]:
+        learned = [p for name, p in model.named_parameters() if not name.startswith("value")]
+        return list(torch.autograd.grad((states * weights).sum(), learned))
+
+    chosen = model(ids, wanted=Wanted.of(rows, columns, len(ids)))
+    everything = model(ids)[rows, columns]
+    assert torch.allclose(chosen, everything, atol=1e-5)
+    for own, expected in zip(gradients(chosen), gradients(everything), strict=True):
+        assert torch.allclose(own, expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_conversations_that_are_alike_are_read_once_and_speak_as_if_alone(
+    policy: TinyPolicy,
+) -> None:
+    texts = ["one and two " * 4, "two and one " * 4, "one and two " * 4] * 60
+    how = Speaking(6, ("</call>",), 1.0)
+    transcripts = []
+    for text in texts:
+        transcripts.append(Transcript())
+        transcripts[-1].read(policy.read("user", text))
+    read: list[int] = []
+    hook = policy.model.embedding.register_forward_hook(
+        lambda module, args, output: read.append(args[0].shape[0])
+    )
+    together = policy.session().speak(transcripts, how, range(len(texts)))
+    hook.remove()
+    assert read[0] == 2
+    for seed in (0, 1, 2, 77, 179):
+        (alone,) = policy.session().speak([transcripts[seed]], how, [seed])
+        assert together[seed].ids == alone.ids
+        assert together[seed].text == policy.tokens.decode(alone.ids) == alone.text
+        assert together[seed].log_probs == pytest.approx(alone.log_probs, abs=1e-4)
 
 
 def test_distributions_are_those_of_the_own_tokens_in_order(policy: TinyPolicy) -> None:

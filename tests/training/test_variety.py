@@ -157,8 +157,10 @@ def test_foresight_weighs_money_and_agreement() -> None:
     agreed = plan.worth("", (("A", "7"), ("B", "7")), 0.0)
     right, wrong = 0.6 * 0.7, 5 * (0.4 / 5) * (0.3 / 5)
     assert agreed[None] == pytest.approx(right / (right + wrong))
-    assert set(plan.believed("", (("A", "7"), ("B", "8"), ("C", "7")))) == {"A", "C"}
-    assert plan.believed("", (("A", None),)) == ()
+    answers = plan.answers("", (("A", "7"), ("B", "8"), ("C", "7")))
+    assert answers["A"] == answers["C"] > answers["B"]
+    assert plan.answers("", (("A", None),)) == {}
+    assert set(plan.answers("", (("A", "7"), ("B", None)))) == {"A"}
     assert max(plan.worth("", (("A", "7"),), -0.001).values()) == 0
 
 

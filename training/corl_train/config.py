@@ -333,10 +333,12 @@ class VarietyTable(Table):
     """Experts of a drawn pool."""
     price_factor: float = Field(default=3.0, ge=1)
     """By how much prices vary, up and down."""
-    trials: int = Field(default=100, ge=1)
+    trials: int = Field(default=400, ge=1)
     """Problems of each subject that a card is measured on."""
     rehearsals: int = Field(default=48_000, ge=0)
     """Conversations of the warm start, see `corl_train.variety.rehearsals`."""
+    own_share: float = Field(default=0.6, ge=0, le=1)
+    """Share of the later rehearsals that the policy plays itself."""
     rehearsals_a_pool: int = Field(default=12, ge=1)
     heat: float = Field(default=0.015, gt=0)
     """Worth by which a turn is to be e times as probable, in what rehearsals teach."""

@@ -16,8 +16,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from random import Random
 from types import TracebackType
 from typing import Self
@@ -183,9 +184,14 @@ class Environment:
             for key, pool in pools.items()
         }
 
+        @cache  # the episodes of a group begin alike
+        def opening_of(text: str, budget: Budget | None, pool: int) -> str:
+            return controller.opening(text, budget, offers[pool].infos)
+
         async def make(errand: Errand, job: Job) -> Rollout:
             nonlocal active
-            offer = offers[id(errand.pool or self.pool)]
+            pool = id(errand.pool or self.pool)
+            offer = offers[pool]
             try:
                 record, call_ids = await make_episode(job, offer.plan, offer.caller, self._threads)
             finally:
@@ -193,7 +199,7 @@ class Environment:
                 speaker.consider()
             self.desk.forget(call_ids)
             after(record)
-            opening = controller.opening(errand.problem.text, errand.budget, offer.infos)
+            opening = opening_of(errand.problem.text, errand.budget, pool)
             turns = [c.text for c in record.calls if c.expert == own.name and c.text is not None]
             return Rollout(
                 episode=record,
@@ -284,7 +290,7 @@ class SharedReplies:
         sample = self.samples.get(request.sample)
         if sample is None or request.expert.name in self.apart:
             return request
-        return replace(request, sample=sample)
+        return request.redrawn(sample=sample, occurrence=request.occurrence)
 
 
 def draw_errands(

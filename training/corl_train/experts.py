@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -271,7 +271,7 @@ class _Answering:
             draws = self.recordings.draws(request)
             if draws:
                 sample, owner = draws[request.sample % len(draws)]
-                drawn = replace(request, sample=sample)
+                drawn = request.redrawn(sample=sample, occurrence=request.occurrence)
                 return await self.recorded.call(drawn, call_id=call_id, episode=owner)
             if self.is_replay:
                 return await self.recorded.call(request, call_id=call_id, episode=episode)

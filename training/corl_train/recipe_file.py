@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from corl_bench.errors import ConfigError
+from corl_bench.toml import parse_toml
 
 
 class Table(BaseModel):
@@ -104,14 +105,14 @@ def _read(name_or_path: str) -> dict[str, Any]:
             f"no recipe {name_or_path!r}: there are {', '.join(recipes())}, or name a .toml file"
         )
     try:
-        return tomllib.loads(text)
+        return parse_toml(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name_or_path}: no TOML: {error}") from None
 
 
 def _backend(data: Mapping[str, Any], source: str) -> Backend:
     named = data.get("backend", "embedded")
-    if named not in COMMANDS:
+    if named not in list(COMMANDS):  # a list, for what a file names may have no hash
         raise ConfigError(f"{source}: backend: input should be {' or '.join(COMMANDS)}")
     backend: Backend = named
     return backend

@@ -146,25 +146,30 @@ class Batch:
 def pad(rollouts: Sequence[Rollout]) -> Batch:
     """Puts rollouts into rectangular tensors, padded on the right with zeros."""
     longest = max(len(rollout.transcript.ids) for rollout in rollouts)
-    shape = (len(rollouts), longest)
-    ids = torch.zeros(shape, dtype=torch.long)
-    mask, log_probs, at_once = torch.zeros(shape), torch.zeros(shape), torch.zeros(shape)
+    said = [rollout.transcript for rollout in rollouts]
+    at_once = torch.zeros(len(rollouts), longest)
     for row, rollout in enumerate(rollouts):
-        said = rollout.transcript
-        ids[row, : len(said.ids)] = torch.tensor(said.ids)
-        mask[row, : len(said.ids)] = torch.tensor(said.mask, dtype=torch.float32)
-        log_probs[row, : len(said.ids)] = torch.tensor(said.log_probs)
         if rollout.at_once:
-            at_once[row, : len(said.ids)] = torch.tensor(_spread(rollout.at_once, said.mask))
+            known = torch.tensor(_spread(rollout.at_once, rollout.transcript.mask))
+            at_once[row, : len(known)] = known
     return Batch(
-        ids=ids,
-        mask=mask,
-        log_probs=log_probs,
+        ids=_padded([one.ids for one in said], longest, torch.long),
+        mask=_padded([one.mask for one in said], longest, torch.float32),
+        log_probs=_padded([one.log_probs for one in said], longest, torch.float32),
         rewards=torch.tensor([rollout.reward for rollout in rollouts]),
         groups=torch.tensor([rollout.group for rollout in rollouts]),
         at_once=at_once,
         pointings=tuple(rollout.pointings for rollout in rollouts),
     )
+
+
+def _padded(rows: Sequence[Sequence[float]], longest: int, dtype: torch.dtype) -> Tensor:
+    padded = torch.zeros(len(rows), longest, dtype=dtype)
+    lengths = torch.tensor([len(row) for row in rows])
+    padded[torch.arange(longest) < lengths[:, None]] = torch.tensor(
+        [figure for row in rows for figure in row], dtype=dtype
+    )
+    return padded
 
 
 def _spread(turns: Sequence[float], mask: Sequence[int]) -> list[float]:

@@ -30,6 +30,7 @@ from corl_train.judging import Judging
 from corl_train.learner import Learner
 from corl_train.ppo import TrainingDivergedError
 from corl_train.runs.checkpoints import Checkpoint
+from corl_train.runs.collecting import seldom_collecting
 from corl_train.runs.directory import claim, identity_of, price_date_of
 from corl_train.runs.files import CONFIG_NAME, METRICS_NAME
 from corl_train.runs.interruption import StoppedEarlyError, stoppable
@@ -137,6 +138,7 @@ def train(
             sinks.log(line)
 
         learner = Learner(setup, policy, environment, seed=seed)
+        opened.enter_context(seldom_collecting())
         course = Course(folder, learner, run=run, note=note, say=say)
         try:
             course.begin(checkpoint, stop)

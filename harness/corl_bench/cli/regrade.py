@@ -38,8 +38,8 @@ def command(run: Path, write: bool, as_json: bool) -> None:
     with counting("episodes graded") as advance:
         result = (write_regrading if write else regrade)(run, advance=advance)
     written = write and result.is_new
-    if written:
-        write_report(run)
+    if write:
+        write_report(run)  # also where a call that was killed has left an old one
     if as_json:
         click.echo(json.dumps(_encode(result, written), ensure_ascii=False, indent=2))
         return

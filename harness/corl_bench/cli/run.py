@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from corl_bench.cli.engines import engine_options, make_engine
 from corl_bench.cli.options import FiniteFloat, budget_option, data_dir_option, pool_option
 from corl_bench.runs.settings import DEFAULT_CONCURRENCY, OWN_STORE
 from corl_bench.types import MODES, Mode
+
+if TYPE_CHECKING:
+    from corl_bench.results import EpisodeRecord
 
 _ERRORS_SHOWN = 3
 
@@ -104,6 +109,7 @@ _ERRORS_SHOWN = 3
     show_default=True,
     help="Episodes at a time.",
 )
+@engine_options
 @click.option(
     "--until-decided",
     is_flag=True,
@@ -171,6 +177,12 @@ def command(
     price_date: str | None,
     max_cost: str | None,
     concurrency: int,
+    engine: str,
+    ray_address: str | None,
+    workers: int | None,
+    host: str | None,
+    port: int | None,
+    ship: Path | None,
     until_decided: bool,
     baseline: Path | None,
     margin_accuracy: float | None,
@@ -214,6 +226,9 @@ def command(
     if not systems and not quiet and (mode == "live" or until_decided):
         why = "mode live shares none" if mode == "live" else "--until-decided tests no oracle"
         click.echo(f"Without an oracle: it reads stored replies, {why}.", err=True)
+    playing = make_engine(
+        engine, ray_address=ray_address, workers=workers, host=host, port=port, ship=ship
+    )
     day = None if price_date is None else read_day(price_date, "--price-date")
     plan = make_plan(
         tasks=tasks,
@@ -252,6 +267,7 @@ def command(
         out or plan.default_directory(),
         command=["corl-bench", *sys.argv[1:]],
         recordings=recordings,
+        engine=playing,
         concurrency=concurrency,
         max_cost_usd=cap,
         retry_errors=retry_errors,
@@ -260,11 +276,11 @@ def command(
         skip_preflight=skip_preflight,
         quiet=quiet or as_json,
     )
-    report = write_report(finished.directory)
+    episodes = read_episodes(finished.directory)
+    report = write_report(finished.directory, episodes=episodes)
     if as_json:
         click.echo(json.dumps(encode_summary(finished.summary), ensure_ascii=False, indent=2))
     else:
-        episodes = read_episodes(finished.directory)
         write_table(finished.summary, sys.stdout, assess_tasks(finished.summary, episodes))
         click.echo(f"Report: {report}")
     if finished.decisions is not None:
@@ -276,7 +292,7 @@ def command(
         raise finished.cap
     if finished.interrupted:
         click.echo("Interrupted; the same command goes on where it stopped.", err=True)
-    _print_commonest_errors(finished.directory)
+    _print_commonest_errors(episodes)
     return finished.exit_code
 
 
@@ -300,16 +316,12 @@ def _check_together(until_decided: bool, others: Mapping[str, object]) -> None:
             )
 
 
-def _print_commonest_errors(run_dir: Path) -> None:
+def _print_commonest_errors(episodes: Sequence[EpisodeRecord]) -> None:
     """Why episodes ended in error, the commonest reasons first, on standard error."""
     from collections import Counter
 
-    from corl_bench.results import read_episodes
-
     reasons = Counter(
-        record.detail or "no reason known"
-        for record in read_episodes(run_dir)
-        if record.verdict == "error"
+        record.detail or "no reason known" for record in episodes if record.verdict == "error"
     )
     for reason, count in reasons.most_common(_ERRORS_SHOWN):
         click.echo(f"{count:,} in error: {' '.join(reason.split())}", err=True)

@@ -323,7 +323,8 @@ def _interrupted(intent: Intent) -> LedgerLine:
 
 
 def _key_of(expert: ExpertSpec) -> str | None:
-    return os.environ.get(expert.key_env) if expert.key_env else None
+    # As it is sent: `read_key` takes it without white space around it.
+    return os.environ.get(expert.key_env, "").strip() or None if expert.key_env else None
 
 
 def _fit_to_keep(reply: Reply, key: str | None) -> Reply:

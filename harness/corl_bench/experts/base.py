@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -164,6 +164,8 @@ def draw_of(seed: int) -> tuple[int, int]:
     return sample, occurrence
 
 
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
 CANONICAL_PARTS = frozenset({"provider", "model", "messages", "sampling", "seed", "body"})
 """Keys that `Request.canonical` can hold; an imported request has no others."""
 
@@ -185,11 +187,20 @@ class Request:
     """The run's. It decides what simulated experts reply, and nothing else."""
     _line: str = field(default="", init=False, repr=False, compare=False)
     """The canonical request once it was wanted."""
+    _key: str = field(default="", init=False, repr=False, compare=False)
+    """Likewise."""
 
     @property
     def draw_seed(self) -> int:
         """The sample index, made different for repeated requests of one episode."""
         return self.sample + _REPETITION * self.occurrence
+
+    def redrawn(self, *, sample: int, occurrence: int) -> Request:
+        """The same question, of which another draw is wanted; its key stays."""
+        other = replace(self, sample=sample, occurrence=occurrence)
+        object.__setattr__(other, "_line", self._line)
+        object.__setattr__(other, "_key", self._key)
+        return other
 
     def canonical(self) -> str:
         """What decides the reply, as one line of JSON; no address, key or alias in it."""
@@ -210,12 +221,14 @@ class Request:
         # Fields of the body that the pool adds (an extended-thinking budget, say).
         if body := self.expert.options.get("body"):
             asked["body"] = body
-        line = json.dumps(asked, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-        return well_formed(line)  # as it is sent, and as files can hold it
+        return well_formed(_CANONICAL.encode(asked))  # as it is sent, and as files can hold it
 
     def key(self) -> str:
         """sha256 of the canonical request, in hexadecimal."""
-        return hashlib.sha256(self.canonical().encode()).hexdigest()
+        if not self._key:
+            key = hashlib.sha256(self.canonical().encode()).hexdigest()
+            object.__setattr__(self, "_key", key)
+        return self._key
 
     def max_input_tokens(self) -> int:
         """An upper bound for any byte-level tokeniser: a token is at least one byte.

@@ -27,6 +27,7 @@ from corl_bench.errors import ConfigError
 from corl_bench.experts.base import ExpertSpec
 from corl_bench.experts.cards import OVERALL, Card
 from corl_bench.experts.pool_file import StrictTable, validate
+from corl_bench.toml import parse_toml
 
 FILE_NAME = "cards.toml"
 """Beside a controller's file: what it was trained with."""
@@ -53,11 +54,13 @@ def read_cards(path: Path) -> dict[str, Card]:
         ConfigError: it cannot be read, or holds what no card holds.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = parse_toml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read cards {path}: {error.strerror}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: no TOML: {error}") from None
+    except ValueError as error:  # a pool file may name a path that no system takes
+        raise ConfigError(f"cannot read cards {str(path)!r}: {error}") from None
     cards = {}
     for model, table in data.items():
         cards[model] = read_card(table, file=path.name, where=(model,))

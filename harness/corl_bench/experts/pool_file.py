@@ -24,6 +24,7 @@ from corl_bench.experts.transport import is_loopback
 from corl_bench.money.amounts import PRICE_DECIMALS, format_usd, parse_usd
 from corl_bench.money.gpu_hours import GpuHours
 from corl_bench.money.prices import Price
+from corl_bench.toml import parse_toml
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 """Names of experts and budgets: they stand in `mix:a,b@p` and `--budget low=0.01`."""
@@ -260,7 +261,7 @@ def read_pool_file(path: Path) -> PoolTable:
     """
     try:
         # Windows editors put a mark at the start that is no part of the text.
-        data = tomllib.loads(path.read_text(encoding="utf-8-sig"), parse_float=Decimal)
+        data = parse_toml(path.read_text(encoding="utf-8-sig"), parse_float=Decimal)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError:

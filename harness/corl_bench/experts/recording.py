@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Protocol
 
 from corl_bench.experts.base import Reply
@@ -98,9 +99,20 @@ class Unkept:
         return False
 
 
+_REMEMBERED_CHARS = 20_000
+
+
 def problem_key(text: str) -> str:
     """Identifies a statement: sha256 of its text with white space folded.
 
     Nothing else is folded: `tan 225` and `tan 22.5` are two problems.
     """
+    return _remembered_key(text) if len(text) <= _REMEMBERED_CHARS else _key(text)
+
+
+def _key(text: str) -> str:
     return hashlib.sha256(" ".join(text.split()).encode()).hexdigest()
+
+
+# Each call of an episode looks for its statement, and so does each system of a run.
+_remembered_key = lru_cache(maxsize=1024)(_key)

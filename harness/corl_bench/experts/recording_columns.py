@@ -74,7 +74,7 @@ def parse_object(line: str) -> dict[str, Any]:
         RowError: it holds something else, or NaN or Infinity.
     """
     try:
-        row = json.loads(line, parse_constant=_refuse_constant)
+        row = _parse(line)
     except RowError:
         raise
     except json.JSONDecodeError as error:
@@ -159,3 +159,7 @@ def quoted(value: object) -> str:
 
 def _refuse_constant(name: str) -> None:
     raise RowError(f"{name} is no number")
+
+
+# One decoder for all lines: `json.loads` would make one a line.
+_parse = json.JSONDecoder(parse_constant=_refuse_constant).decode

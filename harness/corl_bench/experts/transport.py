@@ -15,7 +15,7 @@ about, nothing was sent; once one did, nobody knows.
     await transport.aclose()
 
 aiohttp because it is several times cheaper a call than the clients of the providers' packages
-(`benchmarks/client_cpu.py` measures it); imported at the first exchange, since a run with
+(`benchmarks/speed/calls.py` measures it); imported at the first exchange, since a run with
 simulated or recorded experts needs no HTTP.
 """
 

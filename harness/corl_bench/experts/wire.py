@@ -103,7 +103,10 @@ def status_error(
         mendable = "insufficient_quota" not in codes
         return ProviderError("rate_limited", detail, retryable=mendable, retry_after_s=wait_s)
     if 300 <= status < 400:
-        target = urlsplit(reply.headers.get("Location", "")).netloc.rpartition("@")[2]
+        try:
+            target = urlsplit(reply.headers.get("Location", "")).netloc.rpartition("@")[2]
+        except ValueError:
+            target = ""
         where = f" to {clean_detail(target, key)}" if target else ""
         return ProviderError(
             "bad_request", f"status {status}: redirected{where}; set base_url to the final address"
@@ -127,9 +130,12 @@ def status_error(
 def retry_after_s(headers: Mapping[str, str], now_s: float | None = None) -> float | None:
     """Seconds to wait, from `retry-after-ms` or `Retry-After` (seconds or an HTTP date).
 
+    A date is held against the answer's own `Date`: our clock may be wrong, or be set while we
+    wait, and the server's is the one that its date is of.
+
     Args:
         headers: of the answer, case-insensitive.
-        now_s: the present as a Unix time; None reads the clock.
+        now_s: the present as a Unix time, where the answer has no date; None reads the clock.
 
     Returns:
         At least 0, finite; None where neither header says anything that makes sense.
@@ -141,11 +147,21 @@ def retry_after_s(headers: Mapping[str, str], now_s: float | None = None) -> flo
             continue
         if math.isfinite(wait_s):
             return max(0.0, wait_s)
+    at_s = _unix_time_s(headers.get("retry-after", ""))
+    if at_s is None:
+        return None
+    said_s = _unix_time_s(headers.get("date", ""))
+    if said_s is None:
+        said_s = time.time() if now_s is None else now_s
+    return max(0.0, at_s - said_s)
+
+
+def _unix_time_s(date: str) -> float | None:
+    """An HTTP date as a Unix time; None where it is none."""
     try:
-        at = parsedate_to_datetime(headers.get("retry-after", "")).timestamp()
+        return parsedate_to_datetime(date).timestamp()
     except (ValueError, OverflowError):
         return None
-    return max(0.0, at - (time.time() if now_s is None else now_s))
 
 
 def is_same_model(asked: str, answered: str) -> bool:

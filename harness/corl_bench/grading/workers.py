@@ -22,6 +22,7 @@ import threading
 import time
 from typing import Final, Literal
 
+from corl_bench.environments import for_computing
 from corl_bench.grading.expression import Expression
 
 Settlement = Literal["equal", "unequal", "unknown", "timeout"]
@@ -56,7 +57,7 @@ class Worker:
     """One subprocess and the pipes to it; used by one thread at a time."""
 
     def __init__(self) -> None:
-        environment = dict(os.environ)
+        environment = for_computing(os.environ)
         # The same modules as the caller's, wherever they came from; a fixed hash seed, so
         # that sympy orders its terms alike in every process.
         environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)

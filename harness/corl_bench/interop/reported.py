@@ -272,10 +272,9 @@ def read_latency(value: object, what: str) -> float:
         return 0.0
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise RowError(f"{what} must be a number from 0, not {quoted(value)}")
-    number = float(value)
-    if not 0 <= number < 1e12:
-        raise RowError(f"{what} must be a number from 0, not {quoted(str(value))}")
-    return number
+    if not 0 <= value < 10**12:  # as it is: a float cannot hold just any whole number
+        raise RowError(f"{what} must be a number from 0, not {quoted(value)}")
+    return float(value)
 
 
 def text_of(value: Any) -> str | None:

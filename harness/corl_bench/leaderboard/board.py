@@ -37,6 +37,7 @@ from corl_bench.leaderboard.edges import (
 )
 from corl_bench.leaderboard.marks import COST_MARKS, SYSTEM_MARKS, CostMark, SystemMark
 from corl_bench.money.amounts import parse_usd
+from corl_bench.toml import parse_toml
 from corl_bench.types import Budget
 
 BOARD_NAME = "board.toml"
@@ -126,7 +127,7 @@ def read_board(folder: Path) -> Board:
     """
     path = folder / BOARD_NAME
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = parse_toml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{folder} is no board: it has no {BOARD_NAME}") from None
     except OSError as error:

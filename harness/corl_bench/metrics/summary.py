@@ -21,6 +21,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from corl_bench.errors import ForeignEpisodeError
 from corl_bench.metrics.adherence import violates
 from corl_bench.metrics.inference.intervals import accuracy_interval
 from corl_bench.metrics.latency import quantile
@@ -135,7 +136,10 @@ def summarise(
     for episode in episodes:
         tally = tallies.get((episode.task, episode.system, episode.budget))
         if tally is None:
-            raise ValueError(f"episode {episode.key} is not part of the run that is summarised")
+            raise ForeignEpisodeError(
+                f"episode {episode.key!r} is not part of the run that is summarised: restore the"
+                " run's manifest.json, or take the episode out"
+            )
         tally.add(episode)
 
     points = []

@@ -12,16 +12,17 @@ journal: it is booked when it is known. Lines say where their amount comes from,
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from corl_bench.errors import ConfigError
-from corl_bench.files import Closing, LineFile, read_lines
+from corl_bench.files import Closing, LineFile, read_records
 from corl_bench.money.amounts import format_usd
 from corl_bench.money.basis import CostBasis, read_basis
+from corl_bench.shapes import AMOUNT, find_fault
 from corl_bench.types import Usage
 
 LEDGER_SCHEMA = 2
@@ -87,7 +88,7 @@ class LedgerLine:
 
     @classmethod
     def decode(cls, row: Mapping[str, Any]) -> Self:
-        _refuse_newer(row, "ledger")
+        _check(row, "ledger", _LINE)
         return cls(
             call=row["call"],
             attempt=row["attempt"],
@@ -129,18 +130,54 @@ class Intent:
 
     @classmethod
     def decode(cls, row: Mapping[str, Any]) -> Self:
-        _refuse_newer(row, "journal")
+        _check(row, "journal", _INTENT)
         fields = {name: row[name] for name in cls.__slots__}
         fields["worst_usd"] = Decimal(row["worst_usd"])
         return cls(**fields)
 
 
-def _refuse_newer(row: Mapping[str, Any], name: str) -> None:
-    if row["v"] > LEDGER_SCHEMA:
+_LINE = {
+    "v": int,
+    "call": str,
+    "attempt": int,
+    "expert": str,
+    "model": str,
+    "price": str,
+    "status": str,
+    "settled": bool,
+    "stored": bool,
+    "fee?": str,
+    "basis?": str,
+    "list_cost_usd": AMOUNT,
+    "billed_cost_usd": AMOUNT,
+    "unsettled_usd?": AMOUNT,
+    "usage": ({str: (int, bool)}, None),
+}
+_INTENT = {
+    "v": int,
+    "call": str,
+    "attempt": int,
+    "expert": str,
+    "model": str,
+    "price": str,
+    "worst_usd": AMOUNT,
+    "request_key": str,
+    "sample": int,
+    "occurrence": int,
+    "scope": str,
+}
+
+
+def _check(row: Any, name: str, shape: Mapping[str, Any]) -> None:
+    """Refuses what a newer version wrote, and what is not of this shape."""
+    version = row.get("v") if isinstance(row, dict) else None
+    if type(version) is int and version > LEDGER_SCHEMA:
         raise ConfigError(
-            f"the {name} is of schema {row['v']}, this version reads up to {LEDGER_SCHEMA}:"
+            f"the {name} is of schema {version}, this version reads up to {LEDGER_SCHEMA}:"
             " upgrade corl-bench"
         )
+    if fault := find_fault(row, shape):
+        raise ValueError(fault)
 
 
 @dataclass(slots=True)
@@ -205,7 +242,12 @@ class Ledger(Closing):
         """
         paths = run_dir / "ledger.jsonl", run_dir / "journal.jsonl"
         self = cls(LineFile.open(paths[0]), LineFile.open(paths[1]))
-        intents = map(Intent.decode, read_lines(paths[1]))
+        intents = read_records(
+            paths[1],
+            Intent.decode,
+            what="line of a journal",
+            advice="restore the file, or take the line out if its attempt is on the ledger",
+        )
         for line in read_ledger(run_dir):
             # An attempt is journalled before it is accounted for, so no more of the journal is
             # held at a time than was in flight.
@@ -238,7 +280,7 @@ class Ledger(Closing):
 
     def announce(self, intent: Intent) -> None:
         """Journals an attempt; it may be sent only after this has returned."""
-        self._journal.append([intent.encode()])
+        self._journal.append(map(Intent.encode, (intent,)))
         self._begin(intent)
 
     def account(self, lines: Iterable[LedgerLine]) -> None:
@@ -332,6 +374,15 @@ class Ledger(Closing):
 
 
 def read_ledger(run_dir: Path) -> Iterator[LedgerLine]:
-    """Lines of a stored run, in the order in which they were written."""
-    for row in read_lines(run_dir / "ledger.jsonl"):
-        yield LedgerLine.decode(row)
+    """Lines of a stored run, in the order in which they were written.
+
+    Raises:
+        StorageError: a line is none of a ledger, or a newer version's.
+    """
+    return read_records(
+        run_dir / "ledger.jsonl",
+        LedgerLine.decode,
+        what="line of a ledger",
+        advice="restore the file, or take the line out: the run's own command then settles its"
+        " attempt by the stored reply, or books it as unsettled",
+    )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from corl_bench.files import read_lines, write_text
+from corl_bench.files import write_text
 from corl_bench.money.amounts import display_usd, format_usd
 from corl_bench.money.basis import BASIS_WORDS
 from corl_bench.report.analysis import LEAST_PROBLEMS, TaskAnalysis, analyse
@@ -56,6 +56,7 @@ from corl_bench.results import (
     read_manifest,
     read_summary,
 )
+from corl_bench.results.problems import read_problems
 from corl_bench.text import well_formed
 
 REPORT_NAME = "report.html"
@@ -64,7 +65,11 @@ SCRIPTS = ("page.js", "chart.js", "drilldown.js", "report.js")
 
 
 def write_report(
-    run_dir: Path, *, out: Path | None = None, include_restricted: bool = False
+    run_dir: Path,
+    *,
+    episodes: Sequence[EpisodeRecord] | None = None,
+    out: Path | None = None,
+    include_restricted: bool = False,
 ) -> Path:
     """Renders the report of a stored run.
 
@@ -73,6 +78,7 @@ def write_report(
 
     Args:
         run_dir: directory of the run.
+        episodes: those of the run, where they have been read already.
         out: file to write; None: `report.html` in the run's directory.
         include_restricted: show statements, golds and replies of tasks that may not be
             redistributed, for use on one's own machine.
@@ -85,10 +91,10 @@ def write_report(
         StorageError: a file of it cannot be read, or the report not be written.
     """
     summary = read_summary(run_dir)
-    problems, golds = _read_problems(run_dir / "problems.jsonl")
+    problems, golds = _read_problems(run_dir)
     page = render_report(
         summary,
-        read_episodes(run_dir),
+        read_episodes(run_dir) if episodes is None else episodes,
         manifest=read_manifest(run_dir) if (run_dir / MANIFEST_NAME).exists() else {},
         problems=problems,
         golds=golds,
@@ -99,9 +105,9 @@ def write_report(
     return path
 
 
-def _read_problems(path: Path) -> tuple[ProblemTexts, ProblemTexts]:
+def _read_problems(run_dir: Path) -> tuple[ProblemTexts, ProblemTexts]:
     problems, golds = {}, {}
-    for row in read_lines(path):
+    for row in read_problems(run_dir):
         key = (row["task"], row["id"])
         problems[key] = row["problem"]
         if row["answer"] is not None:  # an import may know no gold

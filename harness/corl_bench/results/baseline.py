@@ -30,6 +30,7 @@ from corl_bench.types import Budget
 BASELINE_SCHEMA = "corl-bench/baseline@1"
 
 _RIGHT, _WRONG = "1", "0"
+_BROKEN = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 def read_results(path: Path) -> ResultSet:
@@ -109,7 +110,7 @@ def read_baseline(path: Path) -> ResultSet:
     document = read_document(path.parent, path.name, BASELINE_SCHEMA)
     try:
         return decode_baseline(document)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ConfigError) as error:
+    except (*_BROKEN, ConfigError) as error:
         raise ConfigError(
             f"{path} is broken ({error!r}): `corl-bench baseline set RUN --to {path}` makes it anew"
         ) from error

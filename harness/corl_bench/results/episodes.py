@@ -11,16 +11,17 @@ and the next run cuts it off.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from corl_bench.errors import ConfigError, StorageError
-from corl_bench.files import read_lines
+from corl_bench.files import Record, read_records
 from corl_bench.money.amounts import format_usd, parse_usd
 from corl_bench.money.basis import CostBasis, read_basis, weakest
+from corl_bench.shapes import find_fault
 from corl_bench.types import VERDICT_STATUSES, Usage, VerdictStatus
 
 EPISODE_SCHEMA = 1
@@ -213,6 +214,8 @@ def decode_episode(row: Mapping[str, Any]) -> EpisodeRecord:
             f"episodes are of schema {row['v']}, this version reads up to {NEWEST_SCHEMA}:"
             " upgrade corl-bench"
         )
+    if fault := find_fault(row, _SHAPE):
+        raise ValueError(fault)
     _check_key(row)
     if row["verdict"] not in VERDICT_STATUSES:
         raise ValueError(f"verdict {row['verdict']!r} is none of {', '.join(VERDICT_STATUSES)}")
@@ -267,6 +270,34 @@ def _decode_charge(row: Mapping[str, Any]) -> ChargeRecord:
     )
 
 
+_SHAPE = {
+    "subject": (str, None),
+    "level": (int, None),
+    "answer": (str, None),
+    "detail": str,
+    "response": (str, None),
+    "events?": [str],
+    "timings": {"latency_s": float, "calls_s": [float]},
+    "calls": [
+        {
+            "id": str,
+            "expert": str,
+            "model": str,
+            "role": str,
+            "status": str,
+            "finish": (str, None),
+            "text": (str, None),
+            "attempts": int,
+            "detail?": str,
+            "usage": ({str: (int, bool)}, None),
+            "source_correct?": (bool, None),
+        }
+    ],
+    "charges?": [{"what": str, "id": str}],
+}
+"""Beside what is checked as it is decoded."""
+
+
 def _check_key(row: Mapping[str, Any]) -> None:
     """Raises ValueError where what names an episode would not sort or compare."""
     for name in ("task", "problem_id", "system"):
@@ -293,21 +324,24 @@ def read_episodes(run_dir: Path) -> list[EpisodeRecord]:
         StorageError: a line is no episode; the message names file and line.
     """
     path = run_dir / "episodes.jsonl"
-    episodes: dict[str, EpisodeRecord] = {}
-    for number, row in enumerate(read_lines(path), 1):
-        try:
-            record = decode_episode(row)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StorageError(
-                f"{path}:{number} is no episode ({error!r}): take the line out, and the run's own"
-                " command makes it anew"
-            ) from error
-        except ConfigError as error:
-            raise StorageError(f"{path}:{number}: {error}") from error
-        episodes[record.key] = record
+    episodes = {record.key: record for record in read_episode_lines(path, decode_episode)}
     if not episodes:
         _check_start(path)
     return list(episodes.values())
+
+
+def read_episode_lines(path: Path, decode: Callable[[dict[str, Any]], Record]) -> Iterator[Record]:
+    """All lines of a file of episodes, or what is wanted of them.
+
+    Args:
+        path: of the file.
+        decode: `decode_episode`, or less of it.
+
+    Raises:
+        StorageError: a line is no episode; the message names file and line.
+    """
+    advice = "take the line out, and the run's own command makes it anew"
+    return read_records(path, decode, what="episode", advice=advice)
 
 
 def _check_start(path: Path) -> None:

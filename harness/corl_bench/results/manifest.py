@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from corl_bench import __version__
+from corl_bench.errors import ConfigError
 from corl_bench.results.documents import read_document
+from corl_bench.shapes import AMOUNT, find_fault
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_SCHEMA = "corl-bench/manifest@1"
@@ -45,4 +47,51 @@ def read_manifest(run_dir: Path) -> dict[str, Any]:
         ConfigError: there is none, or it is of another schema.
         StorageError: it cannot be read.
     """
-    return read_document(run_dir, MANIFEST_NAME, MANIFEST_SCHEMA)
+    manifest = read_document(run_dir, MANIFEST_NAME, MANIFEST_SCHEMA)
+    if fault := find_fault(manifest, _SHAPE):
+        raise ConfigError(
+            f"{run_dir / MANIFEST_NAME} is broken: {fault}; restore it, or make the run anew"
+        )
+    return manifest
+
+
+_PRICE = {str: (str, bool, None)}
+_SHAPE = {
+    "run_id?": str,
+    "instance?": str,
+    "created?": str,
+    "corl_bench?": str,
+    "mode?": str,
+    "grader?": str,
+    "grader_digest?": str,
+    "samples?": int,
+    "seed?": int,
+    "limit?": (int, None),
+    "command?": [str],
+    "budgets?": {str: AMOUNT},
+    "tasks?": {
+        str: {
+            "title?": str,
+            "digest": str,
+            "digest_status?": str,
+            "split?": str,
+            "source?": str,
+            "problems?": int,
+            "total?": int,
+            "redistributable?": bool,
+            "licence?": str,
+            "prompt?": (str, None),
+        }
+    },
+    "pool?": {
+        "name?": str,
+        "digest?": str,
+        "simulated?": bool,
+        "experts?": [{"name?": str, "model?": str, "role?": str, "price?": _PRICE}],
+    },
+    "systems?": [{"name?": str, "is_oracle?": bool, "reads_budget?": bool}],
+    "identity?": {"tasks?": {str: dict}, "pool?": {"digest?": str, "prices?": {str: str}}},
+    "regraded?": [dict],
+    "imported?": {"notes?": [str]},
+}
+"""What readers compute with; what one of them cannot do without is its own to ask for."""

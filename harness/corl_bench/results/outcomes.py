@@ -10,6 +10,7 @@ they may be compared with.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -31,6 +32,11 @@ _SINGLE = "single:"
 def is_single(system: str) -> bool:
     """Whether a system is one expert alone, by its name: `single:<expert>`."""
     return system.startswith(_SINGLE)
+
+
+def expert_of(system: str) -> str | None:
+    """The expert of a system that is one alone; None of any other."""
+    return system.removeprefix(_SINGLE) if is_single(system) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +75,11 @@ class Outcomes:
     @property
     def accuracy(self) -> float:
         """Mean over samples, then over problems."""
-        shares = [Fraction(sum(right), len(right)) for right in self.right.values()]
-        return float(sum(shares, Fraction(0)) / len(shares))
+        by_samples = Counter[int]()  # of problems with as many samples: nearly always all of them
+        for right in self.right.values():
+            by_samples[len(right)] += sum(right)
+        shares = (Fraction(right, samples) for samples, right in by_samples.items())
+        return float(sum(shares, Fraction(0)) / len(self.right))
 
     @property
     def total_cost_usd(self) -> Decimal:

@@ -92,21 +92,28 @@ class Controller:
 
     def opening(self, problem: str, budget: Budget | None, experts: Sequence[ExpertInfo]) -> str:
         """What it is told first; its own model is none of those that are listed."""
-        listed = [replace(expert, name=name) for name, expert in self._listed(experts).items()]
-        return self.protocol.opening(problem, budget, listed)
+        return self._opening(problem, budget, self._listed(experts))
+
+    def _opening(
+        self, problem: str, budget: Budget | None, listed: Mapping[str, ExpertInfo]
+    ) -> str:
+        named = [
+            expert if expert.name == name else replace(expert, name=name)
+            for name, expert in listed.items()
+        ]
+        return self.protocol.opening(problem, budget, named)
 
     def _listed(self, experts: Sequence[ExpertInfo]) -> dict[str, ExpertInfo]:
         """Experts by what it calls them, as they are listed; its own model is none of them."""
-        others = [
-            expert
-            if expert.card
-            else replace(expert, card=find_card(self.cards, name=expert.name, model=expert.model))
-            for expert in experts
-            if expert.name != self.own_model.name
-        ]
+        others = [self._carded(e) for e in experts if e.name != self.own_model.name]
         if self.protocol.naming == "letter":
             return lettered(others)
         return {self.names.get(expert.name, expert.name): expert for expert in others}
+
+    def _carded(self, expert: ExpertInfo) -> ExpertInfo:
+        """The expert with the card that it was trained with, where it brings none."""
+        card = expert.card or find_card(self.cards, name=expert.name, model=expert.model)
+        return expert if card is expert.card else replace(expert, card=card)
 
     async def solve(self, problem: str, budget: Budget | None, episode: Episode) -> str | None:
         """Lets the controller speak until it answers or may speak no more.
@@ -115,8 +122,8 @@ class Controller:
             The answer, or the reply that it points at; empty where it gave none; None where its
             own model could not be asked.
         """
-        opening = self.opening(problem, budget, episode.experts)
         listed = self._listed(episode.experts)
+        opening = self._opening(problem, budget, listed)
         aliases = {name: expert.name for name, expert in listed.items()}
         costs_usd = (
             {name: costs_of(expert) for name, expert in listed.items()}

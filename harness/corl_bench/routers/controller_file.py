@@ -40,6 +40,7 @@ from corl_bench.experts.transport import is_loopback
 from corl_bench.routers.base import Router
 from corl_bench.routers.controller import Controller
 from corl_bench.routers.protocol import Protocol, load_protocol
+from corl_bench.toml import parse_toml
 
 FILE_NAME = "controller.toml"
 LISTING_TIMEOUT_S = 5.0
@@ -99,7 +100,7 @@ def _described(rest: str, on: date) -> Controller:
     path = Path(rest).expanduser()
     path = path / FILE_NAME if path.is_dir() else path
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8-sig"), parse_float=Decimal)
+        data = parse_toml(path.read_text(encoding="utf-8-sig"), parse_float=Decimal)
     except FileNotFoundError:
         raise ConfigError(
             f"{name!r}: there is no {path}; name the file, its directory, or a server's address"

@@ -13,17 +13,16 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import Pool
 from corl_bench.experts.recording import problem_key
 from corl_bench.experts.recording_columns import (
-    Row,
     RowError,
     parse_object,
     quoted,
@@ -36,12 +35,13 @@ from corl_bench.money.amounts import parse_json_usd
 from corl_bench.routers.base import Router
 from corl_bench.routers.decisions import Choice, Deciding, DecisionError, Question
 from corl_bench.tasks import LoadedTask
-from corl_bench.types import Budget
+from corl_bench.types import Budget, Problem
 
 SIZE_LIMIT_BYTES = 64 << 20
 """A larger file is refused; a decision has a hundred bytes."""
 
-COLUMNS = ("problem_id", "problem_key", "problem", "expert", "task", "budget", "cost_usd")
+_REFERENCES = ("problem_id", "problem_key", "problem")
+COLUMNS = frozenset({*_REFERENCES, "expert", "task", "budget", "cost_usd"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,16 @@ class Decision:
     """Label of the task; None: whichever has the problem."""
     budget: str | None
     choice: Choice
+
+
+class HasProblems(Protocol):
+    """A loaded task, or what a stored run says of one."""
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def problems(self) -> Sequence[Problem]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +101,20 @@ class DecisionFile:
             raise DecisionError(f"{self.path} has no decision on this problem")
         return choice
 
-    def matched(self, tasks: Iterable[LoadedTask], budgets: Sequence[Budget]) -> DecisionFile:
+    def matched(
+        self,
+        tasks: Iterable[HasProblems],
+        budgets: Sequence[Budget],
+        key_of: Callable[[str], str] = problem_key,
+    ) -> DecisionFile:
         """The file with each decision at the statement that it is on.
 
         Rows on other problems are left alone: a file may have decisions on more than is run.
+
+        Args:
+            tasks: that are run.
+            budgets: of the run; each needs its decisions where the file names budgets.
+            key_of: `problem_key`, or what remembers the keys of many files' problems.
 
         Raises:
             ConfigError: a problem without a decision, or with two.
@@ -107,7 +127,7 @@ class DecisionFile:
         used: dict[str, tuple[str, str]] = {}
         for task in tasks:
             for problem in task.problems:
-                key = problem_key(problem.text)
+                key = key_of(problem.text)
                 for budget in names:
                     fitting = [
                         row
@@ -115,10 +135,8 @@ class DecisionFile:
                         for reference in (problem.id, key)
                         if (row := rows.get((label, reference, budget)))
                     ]
-                    which = f"problem {quoted(problem.id)} of {task.label}" + (
-                        f" at budget {quoted(budget)}" if budget else ""
-                    )
                     if not fitting:
+                        which = _named(problem.id, task.label, budget)
                         raise ConfigError(f"{self.path} has no decision on {which}: add a row")
                     for row in fitting:
                         task_key = used.setdefault(row.where, (task.label, key))
@@ -130,12 +148,19 @@ class DecisionFile:
                     first = found.setdefault((key, budget), fitting[0])
                     for row in fitting:
                         if row.choice != first.choice:
+                            which = _named(problem.id, task.label, budget)
                             raise ConfigError(
                                 f"{row.where}: {which} goes to {row.choice.expert!r}, and"
                                 f" {first.where} sends the same statement to"
                                 f" {first.choice.expert!r}: keep one"
                             )
         return replace(self, by_statement={at: row.choice for at, row in found.items()})
+
+
+def _named(problem: str, task: str, budget: str | None) -> str:
+    """A problem as messages name it."""
+    at = f" at budget {quoted(budget)}" if budget else ""
+    return f"problem {quoted(problem)} of {task}{at}"
 
 
 def match_decisions(
@@ -161,15 +186,35 @@ def make_players(rest: str, pool: Pool) -> list[Router]:
         raise ConfigError("'decisions:': write decisions:FILE, a JSONL or CSV file")
     path = Path(rest)
     data = _read(path)
-    player = DecisionFile(path, tuple(_decisions(path, data, pool)))
+    known = [expert.name for expert in pool.experts if expert.role == "expert"]
+    player = DecisionFile(path, tuple(_decisions(path, data, known, pool.name)))
     return [
         Deciding(
-            name=f"decisions:{path.name}",
+            name=name_of(path),
             decider=player,
             reads_budget=player.names_budgets,
             digest=hashlib.sha256(data).hexdigest(),
         )
     ]
+
+
+def read_decisions(path: Path, experts: Sequence[str], pool: str) -> DecisionFile:
+    """The decisions of a file, not yet matched to problems.
+
+    Args:
+        path: the file, JSONL or CSV.
+        experts: aliases that it may name.
+        pool: name of the pool that has them, for messages.
+
+    Raises:
+        ConfigError: the file is not usable, or names another expert.
+    """
+    return DecisionFile(path, tuple(_decisions(path, _read(path), experts, pool)))
+
+
+def name_of(path: Path) -> str:
+    """The system that plays a file of decisions."""
+    return f"decisions:{path.name}"
 
 
 def _read(path: Path) -> bytes:
@@ -185,13 +230,12 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _decisions(path: Path, data: bytes, pool: Pool) -> Iterator[Decision]:
+def _decisions(path: Path, data: bytes, known: Sequence[str], pool: str) -> Iterator[Decision]:
     """Rows, each checked by itself and for standing there once.
 
     Raises:
         ConfigError: a row that cannot be used, or no row at all; it begins with `file:line`.
     """
-    known = [expert.name for expert in pool.experts if expert.role == "expert"]
     seen: dict[tuple[str | None, ...], Decision] = {}
     by_budget: bool | None = None
     for number, values in _values(path, data):
@@ -201,9 +245,7 @@ def _decisions(path: Path, data: bytes, pool: Pool) -> Iterator[Decision]:
             if row.choice.expert not in known:
                 near = get_close_matches(row.choice.expert, known, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
-                raise RowError(
-                    f"no expert {quoted(row.choice.expert)} in pool {pool.name!r}; {hint}"
-                )
+                raise RowError(f"no expert {quoted(row.choice.expert)} in pool {pool!r}; {hint}")
             by_budget = row.budget is not None if by_budget is None else by_budget
             if (row.budget is not None) != by_budget:
                 raise RowError("rows with a budget and rows without one; give all of them one")
@@ -218,9 +260,8 @@ def _decisions(path: Path, data: bytes, pool: Pool) -> Iterator[Decision]:
 
 
 def _decision(where: str, values: Mapping[str, Any]) -> Decision:
-    row = Row(values)
-    problem_id, digest, statement = map(row.take, ("problem_id", "problem_key", "problem"))
-    if sum(reference is not None for reference in (problem_id, digest, statement)) != 1:
+    problem_id, digest, statement = map(values.get, _REFERENCES)
+    if (problem_id, digest, statement).count(None) != 2:
         raise RowError("name the problem by one of problem_id, problem_key and problem")
     key = None
     if problem_id is not None:
@@ -229,15 +270,17 @@ def _decision(where: str, values: Mapping[str, Any]) -> Decision:
         key = read_digest(digest, "problem_key")
     else:
         key = problem_key(read_statement(statement))
-    task, budget, cost = map(row.take, ("task", "budget", "cost_usd"))
-    expert = read_name(row.need("expert"), "expert")
+    expert, task, budget, cost = map(values.get, ("expert", "task", "budget", "cost_usd"))
+    if expert is None:
+        raise RowError("no expert")
+    expert = read_name(expert, "expert")
     try:
         cost_usd = None if cost is None else parse_json_usd(cost, what="cost_usd")
     except ConfigError as error:
         raise RowError(str(error)) from None
-    if odd := sorted(row.ignored()):
+    if odd := sorted(values.keys() - COLUMNS):
         near = get_close_matches(odd[0], COLUMNS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(COLUMNS)}"
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(COLUMNS))}"
         raise RowError(f"no column {quoted(odd[0])}; {hint}")
     return Decision(
         where=where,

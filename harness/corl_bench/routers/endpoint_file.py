@@ -41,6 +41,7 @@ from corl_bench.money.prices import FIGURES, Price
 from corl_bench.routers.base import Router
 from corl_bench.routers.endpoint import Endpoint
 from corl_bench.routers.endpoint_preflight import PROMPTS, Probes
+from corl_bench.toml import parse_toml
 
 PROVIDER = "routed"
 _TABLES = ("name", "model", "cost", "models", "preflight")
@@ -107,7 +108,7 @@ def read_endpoint(rest: str, pool: Pool) -> Endpoint:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"), parse_float=Decimal)
+        return parse_toml(path.read_text(encoding="utf-8-sig"), parse_float=Decimal)
     except FileNotFoundError:
         raise ConfigError(
             f"'endpoint:{path}': there is no such file; name it, or an address as"

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
+from corl_bench.environments import without_keys_in
 from corl_bench.episode import ExpertInfo
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import Pool
@@ -52,7 +54,7 @@ MAX_TOGETHER = 256
 
 Task = Literal["decide", "score", "learn"]
 
-_OPTIONS = ("name", "fee", "timeout", "start", "budget", "learns", *SCORE_OPTIONS)
+_OPTIONS = ("name", "fee", "timeout", "start", "budget", "learns", "keys", *SCORE_OPTIONS)
 
 
 def make_execs(rest: str, pool: Pool) -> list[Router]:
@@ -82,6 +84,9 @@ def make_execs(rest: str, pool: Pool) -> list[Router]:
         on_offer(map(ExpertInfo.of, pool.experts)),
         timeout_s=_seconds(options, "timeout", text) or TIMEOUT_S,
         start_timeout_s=_seconds(options, "start", text) or START_TIMEOUT_S,
+        hidden=None
+        if read_flag(options, "keys", text)
+        else frozenset(expert.key_env for expert in pool.experts if expert.key_env),
     )
     decider: Decider = router
     if learns:
@@ -108,6 +113,8 @@ class ExternalRouter:
         experts: on offer; it is told of them once.
         timeout_s: for each answer.
         start_timeout_s: for the first, which is given when everything is loaded.
+        hidden: variables of the pool's keys, which it is not handed, nor anything else that is
+            named like a secret; None hands it the whole environment.
     """
 
     def __init__(
@@ -118,8 +125,10 @@ class ExternalRouter:
         *,
         timeout_s: float = TIMEOUT_S,
         start_timeout_s: float = START_TIMEOUT_S,
+        hidden: frozenset[str] | None = frozenset(),
     ) -> None:
         self._command = tuple(command)
+        self._hidden = hidden
         self._task: Task = task
         self._experts = experts
         self._timeout_s = timeout_s
@@ -237,7 +246,8 @@ class ExternalRouter:
                 for expert in self._experts
             ],
         }
-        process = await ExternalProcess.start(self._command)
+        known = os.environ if self._hidden is None else without_keys_in(os.environ, self._hidden)
+        process = await ExternalProcess.start(self._command, known)
         if self._life != life:
             await process.end()
             raise DecisionError("the router has been closed")
@@ -330,7 +340,7 @@ def _digest(command: Sequence[str], options: Mapping[str, str]) -> str:
         if path.is_file() and (place > 0 or _is_script(path)):
             with path.open("rb") as file:
                 contents[str(place)] = hashlib.file_digest(file, "sha256").hexdigest()
-    decisive = {k: v for k, v in options.items() if k not in ("name", "timeout", "start")}
+    decisive = {k: v for k, v in options.items() if k not in ("name", "timeout", "start", "keys")}
     made_of = {"command": list(command), "files": contents, "options": decisive}
     return hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
 

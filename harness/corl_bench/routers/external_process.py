@@ -67,8 +67,14 @@ class ExternalProcess:
         """Why it is over, once it is."""
 
     @classmethod
-    async def start(cls, command: Sequence[str]) -> Self:
+    async def start(
+        cls, command: Sequence[str], environment: Mapping[str, str] = os.environ
+    ) -> Self:
         """Starts a process.
+
+        Args:
+            command: program and arguments.
+            environment: what it may know of ours.
 
         Raises:
             DecisionError: the system could not start it.
@@ -87,7 +93,7 @@ class ExternalProcess:
                 stderr=PIPE,
                 start_new_session=True,
                 # A Python that prints its answer and forgets to flush would hang, and both wait.
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**environment, "PYTHONUNBUFFERED": "1"},
             )
         except OSError as error:
             raise DecisionError(

@@ -37,8 +37,8 @@ SHARES = tuple(f"{percent:g}%" for percent in _PERCENTS)
 """All shares that are ever written, from small to large."""
 FITS = tuple(f"{tenths}/10" for tenths in range(11))
 """All that is ever written of how many calls would fit."""
-GRADES = tuple(f"{percent}%" for percent in range(0, 101, 5))
-"""All grades that a card is ever printed with."""
+GRADES = (*(f"0.{percent:02}" for percent in range(0, 100, 5)), "1.00")
+"""All shares that a card is ever printed with, as no other figure is written."""
 _BETWEEN = tuple(math.sqrt(a * b) for a, b in pairwise(_PERCENTS))
 
 
@@ -63,10 +63,20 @@ def fits_text(costs_usd: Sequence[float], left_usd: Decimal | None) -> str:
     return FITS[round(10 * sum(fitting) / len(fitting))]
 
 
-def card_text(card: Card) -> str:
-    """How often an expert was right, by subject, in steps of five percent."""
-    subjects = [name for name in sorted(card.right) if name] or [""]
-    return " ".join(f"{name or OVERALL} {_grade(card.trust(name))}" for name in subjects)
+def cards_text(cards: Mapping[str, Card]) -> str:
+    """How often experts were right: a line a subject, so that who knows it can compare them.
+
+    Args:
+        cards: by what the controller calls the experts. Where one of them knows nothing of a
+            subject, its share of all is written.
+    """
+    subjects = sorted({name for card in cards.values() for name in card.right if name}) or [""]
+    return "\n".join(
+        " ".join(
+            [subject or OVERALL, *(f"{n} {_grade(c.trust(subject))}" for n, c in cards.items())]
+        )
+        for subject in subjects
+    )
 
 
 def card_of(expert: ExpertInfo) -> Card:

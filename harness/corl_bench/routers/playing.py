@@ -88,8 +88,13 @@ async def _solve(system: Router, text: str, budget: Budget | None, episode: Epis
 
 async def _end(solving: asyncio.Task[str | None]) -> None:
     """Lets a system go that has nothing to win any more; one that does not go is left behind."""
-    if not solving.done():
+    if solving.done():
+        return
+    try:
         await asyncio.wait({solving}, timeout=GRACE_S)
+    finally:
+        # Also where a second cancellation ends the wait: a call that was left on the wire would
+        # be cut off by the closing of its connection, and stand as a failure of the provider.
         solving.cancel()
         await asyncio.wait({solving}, timeout=GRACE_S)
 

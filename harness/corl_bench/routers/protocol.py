@@ -27,13 +27,14 @@ from corl_bench.errors import ConfigError
 from corl_bench.money.amounts import format_usd, parse_usd
 from corl_bench.routers.outlook import (
     card_of,
-    card_text,
+    cards_text,
     costs_of,
     fits_text,
     left_text,
     share_text,
 )
 from corl_bench.routers.tags import defuse
+from corl_bench.toml import parse_toml
 from corl_bench.types import Budget
 
 if TYPE_CHECKING:
@@ -48,10 +49,10 @@ listing from cheap to dear, `<call expert="A">…` (see `outlook.lettered`)."""
 
 _CALL_PLACES = ("expert", "number", "cost_usd", "spent_usd", "spent_percent", "calls_left")
 _PLACES: Mapping[str, frozenset[str]] = {
-    "instructions": frozenset({"budget", "listing", "max_calls", "problem"}),
+    "instructions": frozenset({"budget", "listing", "cards", "max_calls", "problem"}),
     "listing": frozenset(
         {"expert", "model", "description", "input_usd_per_mtok", "output_usd_per_mtok"}
-        | {"typical_share", "fits", "card"}
+        | {"typical_share", "fits"}
     ),
     "budget_named": frozenset({"name", "usd"}),
     "budget_dollars": frozenset({"usd"}),
@@ -150,9 +151,9 @@ class Protocol:
     @property
     def lists_cards(self) -> bool:
         """Whether it says what has been measured of the experts, for which they need cards."""
-        told = (self.texts["listing"], self.texts["result"], self.texts["failure"])
-        marks = ("{typical_share}", "{fits}", "{card}", "{left}")
-        return self.naming == "letter" or any(mark in text for mark in marks for text in told)
+        told = (self.texts[name] for name in ("instructions", "listing", "result", "failure"))
+        marks = ("{typical_share}", "{fits}", "{cards}", "{left}")
+        return self.naming == "letter" or any(mark in text for text in told for mark in marks)
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -178,6 +179,7 @@ class Protocol:
                 name=budget.name,
                 usd=format_usd(budget.usd),
             )
+        lists_cards = self.lists_cards
         listing = "\n".join(
             self._fill(
                 "listing",
@@ -186,7 +188,7 @@ class Protocol:
                 description=expert.description,
                 input_usd_per_mtok=format_usd(expert.price.input_usd_per_mtok),
                 output_usd_per_mtok=format_usd(expert.price.output_usd_per_mtok),
-                **self._measured(expert, budget),
+                **(_measured(expert, budget) if lists_cards else {}),
             ).rstrip()
             for expert in experts
         )
@@ -194,6 +196,7 @@ class Protocol:
             "instructions",
             budget=line,
             listing=listing,
+            cards=cards_text({e.name: card_of(e) for e in experts} if lists_cards else {}),
             max_calls=self.max_calls,
             problem=self.defuse(problem),
         ).lstrip("\n")
@@ -246,17 +249,6 @@ class Protocol:
         """
         return defuse(text, self.tags)
 
-    def _measured(self, expert: ExpertInfo, budget: Budget | None) -> dict[str, str]:
-        if not self.lists_cards:
-            return {}
-        costs_usd = costs_of(expert)
-        left_usd = None if budget is None else budget.usd
-        return {
-            "typical_share": share_text(costs_usd, left_usd),
-            "fits": fits_text(costs_usd, left_usd),
-            "card": card_text(card_of(expert)),
-        }
-
     def _fill(self, template: str, **values: object) -> str:
         return self.texts[template].format(**values)
 
@@ -280,8 +272,8 @@ def read_protocol(name_or_path: str | Path) -> str:
     if path.suffix == ".toml":
         try:
             return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"cannot read protocol {path}: {error}") from None
+        except (OSError, ValueError) as error:  # no UTF-8, or a path that no system takes
+            raise ConfigError(f"cannot read protocol {str(path)!r}: {error}") from None
     own = resources.files("corl_bench.routers") / "protocols"
     known = sorted(entry.name.removesuffix(".toml") for entry in own.iterdir())
     if str(name_or_path) not in known:
@@ -298,7 +290,7 @@ def parse_protocol(text: str, source: str) -> Protocol:
         ConfigError: what it says is no protocol; one line that names the key.
     """
     try:
-        data = tomllib.loads(text)
+        data = parse_toml(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source}: no TOML: {error}") from None
     known = {"name", "max_calls", "max_turn_tokens", "max_invalid", "shows", "tags", "texts"}
@@ -352,6 +344,16 @@ def _table(data: Mapping[str, object], name: str, source: str) -> dict[str, str]
 def _refuse(names: Set[str], source: str, why: str) -> None:
     if names:
         raise ConfigError(f"{source}: {why} {', '.join(sorted(names))}")
+
+
+def _measured(expert: ExpertInfo, budget: Budget | None) -> dict[str, str]:
+    """What the listing says of an expert's card."""
+    costs_usd = costs_of(expert)
+    left_usd = None if budget is None else budget.usd
+    return {
+        "typical_share": share_text(costs_usd, left_usd),
+        "fits": fits_text(costs_usd, left_usd),
+    }
 
 
 def _is_amount(name: str) -> bool:

@@ -13,6 +13,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -21,14 +22,8 @@ from corl_bench.experts.base import ExpertSpec, Pool
 from corl_bench.experts.pools import cheapest_first
 from corl_bench.routers.agreement import Cascade, Vote
 from corl_bench.routers.base import Router
-from corl_bench.routers.controller_file import make_controllers
-from corl_bench.routers.decision_file import make_players
-from corl_bench.routers.endpoint_file import make_endpoints
-from corl_bench.routers.external import make_execs
 from corl_bench.routers.fixed import Mixture, Random, Single
-from corl_bench.routers.learned.router import make_learned
 from corl_bench.routers.oracle import Oracle
-from corl_bench.routers.python import make_pythons
 from corl_bench.types import Mode
 
 ENTRY_POINTS = "corl_bench.routers"
@@ -179,6 +174,16 @@ def _experts(
     return names
 
 
+def _imported(module: str, factory: str) -> Factory:
+    """A family of a module that is imported once a system of it is named, and not before."""
+
+    def make(rest: str, pool: Pool) -> list[Router]:
+        made: list[Router] = getattr(import_module(module, __package__), factory)(rest, pool)
+        return made
+
+    return make
+
+
 FAMILIES: dict[str, Factory] = {
     "single": _single,
     "random": _random,
@@ -186,10 +191,10 @@ FAMILIES: dict[str, Factory] = {
     "cascade": _cascade,
     "vote": _vote,
     "oracle": _oracle,
-    "python": make_pythons,
-    "exec": make_execs,
-    "decisions": make_players,
-    "controller": make_controllers,
-    "endpoint": make_endpoints,
-    "learned": make_learned,
+    "python": _imported(".python", "make_pythons"),
+    "exec": _imported(".external", "make_execs"),
+    "decisions": _imported(".decision_file", "make_players"),
+    "controller": _imported(".controller_file", "make_controllers"),
+    "endpoint": _imported(".endpoint_file", "make_endpoints"),
+    "learned": _imported(".learned.router", "make_learned"),
 }

@@ -47,7 +47,7 @@ def closing(name: str) -> re.Pattern[str]:
 
 def defuse(text: str, names: Sequence[str]) -> str:
     """The text with `&lt;` for each bracket that opens what looks like one of the tags."""
-    skeletons = tuple("".join(map(_skeleton, name)) for name in names)
+    skeletons = _skeletons(tuple(names))
     return _BRACKETS.sub(
         lambda bracket: "&lt;" if _names_tag(text, bracket.end(), skeletons) else bracket[0], text
     )
@@ -70,6 +70,12 @@ def _names_tag(text: str, start: int, skeletons: Sequence[str]) -> bool:
         if len(read) > longest:
             return False
     return read in skeletons
+
+
+@lru_cache(maxsize=64)
+def _skeletons(names: tuple[str, ...]) -> tuple[str, ...]:
+    """What tags look like; the bench has a few sets of them, one a protocol."""
+    return tuple("".join(map(_skeleton, name)) for name in names)
 
 
 @lru_cache(maxsize=4096)

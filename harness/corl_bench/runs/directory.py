@@ -10,17 +10,18 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from corl_bench import grading
 from corl_bench.errors import ConfigError, StorageError
-from corl_bench.files import Closing, LineFile, read_lines, write_json, write_text
+from corl_bench.files import Closing, LineFile, remove_partials, write_json, write_text
 from corl_bench.money.amounts import format_usd
 from corl_bench.money.price_library import library_digest
 from corl_bench.results import MANIFEST_NAME, describe_origin, episode_key, read_manifest
+from corl_bench.results.episodes import read_episode_lines
 from corl_bench.runs.plan import Plan
 from corl_bench.tasks import LoadedTask
 
@@ -63,6 +64,7 @@ class RunDirectory(Closing):
     def _locked(cls, path: Path, manifest: Callable[[], dict[str, Any]]) -> Self:
         lock = lock_directory(path)
         try:
+            remove_partials(path)
             return cls(path, manifest(), LineFile.open(path / "episodes.jsonl"), lock)
         except BaseException:
             os.close(lock)
@@ -74,17 +76,21 @@ class RunDirectory(Closing):
         return str(self.manifest["instance"])
 
     def verdicts(self) -> dict[str, str]:
-        """Verdicts of the episodes that are written, by key; the last line of a key counts."""
-        return {
-            episode_key(
-                row["task"], row["problem_id"], row["system"], row["budget"], row["sample"]
-            ): row["verdict"]
-            for row in read_lines(self.path / "episodes.jsonl")
-        }
+        """Verdicts of the episodes that are written, by key; the last line of a key counts.
+
+        Raises:
+            StorageError: a line is no episode.
+        """
+        return dict(read_episode_lines(self.path / "episodes.jsonl", _verdict_of))
 
     def close(self) -> None:
         self.episodes.close()
         os.close(self._lock)
+
+
+def _verdict_of(row: Mapping[str, Any]) -> tuple[str, str]:
+    key = episode_key(row["task"], row["problem_id"], row["system"], row["budget"], row["sample"])
+    return key, row["verdict"]
 
 
 def lock_directory(path: Path, *, who: Literal["run", "server"] = "run") -> int:

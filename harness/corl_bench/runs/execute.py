@@ -1,9 +1,10 @@
 """Making the episodes that a plan still owes.
 
-A fixed number of workers take jobs from the plan in order. An episode is written once, when it
-has its verdict; one that the cap, a stop or a kill cuts short is not written, and the next run
-of the same command makes it again from replies that are stored. Whatever goes wrong inside an
-episode ends in a verdict; only what concerns the files of the run ends the run.
+A fixed number of workers take jobs from the plan in order and have an engine play them
+(`corl_bench.runs.engines`). An episode is written once, when it has its verdict; one that the cap,
+a stop or a kill cuts short is not written, and the next run of the same command makes it again
+from replies that are stored. Whatever goes wrong inside an episode ends in a verdict; only what
+concerns the files of the run ends the run.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -22,7 +23,7 @@ from corl_bench import grading
 from corl_bench.episode import Episode
 from corl_bench.errors import CapReachedError
 from corl_bench.experts.attempts import Asker, StoppedError
-from corl_bench.experts.caller import Answering, Caller
+from corl_bench.experts.caller import Answering
 from corl_bench.money.ledger import Ledger
 from corl_bench.results import EpisodeRecord, encode_episode
 from corl_bench.routers.playing import play
@@ -33,6 +34,9 @@ from corl_bench.tasks import render_prompt
 from corl_bench.types import AnswerKind, Message, Verdict
 
 GRADING_THREADS = 2
+
+Make = Callable[[Job], Awaitable[tuple[EpisodeRecord, list[str]]]]
+"""Plays one episode, see `make_episode`."""
 
 
 @dataclass(slots=True)
@@ -155,53 +159,50 @@ class Stop:
 
 
 async def execute(
-    plan: Plan,
     directory: RunDirectory,
     ledger: Ledger,
     asker: Asker,
-    caller: Caller,
     stop: Stop,
     progress: Progress,
     *,
+    make: Make,
     sources: Iterable[Source],
     concurrency: int,
 ) -> Ending:
-    """Makes every episode of the plan that its sources hand out, one source after the other.
+    """Makes every episode that its sources hand out, one source after the other.
 
     Args:
-        plan: what the run is.
         directory: where episodes are appended.
         ledger: forgets the calls of episodes that are written.
         asker: what a stop lets finish.
-        caller: answers the calls of episodes.
         stop: ends the work early.
         progress: is told of each episode.
+        make: plays an episode.
         sources: of `sources_of`, or one that decides for itself.
         concurrency: episodes at a time.
     """
     ending = Ending()
-    with ThreadPoolExecutor(GRADING_THREADS, thread_name_prefix="grading") as threads:
-        for source in sources:
+    for source in sources:
 
-            async def work(source: Source = source) -> None:
-                while not (stop.wanted or ending.cap) and (job := await source.take()) is not None:
-                    try:
-                        record, call_ids = await make_episode(job, plan, caller, threads)
-                    except CapReachedError as error:
-                        ending.cap = error
-                        source.end()
-                        return
-                    except StoppedError:
-                        return
-                    directory.episodes.append([encode_episode(record)])
-                    ledger.forget(call_ids)
-                    source.finish(record)
-                    progress.advance(record.verdict)
+        async def work(source: Source = source) -> None:
+            while not (stop.wanted or ending.cap) and (job := await source.take()) is not None:
+                try:
+                    record, call_ids = await make(job)
+                except CapReachedError as error:
+                    ending.cap = error
+                    source.end()
+                    return
+                except StoppedError:
+                    return
+                directory.episodes.append([encode_episode(record)])
+                ledger.forget(call_ids)
+                source.finish(record)
+                progress.advance(record.verdict)
 
-            workers = [asyncio.create_task(work()) for _ in range(min(concurrency, source.jobs))]
-            await stop.oversee(workers, asker)
-            if stop.wanted or ending.cap:
-                break
+        workers = [asyncio.create_task(work()) for _ in range(min(concurrency, source.jobs))]
+        await stop.oversee(workers, asker)
+        if stop.wanted or ending.cap:
+            break
     ending.interrupted = stop.wanted and not ending.cap
     return ending
 

@@ -71,6 +71,8 @@ class Plan:
     """Ends each arm when it is decided; None makes every episode."""
     training: LoadedTask | None = None
     """Rows for the systems that learn."""
+    written: tuple[str, ...] = ()
+    """The systems as they were named, from which another process makes them again."""
 
     def jobs(self) -> Iterator[Job]:
         """Episodes in the order in which they are made: problem by problem, oracles last.
@@ -207,6 +209,7 @@ def make_plan(
         limit=limit,
         mode=mode,
         training=rows,
+        written=tuple(systems or default),
     )
     names = Counter(expert.name for expert in plan.models)
     if twice := [name for name, count in names.items() if count > 1]:

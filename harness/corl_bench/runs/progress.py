@@ -59,6 +59,10 @@ class Progress:
         self._shown_s = self._started_s
         self._verdicts: Counter[str | None] = Counter()
 
+    def begin(self) -> None:
+        """Counts time from now on: what came before was getting ready."""
+        self._started_s = self._clock()
+
     def advance(self, verdict: VerdictStatus | None) -> None:
         """Counts a finished episode; None where others judge it."""
         self._done += 1

@@ -22,7 +22,7 @@ from typing import Any
 
 from corl_bench import grading
 from corl_bench.errors import ConfigError
-from corl_bench.files import read_lines, write_json
+from corl_bench.files import write_json
 from corl_bench.metrics.summary import summarise_run
 from corl_bench.money.amounts import parse_usd
 from corl_bench.money.ledger import Totals, read_ledger
@@ -35,10 +35,17 @@ from corl_bench.results import (
     read_manifest,
 )
 from corl_bench.results.decisions import decision_notes, read_decisions
+from corl_bench.results.documents import read_document
 from corl_bench.results.preflight import preflight_notes
+from corl_bench.results.problems import read_problems
 from corl_bench.runs.directory import RunDirectory
 from corl_bench.runs.training import training_notes
 from corl_bench.types import Budget, Verdict
+
+
+UNDER_WAY_NAME = "regrading.json"
+"""There while a re-grading is being written: what it comes to."""
+UNDER_WAY_SCHEMA = "corl-bench/regrading@1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +153,8 @@ def regrade(run_dir: Path, *, advance: Callable[[], None] = lambda: None) -> Reg
 def write_regrading(run_dir: Path, *, advance: Callable[[], None] = lambda: None) -> Regrading:
     """As `regrade`, and writes it down: new lines, the manifest's list, the summary.
 
-    The lines come first: killed in between, the same call goes on from there.
+    The lines come first and the manifest last: killed in between, the same call goes on from
+    there, and what says that nothing is left to do stands only when that is so.
 
     Raises:
         ConfigError: as `regrade`, or another process is working in the directory.
@@ -156,15 +164,17 @@ def write_regrading(run_dir: Path, *, advance: Callable[[], None] = lambda: None
         episodes = read_episodes(run_dir)
         result = _regrade(run_dir, directory.manifest, episodes, advance)
         if result.is_new:
+            entry = _begun(run_dir / UNDER_WAY_NAME, result)
             news = {change.episode.key: _judged(change) for change in result.changes}
             directory.episodes.append(encode_episode(record) for record in news.values())
-            manifest = _noted(directory.manifest, result)
-            write_json(run_dir / "manifest.json", manifest)
+            manifest = _noted(directory.manifest, result, entry)
             episodes = [news.get(record.key, record) for record in episodes]
             write_json(
                 run_dir / "summary.json",
                 encode_summary(_summary(run_dir, manifest, episodes)),
             )
+            write_json(run_dir / "manifest.json", manifest)
+            (run_dir / UNDER_WAY_NAME).unlink()
         return result
 
 
@@ -190,7 +200,7 @@ def _regrade(
             f"{run_dir / 'manifest.json'} does not say which grader judged: run it again with"
             " `corl-bench run`, or restore the manifest"
         )
-    problems = {(row["task"], row["id"]): row for row in read_lines(run_dir / "problems.jsonl")}
+    problems = {(row["task"], row["id"]): row for row in read_problems(run_dir)}
     # Systems often return the very same reply, and episodes of a problem stand close together.
     judge = lru_cache(maxsize=4096)(grading.grade)
     changes = []
@@ -243,8 +253,11 @@ def _judged(change: Change) -> EpisodeRecord:
     )
 
 
-def _noted(manifest: Mapping[str, Any], result: Regrading) -> dict[str, Any]:
-    """The manifest with this re-grading; the run is one of today's grader from here on."""
+def _begun(path: Path, result: Regrading) -> dict[str, Any]:
+    """The manifest's entry; of a call that goes on, that of the one that was killed.
+
+    Its lines may be written already, and would not count as changed any more.
+    """
     entry = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "from": result.before.encode(),
@@ -253,6 +266,18 @@ def _noted(manifest: Mapping[str, Any], result: Regrading) -> dict[str, Any]:
         "changed": len(result.changes),
         "verdicts_changed": result.moved,
     }
+    if path.exists():
+        before = read_document(path.parent, path.name, UNDER_WAY_SCHEMA)["entry"]
+        if (before["from"], before["to"]) == (entry["from"], entry["to"]):
+            return dict(before)
+    write_json(path, {"schema": UNDER_WAY_SCHEMA, "entry": entry})
+    return entry
+
+
+def _noted(
+    manifest: Mapping[str, Any], result: Regrading, entry: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The manifest with this re-grading; the run is one of today's grader from here on."""
     return {
         **manifest,
         "grader": result.after.version,

@@ -39,6 +39,7 @@ from corl_bench.runs.calling import (
 )
 from corl_bench.runs.deciding import Deciding
 from corl_bench.runs.directory import RunDirectory
+from corl_bench.runs.engines import Engine, in_process
 from corl_bench.runs.execute import Ending, Stop, execute, sources_of
 from corl_bench.runs.plan import Plan, require_worst_cases
 from corl_bench.runs.preflight import prove_systems
@@ -77,6 +78,7 @@ def run(
     *,
     command: Sequence[str],
     recordings: Path | None = None,
+    engine: Engine = in_process,
     concurrency: int = DEFAULT_CONCURRENCY,
     max_cost_usd: Decimal | None = None,
     retry_errors: bool = False,
@@ -94,6 +96,7 @@ def run(
         path: the run's directory, made where it is missing.
         command: the command line, for the manifest.
         recordings: a store to read and, but for replay, to write; None is the run's own.
+        engine: where episodes are played.
         concurrency: episodes at a time.
         max_cost_usd: spending cap over all runs on this directory.
         retry_errors: make episodes again that ended in error.
@@ -161,6 +164,7 @@ def run(
                 store,
                 done=done,
                 deciding=deciding,
+                engine=engine,
                 concurrency=concurrency,
                 cap=SpendingCap(max_cost_usd, ledger.totals.committed_usd),
                 unsettled=unsettled,
@@ -198,6 +202,7 @@ async def _work(
     *,
     done: set[str],
     deciding: Deciding | None,
+    engine: Engine,
     concurrency: int,
     cap: SpendingCap,
     unsettled: int,
@@ -231,44 +236,47 @@ async def _work(
                 " unknown, they are booked as unsettled and asked once more"
             )
         owing = _systems_that_owe(plan, done, deciding)
-        if plan.mode != "replay":
-            try:
-                write_findings(
-                    directory.path,
-                    await prove_systems(
-                        plan,
-                        calling.asker,
-                        ledger,
-                        directory.instance,
-                        systems=owing,
-                        skip=skip_preflight,
-                    ),
-                )
-            except CapReachedError as error:
-                return Ending(cap=error)
-        ending = await train(
-            plan,
-            directory.path,
-            ledger,
-            calling.asker,
-            calling.caller,
-            stop,
-            progress,
-            owing,
-        )
-        if ending.cap or ending.interrupted:
-            return ending
-        return await execute(
-            plan,
-            directory,
-            ledger,
-            calling.asker,
-            calling.caller,
-            stop,
-            progress,
-            sources=sources_of(plan, done) if deciding is None else [deciding],
-            concurrency=concurrency,
-        )
+        # Whoever plays the episodes is there before anything is paid for.
+        playing = engine if owing else in_process
+        async with playing(plan, calling.caller, progress.say) as make:
+            if plan.mode != "replay":
+                try:
+                    write_findings(
+                        directory.path,
+                        await prove_systems(
+                            plan,
+                            calling.asker,
+                            ledger,
+                            directory.instance,
+                            systems=owing,
+                            skip=skip_preflight,
+                        ),
+                    )
+                except CapReachedError as error:
+                    return Ending(cap=error)
+            ending = await train(
+                plan,
+                directory.path,
+                ledger,
+                calling.asker,
+                calling.caller,
+                stop,
+                progress,
+                owing,
+            )
+            if ending.cap or ending.interrupted:
+                return ending
+            progress.begin()
+            return await execute(
+                directory,
+                ledger,
+                calling.asker,
+                stop,
+                progress,
+                make=make,
+                sources=sources_of(plan, done) if deciding is None else [deciding],
+                concurrency=concurrency,
+            )
     finally:
         progress.close()
 

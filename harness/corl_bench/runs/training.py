@@ -23,11 +23,12 @@ from corl_bench.episode import Episode, ExpertInfo
 from corl_bench.errors import CapReachedError, ConfigError
 from corl_bench.experts.attempts import Asker, StoppedError
 from corl_bench.experts.caller import Caller
-from corl_bench.files import LineFile, read_lines, write_json
+from corl_bench.files import LineFile, write_json
 from corl_bench.money.amounts import display_usd, sum_usd
 from corl_bench.money.ledger import Ledger, LedgerLine, read_ledger
 from corl_bench.results import EpisodeRecord, decode_episode, encode_episode
 from corl_bench.results.documents import read_document
+from corl_bench.results.episodes import read_episode_lines
 from corl_bench.routers.base import Router
 from corl_bench.routers.decisions import Choice, Question, ask_about, follow, on_offer
 from corl_bench.routers.learning import Feedback, trained_part
@@ -226,7 +227,7 @@ class _Follower:
 
 
 def _read_records(run_dir: Path) -> list[tuple[str, EpisodeRecord]]:
-    records = map(decode_episode, read_lines(run_dir / RECORDS_NAME))
+    records = read_episode_lines(run_dir / RECORDS_NAME, decode_episode)
     return [(MARK + record.key, record) for record in records]
 
 

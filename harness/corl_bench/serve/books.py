@@ -31,7 +31,7 @@ from corl_bench.experts.base import Provider
 from corl_bench.experts.limits import Limiters
 from corl_bench.experts.recording import Recordings, Unkept
 from corl_bench.experts.tariff import Tariff
-from corl_bench.files import Closing, LineFile, write_json
+from corl_bench.files import Closing, LineFile, remove_partials, write_json
 from corl_bench.money.cap import SpendingCap
 from corl_bench.money.ledger import Ledger, read_ledger
 from corl_bench.money.prices import Price
@@ -98,6 +98,7 @@ class Books(Closing):
         lock = lock_directory(path, who="server")
         ledger = None
         try:
+            remove_partials(path)
             instance = _claim(path, described)
             ledger = Ledger.open(path, remember=False)
             kept = store or Unkept()

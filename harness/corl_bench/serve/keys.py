@@ -35,6 +35,7 @@ from corl_bench.experts.pool_file import Amount, Name, validate
 from corl_bench.experts.transport import is_loopback
 from corl_bench.money.amounts import parse_usd
 from corl_bench.serving import LOOPBACK
+from corl_bench.toml import parse_toml
 from corl_bench.types import Budget
 
 LOCAL = "local"
@@ -139,7 +140,7 @@ def read_keys(path: Path, pool: Pool, environment: Mapping[str, str]) -> KeyRing
             that is not set, or has a key twice.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8-sig"), parse_float=Decimal)
+        data = parse_toml(path.read_text(encoding="utf-8-sig"), parse_float=Decimal)
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

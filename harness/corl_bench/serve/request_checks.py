@@ -98,7 +98,10 @@ def errors_as_json(say: Callable[[str], None]) -> Middleware:
             code = _HTTP_CODES.get(error.status, "bad_request")
             return _answer(Refusal(error.status, error.reason, code=code))
         except ConnectionError:
-            raise
+            # The client is gone, or does not read: no news for a log, and nobody to be told.
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=499)
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             say(f"defect: {type(error).__name__} at {place.filename}:{place.lineno}")

@@ -28,6 +28,7 @@ from corl_bench.tasks.spec import (
     Split,
     TaskSpec,
 )
+from corl_bench.toml import parse_toml
 from corl_bench.types import AnswerKind
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
@@ -161,7 +162,7 @@ def read_spec(path: Path) -> TaskSpec:
             message names the file and the key.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = parse_toml(path.read_text(encoding="utf-8"))
         task = _Task.model_validate(table)
     except ValidationError as error:
         first = error.errors()[0]

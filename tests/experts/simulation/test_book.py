@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from corl_bench.experts.simulation.book import ProblemBook
+from corl_bench.tasks.distractors import distractors
 from corl_bench.types import Problem
 
 
@@ -46,3 +47,11 @@ def test_the_first_problem_with_a_statement_stays() -> None:
     book.add([second, _problem("  ")])
     assert book.find("Same text.") is first
     assert len(book) == 1
+
+
+def test_wrong_answers_are_found_once() -> None:
+    problem = _problem("What is 6 times 7?", "42")
+    book = ProblemBook([problem])
+    found = book.distractors(problem)
+    assert found == distractors(problem)
+    assert book.distractors(problem) is found

@@ -145,11 +145,14 @@ def read_job(path: Path) -> Job:
         raise ConfigError(f"cannot read job {path}: {error}") from None
     except ValidationError as invalid:
         raise ConfigError(f"{path}: {_first_of(invalid)}") from None
-    here = {
-        field: str(path.parent / name)
-        for field in ("pool", "protocol", "recordings")
-        if (name := getattr(job, field)) is not None and (path.parent / name).is_file()
-    }
+    try:
+        here = {
+            field: str(path.parent / name)
+            for field in ("pool", "protocol", "recordings")
+            if (name := getattr(job, field)) is not None and (path.parent / name).is_file()
+        }
+    except OSError as error:  # a name that no file can have
+        raise ConfigError(f"{path}: names no file: {error.strerror}") from None
     return job.model_copy(update=here)
 
 

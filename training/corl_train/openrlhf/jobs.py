@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
+from corl_bench.environments import without_keys_in
 from corl_bench.errors import ConfigError
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
@@ -84,7 +85,13 @@ class JobServer:
         Raises:
             ConfigError: there is no `ray` here, or it refuses.
         """
-        told = subprocess.run([_ray(), *command[1:]], capture_output=True, text=True, check=False)
+        told = subprocess.run(
+            [_ray(), *command[1:]],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=_for_ray(),
+        )
         if told.returncode:
             lines = (told.stderr or told.stdout).strip().splitlines() or ["it says nothing"]
             raise ConfigError(f"`ray job submit` refused the job: {lines[-1].strip()}")
@@ -155,7 +162,7 @@ class JobServer:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**_for_ray(), "PYTHONUNBUFFERED": "1"},
         )
         assert process.stdout is not None
         try:
@@ -194,3 +201,9 @@ def _ray() -> str:
     if found is None:
         raise ConfigError("there is no `ray` on PATH: pip install 'ray[default]' here, too")
     return found
+
+
+def _for_ray() -> dict[str, str]:
+    """The environment of Ray's own commands: of all secrets they need Ray's token alone."""
+    ray = {name: value for name, value in os.environ.items() if name.startswith("RAY_")}
+    return {**without_keys_in(os.environ), **ray}

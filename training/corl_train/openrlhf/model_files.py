@@ -15,12 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from corl_bench.errors import ConfigError
+from corl_bench.shapes import find_fault
 
 CONFIG_NAME = "config.json"
 TOKENIZER_NAME = "tokenizer_config.json"
 _NOT_ADAPTED = ("embed", "lm_head", "wte", "wpe")
 """What `all-linear`, OpenRLHF's choice for a LoRA, leaves out: embeddings and the head."""
 _LONGEST_HEAD = 100 * 2**20
+
+
+_FIGURES = (
+    *("num_attention_heads?", "hidden_size?", "num_hidden_layers?", "num_key_value_heads?"),
+    *("head_dim?", "vocab_size?"),
+)
+_CONFIG = dict.fromkeys(_FIGURES, (int, None))
 
 
 def read_figures(folder: Path, *, lora_rank: int) -> dict[str, int]:
@@ -35,10 +43,12 @@ def read_figures(folder: Path, *, lora_rank: int) -> dict[str, int]:
     """
     try:
         config: dict[str, Any] = json.loads((folder / CONFIG_NAME).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise ConfigError(
             f"{folder} has no {CONFIG_NAME}: name the directory of a whole model"
         ) from None
+    if fault := find_fault(config, _CONFIG):
+        raise ConfigError(f"{folder / CONFIG_NAME}: {fault}: fetch the model anew")
     if not (folder / TOKENIZER_NAME).is_file():
         raise ConfigError(f"{folder} has no tokenizer: save the model's own beside its weights")
     heads, hidden = config.get("num_attention_heads"), config.get("hidden_size")
@@ -71,11 +81,18 @@ def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
                 if length > _LONGEST_HEAD:
                     raise ValueError("its head is too long")
                 head: dict[str, Any] = json.loads(file.read(length))
-            shapes |= {
-                name: tuple(entry["shape"])
-                for name, entry in head.items()
-                if name != "__metadata__"
-            }
-        except (OSError, ValueError, struct.error, KeyError, TypeError) as error:
+            if fault := find_fault(head.pop("__metadata__", {}), dict) or find_fault(
+                head, {str: {"shape": [int]}}
+            ):
+                raise ValueError(fault)
+            shapes |= {name: tuple(entry["shape"]) for name, entry in head.items()}
+        except (
+            OSError,
+            ValueError,
+            struct.error,
+            TypeError,
+            AttributeError,
+            RecursionError,
+        ) as error:
             raise ConfigError(f"{path} is no safetensors file ({error}): fetch it anew") from None
     return shapes

@@ -14,8 +14,11 @@ import math
 import re
 from dataclasses import dataclass
 
-_STEP = re.compile(r"Global step (\d+): \{(.*)\}")
-_FIGURE = re.compile(r"'([^']+)': (-?(?:inf|nan|[\d.]+(?:e[-+]?\d+)?))", re.IGNORECASE)
+_STEP = re.compile(r"Global step (\d{1,12}): \{(.*)\}", re.ASCII)
+_FIGURE = re.compile(
+    r"'([^']+)': (-?(?:inf|nan|(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?))(?![\d.])",
+    re.IGNORECASE | re.ASCII,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from typing import Any, Literal
 from corl_bench.errors import CapReachedError, ConfigError, StorageError
 from corl_bench.files import LineFile, read_lines, write_json, write_text
 from corl_bench.runs.directory import lock_directory
+from corl_bench.shapes import find_fault
 from corl_train.openrlhf.command import (
     CHECKPOINTS,
     ENTRY,
@@ -311,7 +312,7 @@ def under_way(folder: Path) -> tuple[str, str] | None:
         raise ConfigError(f"{folder} holds no job: name the --out of its launch") from None
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(f"{path}: not what `corl-train launch` writes ({error})") from None
 
 
@@ -322,8 +323,10 @@ def read_steps(path: Path) -> list[Step]:
         StorageError: the file is broken.
     """
     steps = {}
-    for row in read_lines(path):
-        number = int(row.pop("step"))
+    for place, row in enumerate(read_lines(path), 1):
+        if fault := find_fault(row, {"step": int}) or find_fault(row, {str: float}):
+            raise StorageError(f"{path}:{place}: no step: {fault}; take the line out")
+        number = row.pop("step")
         steps[number] = Step(number, row)
     return [steps[number] for number in sorted(steps)]
 
@@ -334,7 +337,7 @@ def _kept(path: Path, recipe: JobRecipe, seed: int) -> tuple[list[dict[str, Any]
         kept = json.loads(path.read_bytes())
         before, attempts = {k: kept[k] for k in ("recipe", "seed")}, list(kept["attempts"])
         terms = None if kept.get("experts") is None else Terms.from_json(kept["experts"])
-    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, ConfigError) as error:
         raise ConfigError(f"{path}: not what `corl-train launch` writes ({error})") from None
     if not attempts:
         return [], None  # it can become another job

@@ -132,7 +132,7 @@ def read_survey(folder: Path) -> list[Node]:
     try:
         rows: list[dict[str, Any]] = json.loads(path.read_bytes())
         return [Node(**{name: row[name] for name in known}) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(
             f"no survey in {path} ({error}): is {folder} on a file system that the nodes share?"
         ) from None

@@ -128,6 +128,7 @@ def open_frames_of(protocol: Protocol) -> Frames:
     places = {
         "budget": f"(?:{'|'.join(lines)})",
         "listing": f"{line}(?:\\n{line})*?",
+        "cards": r"[^\n<>]*?(?:\n[^\n<>]*?)*?",
         "max_calls": r"\d+",
         "problem": "(.*)",
     }

@@ -12,6 +12,7 @@ kind of problem it has, not to compute. No outside text (see `frames`) is ever r
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter
@@ -48,17 +49,25 @@ class Tokens:
     _ids: dict[str, int] = field(init=False, repr=False, compare=False)
     _word_ids: dict[str, int] = field(init=False, repr=False, compare=False)
     _cut: re.Pattern[str] = field(init=False, repr=False, compare=False)
+    _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         pieces = (*self.phrases, *self.words)
         if len(set(pieces)) < len(pieces) or "" in pieces:
             raise ValueError("a piece is empty or stands there twice")
+        # Asked for at every text that is encoded, and a vocabulary is long. The same in every
+        # process, as a vocabulary may travel from one to another.
+        digest = hashlib.sha256("\0".join(pieces).encode("utf-8", "surrogatepass")).digest()
+        object.__setattr__(self, "_hash", int.from_bytes(digest[:7], "big"))
         ids = {piece: _PIECES + i for i, piece in enumerate(pieces)}
         object.__setattr__(self, "_ids", ids)
         object.__setattr__(self, "_word_ids", {word: ids[word] for word in self.words})
         longest_first = sorted(self.phrases, key=len, reverse=True)
         pattern = "|".join([*map(re.escape, longest_first), _CUTS])
         object.__setattr__(self, "_cut", re.compile(pattern))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def __len__(self) -> int:
         return _PIECES + len(self._ids)
@@ -91,17 +100,16 @@ class Tokens:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids; special ones are silent, broken UTF-8 becomes U+FFFD."""
-        data = bytearray()
-        for token in ids:
-            if token >= _PIECES:
-                data += self._spelled[token - _PIECES]
-            elif token >= _BYTES:
-                data.append(token - _BYTES)
-        return data.decode("utf-8", "replace")
+        return b"".join(map(self.spelled, ids)).decode("utf-8", "replace")
+
+    def spelled(self, token: int) -> bytes:
+        """The bytes of one id; none of a special one."""
+        return self._spelled[token]
 
     @cached_property
     def _spelled(self) -> list[bytes]:
-        return [piece.encode() for piece in (*self.phrases, *self.words)]
+        pieces = (piece.encode() for piece in (*self.phrases, *self.words))
+        return [*[b""] * _BYTES, *(bytes([byte]) for byte in range(256)), *pieces]
 
     def save(self, path: Path) -> None:
         """Writes the vocabulary as JSON."""
@@ -120,7 +128,7 @@ class Tokens:
             data = json.loads(path.read_text(encoding="utf-8"))
             frames = None if data["frames"] is None else Frames.decode(data["frames"])
             return cls(tuple(data["phrases"]), tuple(data["words"]), frames)
-        except (OSError, ValueError, KeyError, TypeError, re.error) as error:
+        except (OSError, ValueError, KeyError, TypeError, re.error, RecursionError) as error:
             raise ConfigError(f"{path} is no vocabulary: {error}") from None
 
 

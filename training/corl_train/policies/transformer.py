@@ -12,6 +12,7 @@ logits are computed at the positions that are asked for and nowhere else.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +48,32 @@ class Cache:
         return kept
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The places, n of them row by row, whose states are wanted: the last block makes no others."""
+
+    rows: Tensor
+    """(n,)"""
+    columns: Tensor
+    """(n,)"""
+    slots: Tensor
+    """(n,), numbers among the places of a row."""
+    widest: int
+    """Places of one row, at the most."""
+
+    @classmethod
+    def of(cls, rows: Tensor, columns: Tensor, batch: int) -> Self:
+        """Places in a batch of so many rows; at least one."""
+        counts = rows.bincount(minlength=batch)
+        slots = torch.arange(len(rows)) - (counts.cumsum(0) - counts)[rows]
+        return cls(rows, columns, slots, int(counts.max()))
+
+    def padded(self, flat: Tensor, batch: int) -> Tensor:
+        """(n, …) to (batch, widest, …), zeros where a row has fewer."""
+        padded = flat.new_zeros(batch, self.widest, *flat.shape[1:])
+        return padded.index_put((self.rows, self.slots), flat)
+
+
 class Transformer(nn.Module):
     """Tokens in, hidden states out; heads for the next token and for the value of a state."""
 
@@ -66,7 +93,9 @@ class Transformer(nn.Module):
         self.register_buffer("cosine", cosine, persistent=False)
         self.register_buffer("sine", sine, persistent=False)
 
-    def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
+    def forward(
+        self, ids: Tensor, cache: Cache | None = None, wanted: Wanted | None = None
+    ) -> Tensor:
         """Hidden states.
 
         Args:
@@ -74,9 +103,10 @@ class Transformer(nn.Module):
                 stands before it.
             cache: sequences that these tokens continue. Their keys and values are written into
                 it; its lengths are left to the caller, who knows what is padding.
+            wanted: places whose states are wanted; None: all.
 
         Returns:
-            (batch, time, width).
+            (batch, time, width), or (n, width) of n wanted places.
         """
         hidden = self.embedding(ids)
         places = torch.arange(ids.shape[1]).expand(ids.shape)
@@ -86,10 +116,13 @@ class Transformer(nn.Module):
             last = cache.entries.shape[4] - 1
             places = (cache.lengths[:, None] + places).clamp(max=last)
             mask = (torch.arange(int(places.max()) + 1) <= places[..., None])[:, None]
-        cosine, sine = self.cosine[places][:, None], self.sine[places][:, None]
+        # Beyond the context stands nothing but padding.
+        turns = places.clamp(max=self.shape.context - 1)
+        cosine, sine = self.cosine[turns][:, None], self.sine[turns][:, None]
         for layer, block in enumerate(self.blocks):
             entry = None if cache is None else cache.entries[layer]
-            hidden = block(hidden, cosine, sine, mask, entry, places)
+            chosen = wanted if layer == len(self.blocks) - 1 else None
+            hidden = block(hidden, cosine, sine, mask, entry, places, chosen)
         normed: Tensor = self.norm(hidden)
         return normed
 
@@ -125,21 +158,41 @@ class _Block(nn.Module):
         mask: Tensor | None,
         entry: Tensor | None,
         places: Tensor,
+        wanted: Wanted | None,
     ) -> Tensor:
         batch, time, width = hidden.shape
-        mixed = self.mixed(self.before_attention(hidden))
-        query, key, value = mixed.view(batch, time, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        query, key = _rotate(query, cosine, sine), _rotate(key, cosine, sine)
+        normed = self.before_attention(hidden)
+        if wanted is None:
+            mixed = self.mixed(normed).view(batch, time, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+            query, key = _rotate(mixed[:2], cosine, sine)
+            value = mixed[2]
+        else:
+            at = wanted.rows, wanted.columns
+            of_query, of_others = self.mixed.weight[:width], self.mixed.weight[width:]
+            others = F.linear(normed, of_others).view(batch, time, 2, self.heads, -1)
+            key, value = others.permute(2, 0, 3, 1, 4)
+            key = _rotate(key, cosine, sine)
+            asked = F.linear(normed[at], of_query).view(len(at[0]), self.heads, -1)
+            turned = _rotate(asked, cosine[at[0], :, at[1]], sine[at[0], :, at[1]])
+            query = wanted.padded(turned, batch).transpose(1, 2)
+            # A place that is padding looks at the first token, for it has to look at something.
+            seen = wanted.padded(places[at], batch)[..., None]
+            span = time if mask is None else mask.shape[-1]
+            hidden = hidden[at]
         if entry is not None:
             rows = torch.arange(batch)[:, None]
             for kept, new in ((entry[0], key), (entry[1], value)):
                 kept[rows, :, places] = new.transpose(1, 2)
             if mask is not None:
                 key, value = entry[0][:, :, : mask.shape[-1]], entry[1][:, :, : mask.shape[-1]]
+        if wanted is not None:
+            mask = (torch.arange(span) <= seen)[:, None]
         attended = F.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, is_causal=mask is None
-        )
-        hidden = hidden + self.out(attended.transpose(1, 2).reshape(batch, time, width))
+        ).transpose(1, 2)
+        if wanted is not None:
+            attended = attended[wanted.rows, wanted.slots]
+        hidden = hidden + self.out(attended.reshape(hidden.shape))
         widened = F.gelu(self.up(self.before_mlp(hidden)), approximate="tanh")
         narrowed: Tensor = self.down(widened)
         return hidden + narrowed

@@ -14,6 +14,7 @@ from string import Formatter
 
 from corl_bench.episode import ExpertInfo
 from corl_bench.experts.base import Pool
+from corl_bench.experts.cards import OVERALL
 from corl_bench.routers.outlook import FITS, GRADES, LETTERS, SHARES
 from corl_bench.routers.protocol import Protocol
 from corl_bench.types import Budget
@@ -96,7 +97,8 @@ def open_vocabulary_of(
     phrases += [f"{sign}{name}" for sign in (*",;\n ", "") for name in names]
     phrases += [f"{number}%" for number in range(101)]
     phrases += [f" {figure}" for figure in (*SHARES, *FITS)]
-    phrases += [f" {subject} {grade}" for subject in ("all", *subjects) for grade in GRADES]
+    phrases += [f"{start}{subject}" for subject in (OVERALL, *subjects) for start in ("", "\n")]
+    phrases += [f" {name} {grade}" for name in names for grade in GRADES]
     # Alone, a mark for nothing would be read together with the sign behind it.
     single = {*names, "-"}
     phrases = [p for p in dict.fromkeys([*phrases, "-"]) if len(p) > 1 or p in single]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,17 @@ def _write(path: Path, state: Mapping[str, Any]) -> None:
         torch.save(dict(state), beside)
         beside.replace(path)
     except (OSError, RuntimeError) as error:
-        raise StorageError(f"cannot write {path}: {error}") from error
+        # Half a checkpoint would keep a full disk full.
+        with suppress(OSError):
+            beside.unlink()
+        raise StorageError(f"cannot write {path}: {' '.join(str(error).split())}") from error
+
+
+_OF_MEMORY = ("alloc", "out of memory")
+_UNLOADABLE = (
+    *(pickle.UnpicklingError, EOFError, LookupError, ValueError, AttributeError),
+    *(TypeError, ArithmeticError, AssertionError, BadZipFile),
+)
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -141,13 +152,13 @@ def _read(path: Path) -> dict[str, Any] | None:
         if not whole:
             raise _broken(path, BadZipFile())
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError, LookupError, ValueError, AttributeError) as error:
+    except _UNLOADABLE as error:
         # What is no pickle at all is unpickled to whatever error its bytes come to.
         raise _broken(path, error) from error
     except RuntimeError as error:
         # Torch has one type for a torn archive and for a lack of memory: advice to remove a
         # checkpoint is for the former alone.
-        if "PytorchStreamReader" not in str(error):
+        if any(words in str(error) for words in _OF_MEMORY):
             raise
         raise _broken(path, error) from error
     except OSError as error:

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 
 from corl_bench.errors import ConfigError, StorageError
+from corl_bench.files import remove_partials
 from corl_bench.results.manifest import MANIFEST_NAME
 from corl_bench.runs.directory import lock_directory
 from corl_train.experts import Experts
@@ -101,6 +102,7 @@ def locked(folder: Path) -> Iterator[None]:
         raise StorageError(f"cannot write {folder}: {error.strerror}") from error
     lock = lock_directory(folder)
     try:
+        remove_partials(folder)
         yield
     finally:
         os.close(lock)

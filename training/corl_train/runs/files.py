@@ -99,7 +99,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise ConfigError(f"{folder} holds no training run: {CONFIG_NAME} is missing") from None
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not JSON ({error})") from None
     if not isinstance(config, dict) or not isinstance(config.get("data"), dict):
         raise ConfigError(f"{path}: not the configuration of a training run")

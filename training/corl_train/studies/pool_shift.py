@@ -46,7 +46,7 @@ from corl_train.variety.world import carded_pool
 
 TAKES = frozenset({"budgets", "only", "pools"})
 QUESTION = "What does it earn when the pool changes and it does not?"
-TRIALS = 100
+TRIALS = 400
 """Problems of each subject on which a newcomer's card is measured."""
 
 

@@ -103,13 +103,15 @@ class Foresight:
                 found[name] = self._plan.value_of_call(place, node, number, left)
         return found
 
-    def believed(self, subject: str, seen: Seen) -> tuple[str, ...]:
-        """Who has given the answer that is most probably right; nobody where there is none."""
+    def answers(self, subject: str, seen: Seen) -> dict[str, float]:
+        """How probably the last answer of each expert that has given one is right."""
         view, answers = view_of(seen, self._numbers)
-        group = self._plan.best_group(self._places[subject], view)
-        if group is None:
-            return ()
-        return tuple(dict.fromkeys(name for name, answer in seen if answer == answers[group]))
+        place = self._places[subject]
+        shares = {
+            answer: self._plan.value_of_answer(place, view, group, TICKS)
+            for group, answer in enumerate(answers)
+        }
+        return {name: shares[answer] for name, answer in seen if answer is not None}
 
     def _left(self, left_usd: float) -> int:
         return -1 if left_usd < 0 else min(TICKS, int(left_usd / self._tick_usd + 1e-9))

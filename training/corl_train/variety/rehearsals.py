@@ -1,21 +1,23 @@
 """Rehearsals: conversations with any pool at any budget, and what foresight says to each turn.
 
 A rehearsal is what an episode would have been, word for word: the protocol writes the opening
-and the results, experts are asked in a booth, and the ledger's arithmetic tells what is left. It
-is cheap, for no controller speaks in it: turns are drawn from what foresight advises, and from
-anything that the protocol allows, so that what to do in bad states is rehearsed too.
+and the results, experts are asked in a booth, and the ledger's arithmetic tells what is left.
+Whoever plays, foresight advises. Without a player turns are drawn from what foresight advises,
+and from anything that the protocol allows, so that what to do in bad states is rehearsed too.
 
     stage = Stage(booth, protocol, problems, manners)
     rehearsals = stage.rehearse(pool, Decimal("0.01"), 12, rng)
+    stage.rehearse(pool, Decimal("0.01"), 12, rng, player=Pupil(policy, protocol))
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from random import Random
+from typing import Protocol as Interface
 
 from corl_bench.episode import ExpertInfo
 from corl_bench.errors import ConfigError
@@ -43,8 +45,8 @@ class Advice:
 
     worth: Mapping[str | None, float]
     """Of calling each expert by its letter, and under None of answering."""
-    believed: tuple[str, ...]
-    """Whose answer is the likeliest."""
+    answers: Mapping[str, float]
+    """By letter: how probably the last answer of each expert that has given one is right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,65 @@ class Rehearsal:
     subject: str
     trust: Mapping[str, float]
     """By letter: how probably the expert is right in the subject, by its card."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """A turn that somebody is to say."""
+
+    place: int
+    """Of the conversation, among those that are rehearsed together."""
+    texts: Sequence[str]
+    """Messages so far, ending with one that was read."""
+    advice: Advice
+    seen: Seen
+    """The calls so far."""
+
+
+_Conversation = Generator[Cue, str | None, Rehearsal]
+
+
+class Player(Interface):
+    """Who says turns in rehearsals."""
+
+    def choose(self, cues: Sequence[Cue], rng: Random) -> list[str | None]:
+        """For each cue the expert to call, by its letter, or None: to answer.
+
+        Args:
+            cues: all that are open; later ones of a conversation keep its place.
+            rng: for whatever is drawn.
+        """
+        ...
+
+
+class Advised:
+    """Turns drawn from advice, and some from all that is allowed.
+
+    Args:
+        heat: worth by which a turn is e times as likely to be said.
+        wildness: share of the turns that are drawn from all that is allowed; a conversation has
+            none of it, so much, or twice as much.
+    """
+
+    def __init__(self, *, heat: float, wildness: float) -> None:
+        self._heat, self._wildness = heat, wildness
+        self._wild: dict[int, float] = {}
+
+    def choose(self, cues: Sequence[Cue], rng: Random) -> list[str | None]:
+        return [self._chosen(cue, rng) for cue in cues]
+
+    def _chosen(self, cue: Cue, rng: Random) -> str | None:
+        if cue.place not in self._wild:
+            self._wild[cue.place] = rng.choice((0.0, self._wildness, 2 * self._wildness))
+        worth = cue.advice.worth
+        turns = list(worth)
+        if rng.random() < self._wild[cue.place]:
+            asked = {name for name, answer in cue.seen if answer is not None}
+            odds = [0.5 if turn is None else 0.1 if turn in asked else 1.0 for turn in turns]
+        else:
+            best = max(worth.values())
+            odds = [math.exp((worth[turn] - best) / self._heat) for turn in turns]
+        return rng.choices(turns, odds)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +140,13 @@ class Stage:
     that would just have fitted one that does not."""
 
     def rehearse(
-        self, pool: Pool, largest_usd: Decimal, episodes: int, rng: Random
+        self,
+        pool: Pool,
+        largest_usd: Decimal,
+        episodes: int,
+        rng: Random,
+        *,
+        player: Player | None = None,
     ) -> list[Rehearsal]:
         """Rehearsals with one pool, at budgets from `LEAST_SHARE` of the largest up to it.
 
@@ -88,6 +155,8 @@ class Stage:
             largest_usd: the largest budget.
             episodes: how many.
             rng: draws problems, budgets and turns.
+            player: who says the turns, in all conversations at once; None: advice is followed,
+                with some wildness.
         """
         experts = lettered(map(ExpertInfo.of, pool.experts))
         costs_usd = {letter: costs_of(expert) for letter, expert in experts.items()}
@@ -99,52 +168,68 @@ class Stage:
             horizon_usd=float(largest_usd),
             max_calls=self.protocol.max_calls,
         )
-        made = []
-        for _ in range(episodes):
-            usd = largest_usd
-            for _ in range(_TRIES):
-                share = math.exp(rng.uniform(math.log(LEAST_SHARE), 0.0))
-                usd = two_digits(float(largest_usd) * share)
-                if usd not in self.held_out_usd:
-                    break
-            budget = Budget(format_usd(usd), usd)
-            made.append(
-                self._rehearse(
-                    experts, costs_usd, foresight, rng.choice(self.problems), budget, rng
-                )
+        player = player or Advised(heat=self.heat, wildness=self.wildness)
+        made: dict[int, Rehearsal] = {}
+        open_ones: list[tuple[_Conversation, Cue]] = []
+        for place in range(episodes):
+            budget = self._budget(largest_usd, rng)
+            problem = rng.choice(self.problems)
+            sample = rng.randrange(1_000_000)
+            conversation = self._converse(
+                place, experts, costs_usd, foresight, problem, budget, sample
             )
-        return made
+            open_ones.append((conversation, next(conversation)))
+        while open_ones:
+            turns = player.choose([cue for _, cue in open_ones], rng)
+            going = []
+            for (conversation, cue), turn in zip(open_ones, turns, strict=True):
+                try:
+                    going.append((conversation, conversation.send(turn)))
+                except StopIteration as over:
+                    made[cue.place] = over.value
+            open_ones = going
+        return [made[place] for place in range(episodes)]
 
-    def _rehearse(
+    def _budget(self, largest_usd: Decimal, rng: Random) -> Budget:
+        usd = largest_usd
+        for _ in range(_TRIES):
+            share = math.exp(rng.uniform(math.log(LEAST_SHARE), 0.0))
+            usd = two_digits(float(largest_usd) * share)
+            if usd not in self.held_out_usd:
+                break
+        return Budget(format_usd(usd), usd)
+
+    def _converse(
         self,
+        place: int,
         experts: Mapping[str, ExpertInfo],
         costs_usd: Mapping[str, Sequence[float]],
         foresight: Foresight,
         problem: Problem,
         budget: Budget,
-        rng: Random,
-    ) -> Rehearsal:
+        sample: int,
+    ) -> _Conversation:
+        """Gives a cue for each turn, is sent what was chosen, and ends with the rehearsal."""
         protocol, subject = self.protocol, problem.subject or ""
         listed = [replace(expert, name=letter) for letter, expert in experts.items()]
         texts = [protocol.opening(problem.text, budget, listed)]
         advice: list[Advice] = []
         seen: list[tuple[str, str | None]] = []
-        spent_usd, sample = Decimal(0), rng.randrange(1_000_000)
-        wildness = rng.choice((0.0, self.wildness, 2 * self.wildness))
+        spent_usd = Decimal(0)
         while True:
             spent_usd += self.turn_usd
             worth = foresight.worth(subject, seen, float(budget.usd - spent_usd))
-            believed = foresight.believed(subject, seen)
-            advice.append(Advice(worth, believed))
-            letter = self._chosen(worth, seen, wildness, rng)
-            if letter is None and not believed:
+            answers = foresight.answers(subject, seen)
+            advice.append(Advice(worth, answers))
+            letter = yield Cue(place, texts, advice[-1], seen)
+            if letter is None and not answers:
                 # Nothing can be pointed at: whoever is asked in vain breaks no other rule.
                 letter = next(iter(experts)) if len(seen) < protocol.max_calls else None
             if letter is None:
-                answer = rng.choice(believed) if believed else next(iter(experts))
-                texts.append(f'<{protocol.answer_tag} from="{answer}"/>')
+                answer = max(answers, key=answers.__getitem__, default=next(iter(experts)))
+                texts.append(answer_turn(protocol, answer))
                 break
-            texts.append(f'<{protocol.call_tag} expert="{letter}"></{protocol.call_tag}>')
+            texts.append(call_turn(protocol, letter))
             expert = experts[letter]
             again = sum(name == letter for name, _ in seen)
             heard = self.booth.ask(expert.name, problem, sample, again)
@@ -175,17 +260,15 @@ class Stage:
             trust={letter: card_of(expert).trust(subject) for letter, expert in experts.items()},
         )
 
-    def _chosen(
-        self, worth: Mapping[str | None, float], seen: Seen, wildness: float, rng: Random
-    ) -> str | None:
-        turns = list(worth)
-        if rng.random() < wildness:
-            asked = {name for name, answer in seen if answer is not None}
-            odds = [0.5 if turn is None else 0.1 if turn in asked else 1.0 for turn in turns]
-            return rng.choices(turns, odds)[0]
-        best = max(worth.values())
-        odds = [math.exp((worth[turn] - best) / self.heat) for turn in turns]
-        return rng.choices(turns, odds)[0]
+
+def call_turn(protocol: Protocol, expert: str) -> str:
+    """A turn that calls an expert."""
+    return f'<{protocol.call_tag} expert="{expert}"></{protocol.call_tag}>'
+
+
+def answer_turn(protocol: Protocol, expert: str) -> str:
+    """A turn that gives the last answer of an expert."""
+    return f'<{protocol.answer_tag} from="{expert}"/>'
 
 
 def _voices(seen: Seen) -> list[Voice]:

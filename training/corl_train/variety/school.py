@@ -3,9 +3,8 @@
 Each turn teaches its whole distribution: the better a choice, the more probable it is to be, e to
 the power of its worth in `heat`s. Whom to believe is asked at every turn, also where it is not
 time to answer, or there would be few turns to learn it from. Heads that are thrown away afterwards
-teach to read: what each choice is worth, which subject the problem is of, and, behind each line of
-the listing, how good this one expert is at it. So a state holds the figures that a decision needs
-before any decision is right.
+teach to read: what each choice is worth, which subject the problem is of, and how good each expert
+is at it. So a state holds the figures that a decision needs before any decision is right.
 
     school = School(policy, protocol, subjects, how, heat=0.015)
     school.teach([school.drill(rehearsal) for rehearsal in rehearsals], rate=1e-3, rng=Random(0))
@@ -28,7 +27,7 @@ from corl_bench.routers.protocol import Protocol
 from corl_train.config import WarmStartTable
 from corl_train.policies.base import Policy
 from corl_train.policies.vocabulary import MOST_EXPERTS
-from corl_train.variety.rehearsals import Advice, Rehearsal
+from corl_train.variety.rehearsals import Advice, Rehearsal, answer_turn, call_turn
 from corl_train.warmstart.lessons import pad_targets
 
 _CHOICES = (*LETTERS[:MOST_EXPERTS], None)
@@ -43,15 +42,13 @@ class Drill:
     """Places of the first tokens of its turns."""
     targets: tuple[dict[int, float], ...]
     """For each turn: what its first token could be, with its probability."""
-    believed: tuple[tuple[float, ...], ...]
-    """For each turn, by letter: shares of the experts whose answer is the likeliest; zeros where
-    nobody has answered."""
+    answers: tuple[tuple[float, ...], ...]
+    """For each turn, by letter: how probably the expert's answer is right; NaN where there is
+    none."""
     worth: tuple[tuple[float, ...], ...]
     """For each turn, of each choice; NaN where there is none."""
     trust: tuple[float, ...]
     """By letter; NaN where there is none."""
-    lines: tuple[int, ...]
-    """Places of the tokens behind the lines of the listing, in the order of the letters."""
     subject: int
 
 
@@ -63,8 +60,8 @@ class Marks:
     """Cross-entropy of the turns."""
     regret: float
     """Worth that the most probable turn falls short of the best one."""
-    believed: float
-    """Of the turns that know an answer, how many would give the likeliest one."""
+    misplaced: float
+    """Probability to be right that the answer it would give falls short of the likeliest one."""
     subject: float
     """Share of the subjects that are told right."""
 
@@ -85,19 +82,9 @@ class School:
         self.subjects = {subject: place for place, subject in enumerate(subjects)}
         self.heat, self.minibatch = heat, how.minibatch
         self.reading_weight, self.value_weight = how.reading_weight, how.value_weight
-        self._calls = {
-            name: self._first(f'<{protocol.call_tag} expert="{name}"></{protocol.call_tag}>')
-            for name in LETTERS[:MOST_EXPERTS]
-        }
-        self._answers = {
-            name: self._first(f'<{protocol.answer_tag} from="{name}"/>')
-            for name in LETTERS[:MOST_EXPERTS]
-        }
-        self._letters = {
-            ids[0]
-            for name in LETTERS[1:MOST_EXPERTS]
-            if len(ids := policy.spell(f"\n{name}", protocol.stops)[:-1]) == 1
-        }
+        letters = LETTERS[:MOST_EXPERTS]
+        self._calls = {name: self._first(call_turn(protocol, name)) for name in letters}
+        self._answers = {name: self._first(answer_turn(protocol, name)) for name in letters}
         self.heads: nn.ModuleDict | None = None
         self.optimiser = torch.optim.AdamW(
             policy.module.parameters(), lr=how.learning_rate, betas=(0.9, 0.98), weight_decay=0.0
@@ -117,11 +104,8 @@ class School:
             ids=tuple(ids),
             own=tuple(own),
             targets=tuple(map(self._targets, rehearsal.advice)),
-            believed=tuple(
-                tuple(
-                    (name in advice.believed) / max(1, len(advice.believed))
-                    for name in LETTERS[:MOST_EXPERTS]
-                )
+            answers=tuple(
+                tuple(advice.answers.get(name, math.nan) for name in LETTERS[:MOST_EXPERTS])
                 for advice in rehearsal.advice
             ),
             worth=tuple(
@@ -129,17 +113,8 @@ class School:
                 for advice in rehearsal.advice
             ),
             trust=tuple(rehearsal.trust.get(name, math.nan) for name in LETTERS[:MOST_EXPERTS]),
-            lines=self._lines(ids[: own[0]], len(rehearsal.trust)),
             subject=self.subjects[rehearsal.subject],
         )
-
-    def _lines(self, opening: Sequence[int], experts: int) -> tuple[int, ...]:
-        """Where the lines of the listing end; none for a policy that spells letters otherwise."""
-        begins = [place for place, token in enumerate(opening) if token in self._letters]
-        if len(begins) < experts - 1:
-            return ()
-        # The first line begins with the heading, and the last one ends with the mark of the turn.
-        return (*begins[len(begins) - experts + 1 :], len(opening) - 1)
 
     def state(self) -> dict[str, Any]:
         """All that goes on from here: the policy, the heads, the optimiser."""
@@ -192,44 +167,40 @@ class School:
         for row, drill in enumerate(drills):
             ids[row, : len(drill.ids)] = torch.tensor(drill.ids)
             mask[row, list(drill.own)] = 1.0
-        wanted = mask.clone()
-        for row, drill in enumerate(drills):
-            wanted[row, list(drill.lines)] = 1.0
-        scores = self.policy.score(ids, wanted)
-        if scores.distributions is None:
+        scores = self.policy.score(ids, mask)
+        distributions, states = scores.distributions, scores.states
+        if distributions is None:
             raise ValueError("rehearsals teach whole distributions, which this policy keeps not")
-        is_own = mask[wanted > 0] > 0
-        distributions, states = scores.distributions[is_own], scores.states[is_own]
         targets = [target for drill in drills for target in drill.targets]
         places, shares = pad_targets(targets)
         told = -(shares * distributions.gather(1, places)).sum(dim=1).mean()
-        believed = torch.tensor([turn for drill in drills for turn in drill.believed])
-        answers = distributions[:, list(self._answers.values())].log_softmax(dim=1)
-        answered = believed.sum().clamp(min=1.0)
+        given = torch.tensor([turn for drill in drills for turn in drill.answers])
+        answered = ~given.isnan().all(dim=1)
+        given = given[answered].nan_to_num(-math.inf)
+        answers = distributions[answered][:, list(self._answers.values())].log_softmax(dim=1)
         worth = torch.tensor([turn for drill in drills for turn in drill.worth])
         best = worth.nan_to_num(-1.0).max(dim=1).values
         values = scores.values[mask > 0]
         read = self._misjudged(states, "worth", worth)
-        read = read - (believed * answers).sum() / answered
-        subjects = torch.tensor(
-            [drill.subject for drill in drills for _ in (*drill.own, *drill.lines)]
+        believed = (given / self.heat).softmax(dim=1)
+        read = read - (believed * answers).sum() / max(1, len(answers))
+        read = read + self._misjudged(
+            states, "trust", torch.tensor([drill.trust for drill in drills for _ in drill.own])
         )
-        guessed = self._head(scores.states, "subject")(scores.states)
+        subjects = torch.tensor([drill.subject for drill in drills for _ in drill.own])
+        guessed = self._head(states, "subject")(states)
         read = read + F.cross_entropy(guessed, subjects)
-        trust = [share for drill in drills for share in drill.trust[: len(drill.lines)]]
-        if trust:
-            listed = scores.states[~is_own]
-            read = read + self._misjudged(listed, "trust", torch.tensor(trust)[:, None])
         loss = told + self.reading_weight * read + self.value_weight * ((values - best) ** 2).mean()
         with torch.no_grad():
             chosen = self._chosen(distributions, worth)
             regret = (best - chosen).mean()
-            likeliest = believed.gather(1, answers.argmax(dim=1, keepdim=True))[:, 0] > 0
+            likeliest = given.gather(1, answers.argmax(dim=1, keepdim=True))[:, 0].clamp(min=0.0)
+            misplaced = (given.max(dim=1).values - likeliest).sum() / max(1, len(answers))
             right = (guessed.argmax(dim=1) == subjects).float().mean()
         return loss, Marks(
             loss=told.item(),
             regret=regret.item(),
-            believed=(likeliest.sum() / answered).item(),
+            misplaced=misplaced.item(),
             subject=right.item(),
         )
 
@@ -247,10 +218,15 @@ class School:
             share = math.exp((worth - best) / self.heat)
             if name is not None:
                 # Where nothing can be won any more an answer costs nothing.
-                odds[self._calls[name]] = share if best > 0 or not advice.believed else 0.0
-            else:
-                for believed in advice.believed:
-                    odds[self._answers[believed]] = share / len(advice.believed)
+                odds[self._calls[name]] = share if best > 0 or not advice.answers else 0.0
+                continue
+            likeliest = max(advice.answers.values(), default=0.0)
+            believed = {
+                answer: math.exp((right - likeliest) / self.heat)
+                for answer, right in advice.answers.items()
+            }
+            for answer, part in believed.items():
+                odds[self._answers[answer]] = share * part / sum(believed.values())
         total = sum(odds.values())
         if not total:
             return {self._calls[next(n for n in advice.worth if n)]: 1.0}
@@ -267,7 +243,11 @@ class School:
 
     def _opened(self, width: int) -> nn.ModuleDict:
         if self.heads is None:
-            sizes = {"worth": len(_CHOICES), "trust": 1, "subject": max(1, len(self.subjects))}
+            sizes = {
+                "worth": len(_CHOICES),
+                "trust": MOST_EXPERTS,
+                "subject": max(1, len(self.subjects)),
+            }
             self.heads = nn.ModuleDict(
                 {name: nn.Linear(width, size) for name, size in sizes.items()}
             )
@@ -286,6 +266,6 @@ def _mean(marks: Sequence[Marks]) -> Marks:
     return Marks(
         loss=sum(mark.loss for mark in marks) / count,
         regret=sum(mark.regret for mark in marks) / count,
-        believed=sum(mark.believed for mark in marks) / count,
+        misplaced=sum(mark.misplaced for mark in marks) / count,
         subject=sum(mark.subject for mark in marks) / count,
     )

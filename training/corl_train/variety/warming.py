@@ -24,6 +24,7 @@ from corl_train.config import WarmStartTable
 from corl_train.policies.base import Policy
 from corl_train.runs.checkpoints import Halfway
 from corl_train.runs.interruption import Stop
+from corl_train.variety.pupil import Pupil
 from corl_train.variety.rehearsals import Rehearsal, Stage
 from corl_train.variety.school import Drill, School
 from corl_train.variety.world import World
@@ -34,6 +35,8 @@ _WARMING = 2000
 """Rehearsals after which the learning rate is what it should be."""
 _LAST_RATE = 0.05
 """Of the learning rate, in the end."""
+_OWN_FROM = 1 / 4
+"""Of the rehearsals: behind them the policy plays some of them itself."""
 _EXAMINED = 240
 ROUNDS_KEPT = 5
 """After so many rounds it is said how it goes, and kept where it has come to."""
@@ -84,9 +87,17 @@ def rehearse(
     subjects = sorted({problem.subject or "" for problem in problems})
     school = School(policy, protocol, subjects, how, heat=table.heat)
 
-    def drills(name: str, count: int) -> list[Drill]:
-        rehearsed = map(school.drill, _rehearsals(stage, world, count, dice(name)))
-        return [drill for drill in rehearsed if len(drill.ids) <= policy.context]
+    def drills(name: str, count: int, *, own_share: float = 0.0) -> list[Drill]:
+        rng, rehearsed = dice(name), list[Rehearsal]()
+        while len(rehearsed) < count:
+            largest = world.draw_budget(rng)
+            several = min(table.rehearsals_a_pool, count - len(rehearsed))
+            pool = world.draw_pool(rng)
+            player = None
+            if rng.random() < own_share:
+                player = Pupil(policy, protocol, temperature=rng.choice((0.0, 1.0)))
+            rehearsed += stage.rehearse(pool, largest.usd, several, rng, player=player)
+        return [d for d in map(school.drill, rehearsed) if len(d.ids) <= policy.context]
 
     unseen = drills("unseen rehearsals", _EXAMINED)
     if not unseen:
@@ -102,7 +113,9 @@ def rehearse(
     while done < table.rehearsals:
         stop.check()
         count = min(ROUND, table.rehearsals - done)
-        lessons = drills(f"rehearsals {done}", count)
+        # What the policy does before it can play teaches little about what it will do.
+        own_share = table.own_share if done >= _OWN_FROM * table.rehearsals else 0.0
+        lessons = drills(f"rehearsals {done}", count, own_share=own_share)
         too_long += count - len(lessons)
         falling = 0.5 * (1 + math.cos(math.pi * done / table.rehearsals))
         rising = min(1.0, (done + count) / _WARMING)
@@ -114,8 +127,8 @@ def rehearse(
             known = school.examine(unseen)
             say(
                 f"rehearsals {done:,}: loss {told.loss:.3f}; unseen {known.loss:.3f}, falls"
-                f" {known.regret:.4f} short a turn, believes {known.believed:.0%} as it should,"
-                f" tells {known.subject:.0%} of the subjects"
+                f" {known.regret:.4f} short a turn and believes {known.misplaced:.4f} short, tells"
+                f" {known.subject:.0%} of the subjects"
             )
             halfway.save({"done": done, "too_long": too_long, "school": school.state()})
     if too_long:
@@ -123,12 +136,3 @@ def rehearse(
             f"{too_long:,} of {done:,} rehearsals did not fit into a context of {policy.context}"
             " tokens: raise policy.context"
         )
-
-
-def _rehearsals(stage: Stage, world: World, count: int, rng: Random) -> list[Rehearsal]:
-    made: list[Rehearsal] = []
-    while len(made) < count:
-        largest = world.draw_budget(rng)
-        several = min(world.table.rehearsals_a_pool, count - len(made))
-        made += stage.rehearse(world.draw_pool(rng), largest.usd, several, rng)
-    return made

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from random import Random
 
 from corl_bench.errors import ConfigError
@@ -190,18 +191,26 @@ class Result:
 
 def results_of(texts: Sequence[str]) -> list[Result]:
     """The calls of a conversation, from its messages; notes of other kinds are none."""
-    return [
-        Result(read["expert"], None if read["failed"] else read["reply"]) for read in _read(texts)
-    ]
+    return [result for result, _ in _read(texts)]
 
 
 def tally_of(texts: Sequence[str]) -> list[frozenset[str]]:
     """Who stands behind which answer; an expert that repeats itself has one voice."""
     told = "-"
-    for read in _read(texts):
-        told = read["tally"]
+    for _, tally in _read(texts):
+        told = tally
     return [] if told == "-" else [frozenset(group.split(",")) for group in told.split(";")]
 
 
-def _read(texts: Sequence[str]) -> Iterator[re.Match[str]]:
-    return filter(None, map(_RESULT.match, texts[2::2]))
+def _read(texts: Sequence[str]) -> Iterator[tuple[Result, str]]:
+    """The results among some messages, each with its tally."""
+    return filter(None, map(_read_result, texts[2::2]))
+
+
+@lru_cache(maxsize=4096)
+def _read_result(text: str) -> tuple[Result, str] | None:
+    """A message's result and tally; every turn looks at those of all turns before it."""
+    read = _RESULT.match(text)
+    if read is None:
+        return None
+    return Result(read["expert"], None if read["failed"] else read["reply"]), read["tally"]

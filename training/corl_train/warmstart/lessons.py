@@ -261,9 +261,7 @@ def targets_of(
 def pad_targets(targets: Targets) -> tuple[Tensor, Tensor]:
     """Tokens and their shares, (own tokens, most choices) each; share 0 is padding."""
     widest = max(map(len, targets))
-    places = torch.zeros(len(targets), widest, dtype=torch.long)
-    shares = torch.zeros(len(targets), widest)
-    for row, target in enumerate(targets):
-        places[row, : len(target)] = torch.tensor(list(target))
-        shares[row, : len(target)] = torch.tensor(list(target.values()))
-    return places, shares
+    rest = [widest - len(target) for target in targets]
+    places = [[*target, *[0] * more] for target, more in zip(targets, rest, strict=True)]
+    shares = [[*t.values(), *[0.0] * more] for t, more in zip(targets, rest, strict=True)]
+    return torch.tensor(places), torch.tensor(shares)

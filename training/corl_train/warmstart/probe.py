@@ -17,6 +17,9 @@ from corl_train.rollouts import Transcript
 from corl_train.warmstart.demonstrator import Demonstrator, results_of
 from corl_train.warmstart.knowledge import Lesson
 
+_STATES_AT_ONCE = 8
+"""Whose turns are scored in one batch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Skills:
@@ -97,15 +100,23 @@ def _probabilities(
     stops: tuple[str, ...],
 ) -> list[list[float]]:
     """Of each state: how probable each of the given turns is there."""
-    found: list[list[float]] = []
-    for state, texts in zip(states, turns, strict=True):
-        spelled = [policy.spell(text, stops) for text in texts]
-        longest = max(map(len, spelled))
-        ids = torch.zeros(len(texts), len(state.ids) + longest, dtype=torch.long)
+    found: list[list[float]] = [[] for _ in states]
+    order = sorted(range(len(states)), key=lambda place: len(states[place].ids))
+    for start in range(0, len(order), _STATES_AT_ONCE):
+        places = order[start : start + _STATES_AT_ONCE]
+        spelled = [
+            (place, states[place].ids, policy.spell(text, stops))
+            for place in places
+            for text in turns[place]
+        ]
+        longest = max(len(before) + len(said) for _, before, said in spelled)
+        ids = torch.zeros(len(spelled), longest, dtype=torch.long)
         mask = torch.zeros(ids.shape)
-        for row, said in enumerate(spelled):
-            whole = [*state.ids, *said]
-            ids[row, : len(whole)] = torch.tensor(whole)
-            mask[row, len(state.ids) : len(whole)] = 1.0
-        found.append(policy.score(ids, mask).log_probs.sum(dim=1).exp().tolist())
+        for row, (_, before, said) in enumerate(spelled):
+            end = len(before) + len(said)
+            ids[row, :end] = torch.tensor([*before, *said])
+            mask[row, len(before) : end] = 1.0
+        odds = policy.score(ids, mask, distributions=False).log_probs.sum(dim=1).exp().tolist()
+        for (place, _, _), share in zip(spelled, odds, strict=True):
+            found[place].append(share)
     return found

@@ -30,6 +30,7 @@ class ProblemBook:
         self._exact: dict[str, Problem] = {}
         self._folded: dict[str, Problem] = {}
         self._anchors: dict[int, dict[str, list[str]]] = {}
+        self._distractors: dict[str, tuple[str, ...]] = {}
         self.add(problems)
 
     def __len__(self) -> int:
@@ -58,6 +59,15 @@ class ProblemBook:
             return known
         longest = max(self._contained(folded), key=len, default=None)
         return None if longest is None else self._folded[longest]
+
+    def distractors(self, problem: Problem) -> tuple[str, ...]:
+        """Wrong answers to one of its problems, found once for all experts of all rounds."""
+        known = self._distractors.get(problem.text)
+        if known is None:
+            from corl_bench.tasks.distractors import distractors
+
+            known = self._distractors[problem.text] = distractors(problem)
+        return known
 
     def _contained(self, text: str) -> Iterator[str]:
         starts = [match.start() for match in _START.finditer(text)]

@@ -183,9 +183,7 @@ class SimulatedProvider:
         if not found.answer:
             return problem.answer
         if known.wrong is None:
-            from corl_bench.tasks.distractors import distractors
-
-            wrong = distractors(problem)[: known.cell.wrong_answers]
+            wrong = self._book.distractors(problem)[: known.cell.wrong_answers]
             known.wrong = shuffled(wrong, known.key, self._seed)
         return known.wrong[found.answer - 1]
 

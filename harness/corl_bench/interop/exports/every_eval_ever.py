@@ -229,7 +229,7 @@ def _source(run: StoredRun, arm: Arm) -> dict[str, Any]:
         "additional_details": {
             "source": str(task["source"]),
             "digest": str(task["digest"]),
-            "digest_status": str(task["digest_status"]),
+            "digest_status": str(task.get("digest_status", "unpinned")),
             "problems": str(task["problems"]),
         },
     }

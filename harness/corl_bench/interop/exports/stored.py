@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from corl_bench.errors import ConfigError
-from corl_bench.files import read_lines
 from corl_bench.interop.carried import carry
 from corl_bench.money.amounts import parse_usd
 from corl_bench.results import (
@@ -29,6 +28,7 @@ from corl_bench.results import (
     read_manifest,
     read_summary,
 )
+from corl_bench.results.problems import read_problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def read_stored(
     ]
     rows = {
         (row["task"], row["id"]): row
-        for row in read_lines(run_dir / "problems.jsonl")
+        for row in read_problems(run_dir)
         if row["task"] not in withheld
     }
     return StoredRun(

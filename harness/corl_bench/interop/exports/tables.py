@@ -17,6 +17,7 @@ from corl_bench.interop.exports.stored import StoredRun
 from corl_bench.interop.staging import staged
 from corl_bench.money.amounts import format_usd, sum_usd
 from corl_bench.results import EpisodeRecord
+from corl_bench.text import as_cell
 from corl_bench.types import Usage
 
 _TOKENS = tuple(name for name in Usage.__slots__ if name != "estimated")
@@ -43,7 +44,8 @@ def write_csv(run: StoredRun, out: Path) -> int:
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
-    table.writerows(rows)
+    for row in rows:
+        table.writerow({k: as_cell(v) if isinstance(v, str) else v for k, v in row.items()})
     with staged(out) as part:
         write_text(part, text.getvalue())
     return len(rows)

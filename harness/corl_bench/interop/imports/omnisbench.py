@@ -95,6 +95,6 @@ def _episode(item: Mapping[str, Any], free: frozenset[str], place: str) -> Repor
         ),
         response=response,
         correct=read_flag(item.get("passed"), "passed"),
-        gold=text_of(reference) if item.get("grader") in _GRADED_BY_VALUE else None,
+        gold=text_of(reference) if str(item.get("grader")) in _GRADED_BY_VALUE else None,
         is_oracle=policy == _ORACLE,
     )

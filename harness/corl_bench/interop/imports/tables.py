@@ -103,7 +103,7 @@ def _read_parquet(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     except arrow.ArrowException as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"{path}: no whole Parquet file ({quoted(why)})") from None
-    except OSError as error:
+    except (OSError, UnicodeDecodeError, MemoryError) as error:
         raise ConfigError(f"{path}: no whole Parquet file ({quoted(str(error))})") from None
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ from corl_bench.metrics.inference.estimate import Estimate
 from corl_bench.money.amounts import format_usd
 from corl_bench.report.drilldown import LONGEST_PROTECTED_ANSWER
 from corl_bench.results import EpisodeRecord
+from corl_bench.text import as_cell
 
 _ESTIMATES = ("accuracy", "cost_usd", "gain_over_coin", "area_linear", "area_log")
 BOARD_COLUMNS = (
@@ -69,8 +69,6 @@ EPISODE_COLUMNS = (
     "output_tokens",
     "latency_s",
 )
-_FORMULA_START = ("=", "+", "-", "@", "\t", "\r")
-_NUMBER = re.compile(r"[+-]?[0-9][0-9,]*(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?", re.ASCII)
 
 
 def board_csv(standings: Standings) -> str:
@@ -178,6 +176,4 @@ def _cell(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return f"{value:.12g}"
-    text: str = printable(str(value), LONGEST_PROSE)
-    is_formula = text.startswith(_FORMULA_START) and not _NUMBER.fullmatch(text)
-    return f"'{text}" if is_formula else text
+    return as_cell(printable(str(value), LONGEST_PROSE))

@@ -3,7 +3,7 @@
 It says where the examples came from, which hyperparameters were tried, what each expert was and
 came to in training, every operating point, and which bytes the files beside it must have.
 
-    table = validate(RouterTable, tomllib.loads(text), file="knn/router.toml")
+    table = validate(RouterTable, parse_toml(text), file="knn/router.toml")
     table.points[0].accuracy
 """
 

@@ -18,6 +18,7 @@ import io
 import json
 import tomllib
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ from corl_bench.routers.learned.router_file import (
     toml_lines,
 )
 from corl_bench.routers.learned.tfidf import Tfidf
+from corl_bench.toml import parse_toml
 
 WEIGHTS, TERMS = "weights.npz", "terms.json"
 MOST_BYTES = 2**31
@@ -114,7 +116,7 @@ def read_fitted(folder: Path) -> Saved:
     path = folder / FILE_NAME
     try:
         content = path.read_bytes()
-        table = tomllib.loads(content.decode("utf-8"))
+        table = parse_toml(content.decode("utf-8"))
     except FileNotFoundError:
         raise ConfigError(
             f"there is no fitted router in {folder}: make one, corl-bench fit"
@@ -185,7 +187,10 @@ def _read_arrays(folder: Path, digests: Mapping[str, str]) -> dict[str, Array]:
                 raise ConfigError(f"{folder / WEIGHTS} unpacks to more than {MOST_BYTES:,} bytes")
         with np.load(io.BytesIO(content), allow_pickle=False) as loaded:
             arrays = {name: loaded[name] for name in loaded.files}
-    except (ValueError, OSError, EOFError, KeyError, MemoryError, zipfile.BadZipFile) as error:
+    except (
+        *(ValueError, OSError, EOFError, KeyError, MemoryError),
+        *(zipfile.BadZipFile, zlib.error, NotImplementedError),
+    ) as error:
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(f"{folder / WEIGHTS}: no archive of plain arrays: {reason}") from None
     for name, array in arrays.items():

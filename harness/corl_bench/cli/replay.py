@@ -1,0 +1,132 @@
+"""`corl-bench replay RUN FILE...`: what files of decisions would have come to, in microseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from corl_bench.results.outcomes import Outcomes
+    from corl_bench.types import Budget, Problem
+
+
+@click.command()
+@click.argument("run_dir", metavar="RUN", type=click.Path(path_type=Path, file_okay=False))
+@click.argument(
+    "files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of the table.")
+def command(run_dir: Path, files: tuple[Path, ...], as_json: bool) -> None:
+    """Replay files of decisions on the recorded experts of RUN, a run with single:*.
+
+    Nothing is asked, graded or billed: the verdicts and exact dollars of the expert that each
+    row names are looked up. docs/routers.md has the files, and `corl-bench run --system
+    decisions:FILE` plays one as an episode each, to the same verdicts and dollars.
+    """
+    import json
+    import sys
+
+    from corl_bench.money.amounts import format_usd
+    from corl_bench.report.plain import Grid, Heading, write_blocks
+
+    outcomes = [point for file in _replayed(run_dir, files) for point in file]
+    if as_json:
+        rows = [
+            {
+                "task": point.task,
+                "system": point.system,
+                "budget": point.budget,
+                "episodes": point.episodes,
+                "accuracy": point.accuracy,
+                "total_cost_usd": format_usd(point.total_cost_usd),
+                "mean_cost_usd": format_usd(point.mean_cost_usd),
+                "cost_basis": point.cost_basis,
+                "errors": point.errors,
+            }
+            for point in outcomes
+        ]
+        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        return
+    columns = ("system", "task", "episodes", "accuracy", "$/problem", "total $")
+    cells = [_cells(point) for point in outcomes]
+    title = f"corl-bench · replay · {run_dir.resolve().name}"
+    write_blocks([Heading(title), Grid(columns, cells, names=2)], sys.stdout)
+
+
+def _cells(point: Outcomes) -> tuple[str, ...]:
+    from corl_bench.money.amounts import display_usd, format_usd
+    from corl_bench.report.figures import percent
+
+    accuracy, mean = percent(point.accuracy), display_usd(point.mean_cost_usd)
+    total = format_usd(point.total_cost_usd)
+    return (point.label, point.task, f"{point.episodes:,}", accuracy, mean, total)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A task as a run has stored it."""
+
+    label: str
+    problems: tuple[Problem, ...]
+
+
+def _replayed(run_dir: Path, files: Sequence[Path]) -> Iterator[list[Outcomes]]:
+    """The outcomes of each file, by task and budget."""
+    from functools import cache
+
+    from corl_bench.experts.recording import problem_key
+    from corl_bench.results import read_episodes, read_manifest
+    from corl_bench.results.replay import recorded_experts
+    from corl_bench.routers.decision_file import name_of, read_decisions
+
+    manifest = read_manifest(run_dir)
+    episodes = read_episodes(run_dir)
+    tasks = _tasks(run_dir)
+    recorded = [recorded_experts(episodes, task=task.label) for task in tasks]
+    budgets = _budgets(manifest)
+    pool = str(manifest["pool"]["name"])
+    key_of = cache(problem_key)
+    keys = [{problem.id: key_of(problem.text) for problem in task.problems} for task in tasks]
+    for path in files:
+        decided = read_decisions(path, recorded[0].experts, pool).matched(tasks, budgets, key_of)
+        assert decided.by_statement is not None
+        found = []
+        for own_keys, experts in zip(keys, recorded, strict=True):
+            for budget in budgets if decided.names_budgets else (None,):
+                name = None if budget is None else budget.name
+                choices = {p: decided.by_statement[key, name] for p, key in own_keys.items()}
+                found.append(
+                    experts.replay(
+                        {problem: choice.expert for problem, choice in choices.items()},
+                        system=name_of(path),
+                        budget=budget,
+                        fees_usd={p: c.cost_usd for p, c in choices.items() if c.cost_usd},
+                    )
+                )
+        yield found
+
+
+def _tasks(run_dir: Path) -> list[_Task]:
+    """The problems of a run, without golds: nobody who decides is asked here."""
+    from corl_bench.errors import ConfigError
+    from corl_bench.files import read_lines
+    from corl_bench.types import Problem
+
+    problems: dict[str, list[Problem]] = {}
+    for row in read_lines(run_dir / "problems.jsonl"):
+        problems.setdefault(row["task"], []).append(Problem(row["id"], row["problem"], ""))
+    if not problems:
+        raise ConfigError(f"{run_dir} has no problems.jsonl: name the directory of a run")
+    return [_Task(label, tuple(own)) for label, own in problems.items()]
+
+
+def _budgets(manifest: dict[str, Any]) -> list[Budget]:
+    from corl_bench.money.amounts import parse_usd
+    from corl_bench.types import Budget
+
+    named = manifest["budgets"].items()
+    return [Budget(name, parse_usd(usd, what=f"budget {name}")) for name, usd in named]

@@ -1,0 +1,211 @@
+"""Workers that an existing Ray cluster starts, and starts again when they die.
+
+Each is a Ray task with one CPU that comes to the run's address and stays until it is sent home;
+Ray repeats a task whose process or node has died, wherever there is room. Nothing else of Ray is
+relied on: problems, calls and results go over the worker's own connection (`crew.py`).
+
+    engine = RayEngine(address="10.0.0.5:6379", workers=8)
+    run(plan, path, command=sys.argv, engine=engine)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from corl_bench.cluster.crew import Crew, open_crew
+from corl_bench.errors import ConfigError
+from corl_bench.experts.caller import Answering
+from corl_bench.extras import require
+from corl_bench.runs.execute import Make
+from corl_bench.runs.plan import Plan
+
+START_S = 300.0
+"""How long workers are waited for before the first episode; those that come later are welcome."""
+SILENCE_S = 20.0
+"""How long that is done without a word."""
+LEAVING_S = 5.0
+"""How long workers may take to go home."""
+_SHOWN_CHARS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class RayEngine:
+    """Plays the episodes of a run on a Ray cluster; see `corl_bench.runs.engines.Engine`."""
+
+    address: str | None = None
+    """Of the cluster; None: what RAY_ADDRESS says, else the cluster that runs on this machine."""
+    workers: int | None = None
+    """One CPU each; None: as many as the cluster has CPUs."""
+    host: str | None = None
+    """This machine's address as the nodes reach it; None: as Ray knows it."""
+    port: int = 0
+    """0 takes a free one."""
+    ship: Path | None = None
+    """A folder that Ray copies to every node, in which workers are started."""
+    start_s: float = START_S
+
+    def __call__(
+        self, plan: Plan, caller: Answering, say: Callable[[str], None]
+    ) -> AbstractAsyncContextManager[Make]:
+        return self._open(plan, caller, say)
+
+    @asynccontextmanager
+    async def _open(
+        self, plan: Plan, caller: Answering, say: Callable[[str], None]
+    ) -> AsyncIterator[Make]:
+        ray = require("ray", extra="ray", why="--engine ray")
+        with _connected(ray, self.address):
+            wanted = _wanted(ray, self.workers)
+            host = self.host or ray.util.get_node_ip_address()
+            folder = None if self.ship or _is_shipped(ray) else str(Path.cwd())
+            async with open_crew(
+                plan, caller, say, host=host, port=self.port, folder=folder
+            ) as crew:
+                hired = _hire(ray, crew, wanted, self.ship)
+                following = asyncio.create_task(_follow(ray, crew, hired))
+                try:
+                    await self._gather(crew, wanted, say)
+                    yield crew.make
+                finally:
+                    following.cancel()
+                    await crew.dismiss()
+                    await asyncio.to_thread(_let_go, ray, hired)
+
+    async def _gather(self, crew: Crew, wanted: int, say: Callable[[str], None]) -> None:
+        """Waits for the workers.
+
+        Raises:
+            ConfigError: none has come, or one that cannot play the plan.
+        """
+        there = await crew.wait_for(wanted, within_s=min(SILENCE_S, self.start_s))
+        if there < wanted and self.start_s > SILENCE_S:
+            say(f"waiting for {wanted} workers, of which {there} are there")
+            there = await crew.wait_for(wanted, within_s=self.start_s - SILENCE_S)
+        if not there:
+            raise ConfigError(
+                f"no worker has come within {self.start_s:.0f} s: `ray status` says whether others"
+                " hold the cluster's CPUs, and its nodes must have corl-bench"
+            )
+        crew.begin()
+        if there < wanted:
+            say(f"{there} of {wanted} workers are there; the others join when they come")
+
+
+def _play(url: str, token: str, data: bytes) -> str:
+    """What a worker does, on its node; the line that it comes back with."""
+    import ray
+
+    from corl_bench.cluster.worker import work
+
+    return work(url, token, data, ray.util.get_node_ip_address())
+
+
+@contextmanager
+def _connected(ray: Any, address: str | None) -> Iterator[None]:
+    """A connection to the cluster, unless this process has one.
+
+    Raises:
+        ConfigError: there is no cluster, or it is of another Ray or Python.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    where = address or os.environ.get("RAY_ADDRESS") or "auto"
+    if "://" in where:
+        raise ConfigError(
+            f"--ray-address {where}: Ray Client is not supported; run this on a node of the cluster"
+            " with its HOST:PORT, or submit it with `ray job submit`"
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # on accelerators, which we use none of
+            ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise ConfigError(_no_cluster(where, error)) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _no_cluster(where: str, error: Exception) -> str:
+    said = " ".join(str(error).split())[:_SHOWN_CHARS]
+    if "ersion mismatch" in said:
+        return f"the Ray cluster is another one than this environment is made for: {said}"
+    named = "" if where == "auto" else f" at {where}"
+    return (
+        f"no Ray cluster{named}: start one (`ray start --head`), or name its address with"
+        f" --ray-address HOST:PORT ({said})"
+    )
+
+
+def _wanted(ray: Any, workers: int | None) -> int:
+    """How many workers.
+
+    Raises:
+        ConfigError: the cluster has not so many CPUs.
+    """
+    cpus = int(ray.cluster_resources().get("CPU", 0))
+    if not cpus:
+        raise ConfigError("the Ray cluster has no CPUs: add a node to it (`ray start --address`)")
+    if workers is not None and workers > cpus:
+        raise ConfigError(
+            f"--workers {workers}: the Ray cluster has {cpus} CPUs, and a worker takes one"
+        )
+    return workers or cpus
+
+
+def _is_shipped(ray: Any) -> bool:
+    """Whether this process is a job whose files Ray has copied to the nodes."""
+    return bool(ray.get_runtime_context().runtime_env.get("working_dir"))
+
+
+def _hire(ray: Any, crew: Crew, workers: int, ship: Path | None) -> list[Any]:
+    options: dict[str, Any] = {"num_cpus": 1, "max_retries": -1, "scheduling_strategy": "SPREAD"}
+    if ship is not None:
+        options["runtime_env"] = {"working_dir": str(ship.resolve())}
+    play = ray.remote(_play).options(**options)
+    data = ray.put(crew.data)
+    return [play.remote(crew.url, crew.token, data) for _ in range(workers)]
+
+
+async def _follow(ray: Any, crew: Crew, hired: list[Any]) -> None:
+    """Tells the crew of workers that will not come back; Ray repeats those that have died."""
+
+    async def follow(task: Any) -> None:
+        try:
+            reason = await task
+        except ray.exceptions.RayError as error:
+            reason = _why(error)
+        if reason:
+            await crew.turn_away(reason)
+
+    await asyncio.gather(*map(follow, hired))
+    await crew.give_up(ConfigError("all workers have ended; the same command goes on"))
+
+
+def _why(error: Exception) -> str:
+    """A failed task in one line."""
+    cause = getattr(error, "cause", None) or error
+    said = " ".join(str(cause).split())
+    if "No module named" in said:
+        missing = said.partition("No module named")[2].split()[0].strip("'\".,")
+        return f"a node of the Ray cluster lacks {missing}: install corl-bench[ray] on all of them"
+    return f"a worker could not be started: {said[-_SHOWN_CHARS:]}"
+
+
+def _let_go(ray: Any, hired: list[Any]) -> None:
+    """Waits for the workers to go home, and ends those that do not."""
+    with contextlib.suppress(ray.exceptions.RayError):
+        _, busy = ray.wait(hired, num_returns=len(hired), timeout=LEAVING_S)
+        for task in busy:
+            ray.cancel(task, force=True)

@@ -1,0 +1,102 @@
+"""What a JSON document of ours must look like before anything is computed from it.
+
+A file of a run may have been edited, cut or sent by a stranger. A shape says which keys an object
+must have and of which kind their values are; what it does not name is left alone, so older and
+newer files are read as they were. Invariant: a value in which `find_fault` finds nothing can be
+indexed and computed with as its shape says, and its numbers are finite.
+
+    >>> find_fault({"n": True}, {"n": int})
+    "n is True and should be a whole number"
+    >>> find_fault({"rows": [{"usd": "0.5"}]}, {"rows": [{"usd": AMOUNT, "note?": str}]}) is None
+    True
+
+A shape is a type (`int` is no truth value, `float` takes whole numbers as well), `AMOUNT`, a
+tuple of shapes of which one fits (None stands for null), a list of the shape of its members, or
+an object: of named keys (`key?` may be missing), or of any keys, as `{str: shape}`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+AMOUNT: Final = "an amount of dollars in digits"
+"""The shape of dollars: a text of plain digits, as `money.amounts.format_usd` writes it."""
+
+_AMOUNT = re.compile(r"-?[0-9]{1,40}(?:\.[0-9]{1,40})?", re.ASCII)
+_LARGEST: Final = 2**63
+_NAMES: Final[Mapping[Any, str]] = {
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    bool: "true or false",
+    dict: "an object",
+    list: "a list",
+    None: "null",
+}
+
+
+def find_fault(value: Any, shape: Any, place: str = "") -> str | None:
+    """The first thing that is not as the shape says, in words; None where all of it is.
+
+    Args:
+        value: as it was parsed.
+        shape: see above.
+        place: of the value in its document, empty for the document itself.
+    """
+    if isinstance(shape, dict):
+        if not isinstance(value, dict):
+            return _wrong(place, value, "an object")
+        if (inner := shape.get(str)) is not None:
+            for key, member in value.items():
+                if fault := find_fault(member, inner, f"{place}.{_short(key)}".lstrip(".")):
+                    return fault
+            return None
+        for name, inner in shape.items():
+            key = name.removesuffix("?")
+            if key in value:
+                if fault := find_fault(value[key], inner, f"{place}.{key}".lstrip(".")):
+                    return fault
+            elif key == name:
+                return f"{place or 'the document'} lacks {key}"
+        return None
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            return _wrong(place, value, "a list")
+        for number, member in enumerate(value):
+            if fault := find_fault(member, shape[0], f"{place}.{number}".lstrip(".")):
+                return fault
+        return None
+    if isinstance(shape, tuple):
+        faults = [find_fault(value, option, place) for option in shape]
+        if None in faults:
+            return None
+        return _wrong(place, value, " or ".join(_NAMES.get(o, str(o)) for o in shape if _named(o)))
+    return None if _fits(value, shape) else _wrong(place, value, _NAMES.get(shape, str(shape)))
+
+
+def _named(shape: Any) -> bool:
+    return not isinstance(shape, dict | list)
+
+
+def _fits(value: Any, shape: Any) -> bool:
+    if shape is None:
+        return value is None
+    if shape is AMOUNT:
+        return isinstance(value, str) and _AMOUNT.fullmatch(value) is not None
+    if shape is int:
+        return type(value) is int and abs(value) < _LARGEST
+    if shape is float:
+        return type(value) in (int, float) and abs(value) < _LARGEST and math.isfinite(value)
+    return isinstance(value, shape)
+
+
+def _wrong(place: str, value: Any, wanted: str) -> str:
+    return f"{place or 'the document'} is {_short(value)} and should be {wanted}"
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) and value.isidentifier() else ascii(value)
+    return text if len(text) <= 40 else text[:37] + "..."

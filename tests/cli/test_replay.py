@@ -1,0 +1,119 @@
+"""`corl-bench replay` gives what playing the same decisions gives, to the last digit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from corl_bench.cli.main import cli
+from corl_bench.money.amounts import format_usd
+from corl_bench.results.outcomes import read_result_set
+
+EXPERTS = ["nano", "mini", "large", "reasoner", "self"]
+BUDGETS = {"low": "0.0006", "high": "0.02"}
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of every expert, two samples a problem, and files of decisions on its problems."""
+    folder = tmp_path_factory.mktemp("replay")
+    run(folder / "known", "single:*")
+    draw = Random("decisions")
+    problems = [json.loads(line)["id"] for line in (folder / "known" / "problems.jsonl").open()]
+    rows = {
+        "plain.jsonl": [{"problem_id": p, "expert": draw.choice(EXPERTS[:4])} for p in problems],
+        "fees.jsonl": [
+            {"problem_id": p, "expert": draw.choice(EXPERTS[:4]), "cost_usd": f"0.0000{n:02}"}
+            for n, p in enumerate(problems)
+        ],
+        "budgets.jsonl": [
+            {"problem_id": p, "expert": draw.choice(EXPERTS[:4]), "budget": b}
+            for b in BUDGETS
+            for p in problems
+        ],
+    }
+    for name, decided in rows.items():
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in decided))
+    return folder
+
+
+def run(out: Path, *systems: str, **options: object) -> None:
+    named = ",".join(f"{name}={usd}" for name, usd in BUDGETS.items())
+    arguments: list[object] = ["run", "--limit", 25, "--samples", 2, "--budget", named, "-q"]
+    for system in systems:
+        arguments += ["--system", system]
+    for name, value in options.items():
+        arguments += [f"--{name}", value]
+    result = invoke(*arguments, "--out", out)
+    assert result.exit_code == 0, result.output
+
+
+def replayed(folder: Path, *names: str) -> list[dict[str, Any]]:
+    result = invoke("replay", folder / "known", *(folder / name for name in names), "--json")
+    assert result.exit_code == 0, result.output
+    found: list[dict[str, Any]] = json.loads(result.output)
+    return found
+
+
+@pytest.mark.parametrize("name", ["plain.jsonl", "fees.jsonl", "budgets.jsonl"])
+def test_it_comes_to_what_playing_them_comes_to(folder: Path, tmp_path: Path, name: str) -> None:
+    store = folder / "known" / "recordings.sqlite"
+    run(tmp_path / "played", f"decisions:{folder / name}", recordings=store, mode="replay")
+    played = read_result_set(tmp_path / "played").outcomes
+    assert replayed(folder, name) == [
+        {
+            "task": point.task,
+            "system": point.system,
+            "budget": point.budget,
+            "episodes": point.episodes,
+            "accuracy": point.accuracy,
+            "total_cost_usd": format_usd(point.total_cost_usd),
+            "mean_cost_usd": format_usd(point.mean_cost_usd),
+            "cost_basis": point.cost_basis,
+            "errors": point.errors,
+        }
+        for point in played
+    ]
+    assert {point.episodes for point in played} == {50}
+    assert {point.cost_basis for point in played} == {
+        "self_reported" if name == "fees.jsonl" else "metered"
+    }
+
+
+def test_several_files_are_a_table(folder: Path) -> None:
+    result = invoke("replay", folder / "known", folder / "plain.jsonl", folder / "fees.jsonl")
+    assert result.exit_code == 0
+    (total,) = {row["total_cost_usd"] for row in replayed(folder, "plain.jsonl")}
+    assert total in result.output
+    assert "decisions:fees.jsonl" in result.output
+
+
+def test_a_problem_without_a_decision_is_one_line(folder: Path, tmp_path: Path) -> None:
+    lines = (folder / "plain.jsonl").read_text().splitlines(keepends=True)
+    short = tmp_path / "short.jsonl"
+    short.write_text("".join(lines[:-1]))
+    result = invoke("replay", folder / "known", short)
+    assert isinstance(result.exception, Exception)
+    assert "has no decision on problem" in str(result.exception)
+
+
+def test_an_expert_that_the_run_has_not(folder: Path, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.jsonl"
+    wrong.write_text((folder / "plain.jsonl").read_text().replace('"large"', '"larg"'))
+    result = invoke("replay", folder / "known", wrong)
+    assert "did you mean 'large'?" in str(result.exception)
+
+
+def test_a_run_without_single_experts_says_what_to_do(tmp_path: Path, folder: Path) -> None:
+    run(tmp_path / "random", "random")
+    result = invoke("replay", tmp_path / "random", folder / "plain.jsonl")
+    assert "--system 'single:*'" in str(result.exception)
