@@ -12,10 +12,12 @@ runs hold are added, chosen on the other half by its single experts' replies,
 
     python benchmarks/swapped_halves.py runs/test-half runs/train-half --budgets 0.0005,0.001
 
-Intervals are 95 %, paired over problems, as `corl-bench compare` has them. That another seed would
-have trained another controller is not in them: bench several, which have rows of their own. Nor is
-it that the mixes at exactly some dollars are weighed by what the levels have spent on the very
-problems of the row.
+Systems of the two runs are one where they have the same name, so name controllers alike: bench
+`controller:seed-0` in a folder of each half. Intervals are 95 %, paired over problems, as
+`corl-bench compare` has them. That another seed would have trained another controller is not in
+them: bench several, which have rows of their own and, at exactly some dollars, a row of their mean
+with the least and the most of them. Nor is it in them that these mixes are weighed by what the
+levels have spent on the very problems of the row.
 """
 
 from __future__ import annotations
@@ -252,6 +254,7 @@ def print_mixes(panel: Panel, best: str, budgets: Sequence[Decimal]) -> None:
     print("| system | $ a problem | accuracy [95 %] | less the best single [95 %] |")
     print("|---|---|---|---|")
     rival = panel.accuracy[:, panel.column(best)]
+    controllers: dict[float, list[NDArray[Any]]] = {}
     for system in sorted({p.system for p in panel.points if p.budget is not None and p.is_ranked}):
         columns = [i for i, p in enumerate(panel.points) if p.system == system and p.budget]
         columns.sort(key=lambda i: panel.cost_usd[:, i].mean())
@@ -260,13 +263,22 @@ def print_mixes(panel: Panel, best: str, budgets: Sequence[Decimal]) -> None:
             if usd < spends[0]:
                 continue
             mixed = panel.accuracy[:, columns] @ shares_at(usd, spends)
-            low, high = accuracy_interval(mixed.tolist(), 1)
-            less, more = difference_interval(mixed.tolist(), rival.tolist(), 1)
-            gain = _points(float(mixed.mean() - rival.mean()), less, more)
-            print(
-                f"| {system} | {min(usd, spends[-1]):.3g} |"
-                f" {mixed.mean():.1%} [{low:.1%}, {high:.1%}] | {gain} |"
-            )
+            print(mix_row(system, min(usd, spends[-1]), mixed, rival))
+            if system.startswith("controller:"):
+                controllers.setdefault(usd, []).append(mixed)
+    for usd, several in controllers.items():
+        if len(several) > 1:
+            means = [float(mixed.mean()) for mixed in several]
+            label = f"{len(several)} controllers, {min(means):.1%} to {max(means):.1%}"
+            print(mix_row(label, usd, np.mean(several, axis=0), rival))
+
+
+def mix_row(label: str, usd: float, mixed: NDArray[Any], rival: NDArray[Any]) -> str:
+    """A row of the table: how often a mix is right, problem by problem, against a rival."""
+    low, high = accuracy_interval(mixed.tolist(), 1)
+    less, more = difference_interval(mixed.tolist(), rival.tolist(), 1)
+    gain = _points(float(mixed.mean() - rival.mean()), less, more)
+    return f"| {label} | {usd:.3g} | {mixed.mean():.1%} [{low:.1%}, {high:.1%}] | {gain} |"
 
 
 def shares_at(usd: float, spends: NDArray[Any]) -> NDArray[Any]:

@@ -158,3 +158,26 @@ def test_no_mix_is_cheaper_than_the_cheapest_level(
     rows = [line.split("|") for line in capsys.readouterr().out.splitlines() if "router" in line]
     assert [row[2].strip() for row in rows] == ["0.0008", "0.0014", "0.002"]
     assert [row[3].split()[0] for row in rows] == ["0.0%", "50.0%", "100.0%"]
+
+
+def test_seeds_have_a_row_of_their_mean(
+    script: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each problem counts for as much of an answer as controllers have it right."""
+    told = [episode(f"p{n}", "single:a", "2", "0.001") for n in range(4)]
+    for seed, answers in enumerate(("1112", "1222")):
+        told += [
+            episode(
+                f"p{n}",
+                f"controller:seed-{seed}",
+                answer,
+                "0.0008",
+                budget="low",
+                budget_usd=Decimal("0.001"),
+            )
+            for n, answer in enumerate(answers)
+        ]
+    script.print_mixes(make_panel(script.joined([told])), "single:a", [Decimal("0.001")])
+    *_, row = capsys.readouterr().out.splitlines()
+    assert row.startswith("| 2 controllers, 25.0% to 75.0% | 0.001 | 50.0% [")
+    assert "| +50.0 [" in row

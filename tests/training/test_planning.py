@@ -144,6 +144,13 @@ def test_a_budget_is_kept_on_average_and_a_larger_one_buys_more(jury: Jury) -> N
     assert marks[0] < marks[1] < marks[2]
 
 
+def test_no_price_is_so_low_that_a_budget_is_worth_nothing(jury: Jury) -> None:
+    """A whole budget is worth a hundredth of a right answer at the least."""
+    plan, seen = Plan(jury, COSTS, 3), world(300, seed=3)
+    assert plan.priced(0.1).mean_spend_usd(seen) <= 0.05  # even that would be within it
+    assert plan.price_for(0.05, seen).price == pytest.approx(0.01 / 0.05, rel=1e-2)
+
+
 def test_expert_orders_do_not_matter() -> None:
     """The same world with its experts in another order gives the same plan."""
     seen = world(200)

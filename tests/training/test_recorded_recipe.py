@@ -199,6 +199,25 @@ def test_measured_by_published_verdicts_and_without_a_limit(
     assert evaluation.budgets[0].score.accuracy == sum(r.right for r in rollouts) / len(rollouts)
 
 
+def test_no_conversation_is_taught_more_than_four_times(
+    recordings: Path, trained: Path, tmp_path: Path
+) -> None:
+    """Two experts can be heard in few ways, so most of what is played is not taught again."""
+    write_pool(tmp_path / "two.toml", ("small", "middle"))
+    told: list[str] = []
+    settings = (f"data.pool={tmp_path / 'two.toml'}", "data.budgets=0.00002", "policy.words=0")
+    train(
+        config_of(recordings, "training.iterations=0", "warm_start.counsel_weight=0.99", *settings),
+        tmp_path / "run",
+        seed=0,
+        experts=Experts("replay", recordings=recordings / "store.sqlite"),
+        say=told.append,
+    )
+    (line,) = (line for line in told if "that were played" in line)
+    taught, played = (int(word) for word in line.split() if word.isdigit())
+    assert played == 4 * 96 and 0 < taught < 96
+
+
 NINE = {**SKILL, **{f"other-{place}": 0.2 + 0.05 * place for place in range(6)}}
 
 

@@ -12,10 +12,10 @@ random play come to. The prices are what `reward.kind = "mean"` then trains with
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import chain
 from random import Random
 
 import numpy as np
@@ -37,6 +37,11 @@ from corl_train.warmstart.planning import Plan, PricedPlan
 from corl_train.warmstart.rehearsals import draw_sightings, rehearse
 
 _MARK = "\0"
+_MOST_TIMES = 4
+"""That the same conversation is taught. A plan for little money comes to a handful of them, which
+would else be most of what is taught; one for much money to thousands."""
+_MOST_TRIES = 4
+"""Rehearsals that are played for each that is wanted."""
 
 
 @dataclass(slots=True)
@@ -155,17 +160,24 @@ def teach_plan(
             f"{told}"
         )
     advised = Advised(player.policy, player.protocol, player.experts, how, plans)
-    drawn = round(how.drawn_share * how.episodes)
     dice = np.random.default_rng(rng.getrandbits(64))
-    known = [rng.choice(whole) for _ in range(how.episodes - drawn)]
-    played = []
-    seen_of_all = chain(known, draw_sightings(jury, costs_usd, drawn, dice))
     statements = statements_of(setup, rng)
-    for number, seen in enumerate(seen_of_all):
+    played: list[Rollout] = []
+    times: Counter[tuple[int, ...]] = Counter()
+    tries = _MOST_TRIES * how.episodes
+    drawn = iter(draw_sightings(jury, costs_usd, tries, dice))
+    for number in range(tries):
+        if len(played) == how.episodes:
+            break
         stop.check()
+        seen = next(drawn) if rng.random() < how.drawn_share else rng.choice(whole)
         budget = setup.budgets[number % len(setup.budgets)]
-        statement = statements(seen)
-        played.append(reward(rehearse(advised, setup, budget, seen, statement, rng), prices))
+        rollout = rehearse(advised, setup, budget, seen, statements(seen), rng)
+        ids = tuple(rollout.transcript.ids)
+        times[ids] += 1
+        if times[ids] <= _MOST_TIMES:
+            played.append(reward(rollout, prices))
+    say(f"warm start: {len(played):,} rehearsals, of {times.total():,} that were played")
     stops = setup.protocol.stops
     targets = [
         targets_of(player.policy, rollout.transcript, stops, advised.planned_odds)

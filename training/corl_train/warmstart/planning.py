@@ -32,6 +32,9 @@ MOST_STATES = 100_000
 """Of a plan: some seconds and some hundred megabytes. Eight experts who may all be asked fit."""
 _PRICES = (0.1, 100_000.0)
 """Between which the price of a mean spend is looked for, in right answers a dollar."""
+_LEAST_WORTH = 0.01
+"""Of a whole budget, in right answers, at its price: what is worth less is noise, and a policy
+that learns what choices are worth would as soon spend it as not."""
 _HALVINGS = 14
 """Of their ratio; the price is then known to less than a thousandth."""
 
@@ -162,8 +165,12 @@ class Plan:
         Args:
             budget_usd: mean dollars a problem.
             sightings: of training problems, whose real costs count; of all experts.
+
+        Returns:
+            One that spends less where a dollar more would buy next to nothing.
         """
         low, high = _PRICES
+        low = max(low, _LEAST_WORTH / budget_usd)
         found = self.priced(high)
         for _ in range(_HALVINGS):
             price = math.sqrt(low * high)
