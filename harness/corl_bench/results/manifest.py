@@ -81,7 +81,7 @@ _SHAPE = {
     "corl_bench?": str,
     "mode?": str,
     "grader?": str,
-    "grader_digest?": str,
+    "grader_digest?": (str, None),
     "samples?": int,
     "seed?": int,
     "limit?": (int, None),
