@@ -105,7 +105,7 @@ _SHAPE = {
         "name?": str,
         "digest?": str,
         "simulated?": bool,
-        "experts?": [{"name?": str, "model?": str, "role?": str, "price?": _PRICE}],
+        "experts?": [{"name?": str, "model?": str, "role?": str, "price?": (_PRICE, None)}],
     },
     "systems?": [{"name?": str, "is_oracle?": bool, "reads_budget?": bool}],
     "identity?": {"tasks?": {str: dict}, "pool?": {"digest?": str, "prices?": {str: str}}},
