@@ -85,7 +85,7 @@ def test_a_row_that_is_no_episode_is_named_in_one_line(
 
 
 def test_a_list_is_no_episode(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=r"episodes\.jsonl:1 is no episode"):
+    with pytest.raises(StorageError, match=r"episodes\.jsonl:1: not a JSON object"):
         read_episodes(write(tmp_path, [1, 2]))
 
 
