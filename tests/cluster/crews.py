@@ -74,9 +74,13 @@ class Processes:
     def _start(self, number: int, data: Path) -> None:
         assert self.crew is not None
         arguments = [self.crew.url, self.token or self.crew.token, str(data), f"node{number}"]
+        places = f"{PLACE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
         self.running[number] = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, *arguments],
-            env={**os.environ, "PYTHONPATH": f"{PLACE}{os.pathsep}{os.environ.get('PYTHONPATH')}"},
+            env={
+                **os.environ,
+                "PYTHONPATH": f"{PLACE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
+            },
         )
         self.started += 1
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -143,6 +145,7 @@ def _driver(made: Scene, *arguments: str) -> subprocess.Popen[str]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        process_group=0,
     )
 
 
@@ -158,6 +161,9 @@ def test_a_driver_that_is_killed_goes_on_where_it_was(scene: Callable[..., Scene
         with _driver(made) as driver:
             _wait_for(made, requests)
             driver.send_signal(signal.SIGKILL)
+            driver.wait()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(driver.pid, signal.SIGKILL)  # workers look for it for ten minutes
     made.run("run", "python:mine:Busy", "single:b")
     asked = made.expert.requests
     lines = list(read_ledger(made.folder / "run"))
