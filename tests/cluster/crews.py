@@ -77,10 +77,7 @@ class Processes:
         places = f"{PLACE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
         self.running[number] = subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, *arguments],
-            env={
-                **os.environ,
-                "PYTHONPATH": f"{PLACE}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
-            },
+            env={**os.environ, "PYTHONPATH": places},
         )
         self.started += 1
 
