@@ -156,6 +156,8 @@ class WarmStartTable(Table):
     rehearsals: int = Field(default=0, ge=0)
     """How often, behind the demonstrations, the policy plays by itself and is told what it should
     rather have done in the states that it has come to; takes counsel."""
+    own_share: float = Field(default=0.6, ge=0, le=1)
+    """With `plan`: how many of the episodes the policy plays itself, from a quarter of them on."""
     rehearsal_episodes: int = Field(default=512, ge=1)
     """Of one rehearsal."""
     reading_weight: float = Field(default=0.5, ge=0)
