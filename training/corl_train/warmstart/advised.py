@@ -1,8 +1,8 @@
 """Advice: what the plan of a conversation's budget says to each of its turns.
 
-    advised = Advised(policy, protocol, experts, recipe.warm_start, {"budget $1": priced})
-    advised.advice(transcript.texts).odds       # of each turn that the plan speaks for
-    advised.odds(transcript.texts)              # likewise, and a little of any other
+advised = Advised(policy, protocol, experts, recipe.warm_start, {"budget $1": priced})
+advised.advice(transcript.texts).odds       # of each turn that the plan speaks for
+advised.odds(transcript.texts)              # likewise, and a little of any other
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
@@ -26,20 +26,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from corl_bench.errors import ConfigError
 from corl_train.losses import masked_mean
 from corl_train.policies.base import Speaking
 from corl_train.rollouts import Rollout, Transcript, pad, play_out, split
 from corl_train.runs.interruption import Stop
 from corl_train.setup import Setup
 from corl_train.warmstart.advised import Advice, Advised
+from corl_train.warmstart.demonstrator import results_of
 from corl_train.warmstart.difficulty import Sighting
 from corl_train.warmstart.lessons import Targets, pad_targets, targets_of
 from corl_train.warmstart.rehearsals import converse
 
 ROUND = 1024
 """Rehearsals of one round."""
-_WARMING = 2048
-"""Rehearsals after which the learning rate is what it should be."""
+_WARM_FROM = 1 / 24
+"""Of the rehearsals: behind them the learning rate is what it should be."""
 _LAST_RATE = 0.05
 """Of the learning rate, in the end."""
 _OWN_FROM = 1 / 4
@@ -78,6 +80,7 @@ def practise(
         stop: looked at before each minibatch.
 
     Raises:
+        ConfigError: no rehearsal fits into the policy's context.
         StoppedEarlyError: it was wanted.
     """
     how = setup.config.warm_start
@@ -106,8 +109,13 @@ def practise(
             times[ids] += 1
             if times[ids] <= _MOST_TIMES and len(ids) <= advised.policy.context:
                 kept.append(reward(rollout))
+        if not kept:
+            raise ConfigError(
+                f"no rehearsal fits into a context of {advised.policy.context} tokens: raise"
+                " policy.context"
+            )
         falling = 0.5 * (1 + math.cos(math.pi * done / how.episodes))
-        rising = min(1.0, (done + count) / _WARMING)
+        rising = min(1.0, (done + count) / how.episodes / _WARM_FROM)
         rate = how.learning_rate * rising * (_LAST_RATE + (1 - _LAST_RATE) * falling)
         marks = school.teach(kept, rate)
         done, taught = done + count, taught + len(kept)
@@ -154,19 +162,40 @@ class _Pupil:
     def choose(self, transcripts: Sequence[Transcript]) -> list[str]:
         seeds = [self.rng.randrange(2**31) for _ in transcripts]
         said = self.session.speak(transcripts, self.how, seeds)
-        turns = []
-        for transcript, turn in zip(transcripts, said, strict=True):
-            odds = self.advised.odds(transcript.texts)
-            turns.append(turn.text if turn.text in odds else max(odds, key=odds.__getitem__))
-        return turns
+        return [
+            self._allowed(turn.text, transcript.texts)
+            for turn, transcript in zip(said, transcripts, strict=True)
+        ]
+
+    def _allowed(self, turn: str, texts: Sequence[str]) -> str:
+        answered = [result.expert for result in results_of(texts) if result.reply is not None]
+        if turn in self.advised.calls(texts) or turn in map(self.advised.answer, answered):
+            return turn
+        odds = self.advised.advice(texts).odds
+        return max(odds, key=odds.__getitem__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drill:
+    """A rehearsal as it is taught."""
+
+    rollout: Rollout
+    targets: Targets
+    """Of each own token."""
+    advice: Sequence[Advice | None]
+    """Likewise, to the turn that begins with it; None where none does."""
 
 
 class _School:
     """One optimiser and the heads for reading."""
 
     def __init__(self, advised: Advised, setup: Setup, rng: Random, stop: Stop) -> None:
-        self.advised, self.setup, self.rng, self.stop = advised, setup, rng, stop
-        self.policy, self.how = advised.policy, setup.config.warm_start
+        self.advised, self.rng, self.stop = advised, rng, stop
+        self.policy, self.how, self.stops = advised.policy, advised.how, setup.protocol.stops
+        self.answers = {
+            turn: self.policy.spell(turn, self.stops)[0]
+            for turn in map(advised.answer, advised.experts)
+        }
         self.heads: nn.ModuleDict | None = None
         self.optimiser = torch.optim.AdamW(
             self.policy.module.parameters(),
@@ -179,72 +208,82 @@ class _School:
         """Some epochs; returns how well the last of them was known, in words."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        stops = self.setup.protocol.stops
-        advice = [_advice_of(self.advised, rollout.transcript) for rollout in played]
-        targets = [
-            targets_of(self.policy, r.transcript, stops, lambda texts: self.advised.advice(texts).odds)
-            for r in played
-        ]
-        beliefs = [[self._beliefs(a) for a in several if a is not None] for several in advice]
-        batch = pad(played)
-        losses: list[list[float]] = []
+        drills = [self._drill(rollout) for rollout in played]
+        lengths = torch.tensor([len(drill.targets) for drill in drills])
+        marks: list[Sequence[float]] = []
         for _ in range(self.how.epochs):
-            losses = []
-            minibatches = split(batch.lengths.argsort(stable=True), self.how.minibatch)
+            marks = []
+            minibatches = split(lengths.argsort(stable=True), self.how.minibatch)
             self.rng.shuffle(minibatches)
             for rows in minibatches:
                 self.stop.check()
-                part, chosen = batch.rows(rows), rows.tolist()
-                scores = self.policy.score(part.ids, part.mask)
-                errors = (scores.values - part.rewards[:, None]) ** 2
-                loss = self.how.value_weight * masked_mean(errors, part.mask)
-                if scores.distributions is None:
-                    told = -masked_mean(scores.log_probs, part.mask)
-                    loss = loss + told
-                    losses.append([told.item()])
-                else:
-                    told = _divergence(scores.distributions, [t for row in chosen for t in targets[row]])
-                    own = [a for row in chosen for a in advice[row]]
-                    places = [place for place, a in enumerate(own) if a is not None]
-                    first = [a for a in own if a is not None]
-                    states = scores.states[places]
-                    read = [
-                        self._unbelieved(scores.distributions[places], [b for row in chosen for b in beliefs[row]]),
-                        self._misjudged(states, "worth", [a.worth for a in first]),
-                        self._misjudged(states, "rights", [a.rights for a in first]),
-                    ]
-                    loss = loss + told + self.how.reading_weight * torch.stack(read).sum()
-                    losses.append([told.item(), *(x.item() for x in read)])
+                loss, mark = self._loss([drills[row] for row in rows.tolist()])
                 self.optimiser.zero_grad()
                 torch.autograd.backward(loss)
                 torch.nn.utils.clip_grad_norm_(self.policy.module.parameters(), 1.0)
                 self.optimiser.step()
-        means = [sum(column) / len(losses) for column in zip(*losses, strict=True)]
-        return "loss " + " ".join(f"{mean:.4f}" for mean in means)
+                marks.append(mark)
+        turns, beliefs = (sum(column) / len(marks) for column in zip(*marks, strict=True))
+        return f"loss {turns:.4f}, {beliefs:.4f} in whom to believe"
 
-    def _beliefs(self, advice: Advice) -> dict[int, float]:
-        stops = self.setup.protocol.stops
-        return {self.policy.spell(turn, stops)[0]: share for turn, share in advice.beliefs.items()}
+    def _drill(self, rollout: Rollout) -> _Drill:
+        def odds(texts: Sequence[str]) -> Mapping[str, float]:
+            return self.advised.advice(texts).odds
 
-    def _unbelieved(self, distributions: Tensor, beliefs: Targets) -> Tensor:
+        transcript, turn = rollout.transcript, 1
+        advice: list[Advice | None] = []
+        for before, own in pairwise([0, *transcript.mask]):
+            if own and not before:
+                advice.append(self.advised.advice(transcript.texts[:turn]))
+                turn += 2
+            elif own:
+                advice.append(None)
+        return _Drill(rollout, targets_of(self.policy, transcript, self.stops, odds), advice)
+
+    def _loss(self, drills: Sequence[_Drill]) -> tuple[Tensor, tuple[float, float]]:
+        """The whole loss, and what it is in turns and in beliefs."""
+        batch = pad([drill.rollout for drill in drills])
+        scores = self.policy.score(batch.ids, batch.mask)
+        errors = (scores.values - batch.rewards[:, None]) ** 2
+        loss = self.how.value_weight * masked_mean(errors, batch.mask)
+        if scores.distributions is None:
+            told = -masked_mean(scores.log_probs, batch.mask)
+            return loss + told, (told.item(), 0.0)
+        told = _divergence(scores.distributions, [t for drill in drills for t in drill.targets])
+        own = [advice for drill in drills for advice in drill.advice]
+        places = [place for place, advice in enumerate(own) if advice is not None]
+        advised, states = [advice for advice in own if advice is not None], scores.states[places]
+        unbelieved = self._unbelieved(scores.distributions[places], advised)
+        misread = (
+            unbelieved
+            + self._misjudged(states, "worth", [advice.worth for advice in advised])
+            + self._misjudged(states, "rights", [advice.rights for advice in advised])
+        )
+        whole = loss + told + self.how.reading_weight * misread
+        return whole, (told.item(), unbelieved.item())
+
+    def _unbelieved(self, distributions: Tensor, advised: Sequence[Advice]) -> Tensor:
         """Divergence from whom to believe, among answers alone."""
+        beliefs = [
+            {self.answers[turn]: share for turn, share in advice.beliefs.items()}
+            for advice in advised
+        ]
         known = [row for row, belief in enumerate(beliefs) if belief]
-        if not known:
-            return distributions.new_zeros(())
-        tokens = [self.policy.spell(self.advised.answer(n), self.setup.protocol.stops)[0] for n in self.advised.experts]
-        answers = torch.full_like(distributions[known], -1e9)
-        answers[:, tokens] = distributions[known][:, tokens]
-        return _divergence(answers.log_softmax(dim=1), [beliefs[row] for row in known])
+        if not known or len(set(self.answers.values())) < len(self.answers):
+            return distributions.new_zeros(())  # answers that begin alike are spelled out instead
+        others = torch.ones(distributions.shape[1], dtype=torch.bool, device=distributions.device)
+        others[list(self.answers.values())] = False
+        answers = distributions[known].masked_fill(others, -math.inf).log_softmax(dim=1)
+        return _divergence(answers, [beliefs[row] for row in known])
 
     def _misjudged(self, states: Tensor, what: str, shares: Sequence[Sequence[float]]) -> Tensor:
         """Cross-entropy of telling shares, where they are known."""
-        wanted = torch.tensor(shares)
+        wanted = torch.tensor(shares, device=states.device)
         known = ~wanted.isnan()
         if not known.any():
             return states.new_zeros(())
         told = self._head(states, what)(states)[known]
-        wanted = wanted[known].clamp(0.0, 1.0)
-        return F.binary_cross_entropy_with_logits(told, wanted) - _entropy(wanted)
+        return F.binary_cross_entropy_with_logits(told, wanted[known].clamp(0.0, 1.0))
 
     def _head(self, states: Tensor, what: str) -> nn.Module:
         if self.heads is None:
@@ -259,27 +298,8 @@ class _School:
         return self.heads[what]
 
 
-def _entropy(shares: Tensor) -> Tensor:
-    return F.binary_cross_entropy(shares, shares)
-
-
-def _advice_of(advised: Advised, transcript: Transcript) -> list[Advice | None]:
-    """For each own token: what was advised to the turn that begins with it; None to any other."""
-    found: list[Advice | None] = []
-    turn = 1
-    for before, own in pairwise([0, *transcript.mask]):
-        if not own:
-            continue
-        if before:
-            found.append(None)
-            continue
-        found.append(advised.advice(transcript.texts[:turn]))
-        turn += 2
-    return found
-
-
 def _divergence(log_probs: Tensor, targets: Targets) -> Tensor:
     """Mean divergence from targets, nats a token."""
     places, shares = pad_targets(targets)
     surprise = shares * (shares.clamp_min(1e-12).log() - log_probs.gather(1, places))
-    return surprise.sum(dim=1).mean()
+    return torch.where(shares > 0, surprise, 0.0).sum(dim=1).mean()
