@@ -372,8 +372,8 @@ def test_a_policy_comes_to_play_as_its_plan_does(
     recordings: Path, census: list[Sighting], own_share: float
 ) -> None:
     """By what the plan loses by its greedy play; the policy has played itself, or has not."""
-    settings = ("warm_start.episodes=3072", f"warm_start.own_share={own_share}")
-    wide = ("policy.width=32", "policy.depth=2", "warm_start.epochs=2", "warm_start.minibatch=32")
+    settings = ("warm_start.episodes=4096", f"warm_start.own_share={own_share}")
+    wide = ("policy.width=32", "policy.depth=2", "warm_start.epochs=6", "warm_start.minibatch=8")
     setup = prepare(config_of(recordings, *settings, *wide, "warm_start.learning_rate=5e-3"))
     policy = new_policy(setup, seed=0)
     costs_usd = [0.0001, 0.0003, 0.006]

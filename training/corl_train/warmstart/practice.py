@@ -49,6 +49,8 @@ _OWN_FROM = 1 / 4
 _MOST_TIMES = 4
 """That the same conversation is taught in a round. A plan for little money comes to a handful of
 them, which would else be most of what is taught; one for much money to thousands."""
+_REGRET_WEIGHT = 4.0
+"""Of what turns fall short of the best one, beside what was advised."""
 _ROUNDS_TOLD = 8
 """After so many rounds it is said how it goes."""
 
@@ -196,6 +198,9 @@ class _School:
             turn: self.policy.spell(turn, self.stops)[0]
             for turn in map(advised.answer, advised.experts)
         }
+        self.calls = [
+            self.policy.spell(turn, self.stops)[0] for turn in map(advised.call, advised.experts)
+        ]
         self.heads: nn.ModuleDict | None = None
         self.optimiser = torch.optim.AdamW(
             self.policy.module.parameters(),
@@ -253,6 +258,7 @@ class _School:
         own = [advice for drill in drills for advice in drill.advice]
         places = [place for place, advice in enumerate(own) if advice is not None]
         advised, states = [advice for advice in own if advice is not None], scores.states[places]
+        told = told + _REGRET_WEIGHT * self._regret(scores.distributions[places], advised)
         unbelieved = self._unbelieved(scores.distributions[places], advised)
         misread = (
             unbelieved
@@ -262,6 +268,30 @@ class _School:
         whole = loss + told + self.how.reading_weight * misread
         return whole, (told.item(), unbelieved.item())
 
+    def _regret(self, distributions: Tensor, advised: Sequence[Advice]) -> Tensor:
+        """What turns fall short of the best one, on average; of the turns, and of answers alone.
+
+        To be surprised costs the same whether little or all is lost by it; this does not.
+        """
+        if not self._are_told_apart:
+            return distributions.new_zeros(())
+        answers = list(self.answers.values())
+        worth = torch.tensor([a.worth for a in advised], device=distributions.device)
+        rights = torch.tensor([a.rights for a in advised], device=distributions.device)
+        each = torch.cat([worth[:, :-1], rights], dim=1).nan_to_num(0.0)
+        best = worth.nan_to_num(0.0).amax(dim=1, keepdim=True)
+        lost = (distributions[:, [*self.calls, *answers]].exp() * (best - each)).sum(dim=1)
+        rights = rights.nan_to_num(0.0)
+        short = rights.amax(dim=1, keepdim=True) - rights
+        believed = distributions[:, answers].softmax(dim=1)
+        return lost.mean() + (believed * short).sum(dim=1).mean()
+
+    @property
+    def _are_told_apart(self) -> bool:
+        """Whether the first token of a turn says what it is; otherwise turns are spelled out."""
+        tokens = [*self.calls, *self.answers.values()]
+        return len(set(tokens)) == len(tokens)
+
     def _unbelieved(self, distributions: Tensor, advised: Sequence[Advice]) -> Tensor:
         """Divergence from whom to believe, among answers alone."""
         beliefs = [
@@ -269,8 +299,8 @@ class _School:
             for advice in advised
         ]
         known = [row for row, belief in enumerate(beliefs) if belief]
-        if not known or len(set(self.answers.values())) < len(self.answers):
-            return distributions.new_zeros(())  # answers that begin alike are spelled out instead
+        if not known or not self._are_told_apart:
+            return distributions.new_zeros(())
         others = torch.ones(distributions.shape[1], dtype=torch.bool, device=distributions.device)
         others[list(self.answers.values())] = False
         answers = distributions[known].masked_fill(others, -math.inf).log_softmax(dim=1)
