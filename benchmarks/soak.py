@@ -116,14 +116,20 @@ class Complaints:
 
 
 def holdings() -> dict[str, Any]:
-    """What this process holds now: memory, descriptors, threads, children, unfinished tasks."""
+    """What this process holds now: memory, descriptors, threads, children, unfinished tasks.
+
+    Threads of asyncio's own pool stand apart: it adds one whenever none is idle, keeps them, and
+    ends at four more than there are cores, so they come late and are no leak.
+    """
     gc.collect()
     tasks = [o for o in gc.get_objects() if isinstance(o, asyncio.Task) and not o.done()]
+    pooled = sum(thread.name.startswith("asyncio_") for thread in threading.enumerate())
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     return {
         "memory_mib": round(memory_mib(), 1),
         "descriptors": len(os.listdir("/proc/self/fd")),  # noqa: PTH208 (what it holds itself too)
-        "threads": len(threading.enumerate()),
+        "threads": len(threading.enumerate()) - pooled,
+        "pooled_threads": pooled,
         "children": len(children),
         "tasks": len(tasks),
     }
@@ -571,8 +577,9 @@ def report(
             last = samples[-1]
             print(
                 f"{name}: at most {early:.1f} MiB in the first third, {late:.1f} in the last; in"
-                f" the end descriptors {last['descriptors']}, threads {last['threads']}, children"
-                f" {last['children']}, unfinished tasks {last['tasks']}"
+                f" the end descriptors {last['descriptors']}, threads {last['threads']} and"
+                f" {last['pooled_threads']} of asyncio's pool, children {last['children']},"
+                f" unfinished tasks {last['tasks']}"
             )
     print("CPU: " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in used.items()))
     for fault in faults[:20]:
@@ -603,6 +610,9 @@ def leaks_of(name: str, samples: Sequence[dict[str, Any]]) -> list[str]:
         most = max(row[what] for row in samples[: max(1, len(samples) // 3)])
         if samples[-1][what] > most:
             faults.append(f"{name}: {samples[-1][what]} {what}, at most {most} in the first third")
+    pooled = max(row["pooled_threads"] for row in samples)
+    if pooled > (os.cpu_count() or 1) + 4:
+        faults.append(f"{name}: {pooled} threads in asyncio's pool")
     if name == "runs" and any(row["tasks"] for row in samples):
         faults.append("runs: tasks are left when a run is over")
     return faults

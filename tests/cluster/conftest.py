@@ -10,7 +10,7 @@ import pytest
 
 from cluster.scenes import RATES, Scene, write_files
 from serve.endpoints import pool_toml
-from servers.fault_server import FaultServer, Schedule
+from servers.fault_server import Answerer, FaultServer, Schedule, echo
 from servers.threads import in_thread
 
 
@@ -21,8 +21,12 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     write_files(tmp_path)
     with ExitStack() as open_servers:
 
-        def make(schedule: Schedule = (), *, latency_s: float = 0.0) -> Scene:
-            serving = in_thread(lambda: FaultServer(schedule, rates=RATES, latency_s=latency_s))
+        def make(
+            schedule: Schedule = (), *, answer: Answerer = echo, latency_s: float = 0.0
+        ) -> Scene:
+            serving = in_thread(
+                lambda: FaultServer(schedule, answer, rates=RATES, latency_s=latency_s)
+            )
             expert = open_servers.enter_context(serving)
             (tmp_path / "pool.toml").write_text(pool_toml(expert.base_url, send_seed="true"))
             return Scene(tmp_path, expert)

@@ -1,4 +1,4 @@
-"""Workers as processes of this machine, without anybody's cluster: an engine for tests."""
+"""Engines for tests, without anybody's cluster: workers as processes, or as threads of this one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from corl_bench.cluster.crew import Crew, open_crew
+from corl_bench.cluster.worker import work
 from corl_bench.experts.caller import Answering
 from corl_bench.runs.execute import Make
 from corl_bench.runs.plan import Plan
@@ -85,3 +86,20 @@ class Processes:
             for number, process in list(self.running.items()):
                 if process.poll() not in (None, 0) and self.again:
                     self._start(number, data)
+
+
+@asynccontextmanager
+async def in_threads(
+    plan: Plan, caller: Answering, say: Callable[[str], None]
+) -> AsyncIterator[Make]:
+    """Two workers that come over real connections and cost no process."""
+    async with open_crew(plan, caller, say, host="127.0.0.1", folder=str(Path.cwd())) as crew:
+        given = (crew.url, crew.token, crew.data)
+        working = [asyncio.create_task(asyncio.to_thread(work, *given, f"node{n}")) for n in (0, 1)]
+        try:
+            assert await crew.wait_for(2, within_s=300) == 2
+            crew.begin()
+            yield crew.make
+        finally:
+            await crew.dismiss()
+            assert await asyncio.gather(*working) == ["", ""]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 from corl_bench.experts.pools import load_pool
 from corl_bench.money.ledger import read_ledger
 from corl_bench.results import canonical_lines
+from corl_bench.results.baseline import read_results
 from corl_bench.runs.engines import Engine, in_process
 from corl_bench.runs.plan import make_plan
 from corl_bench.runs.run import Finished, run
+from corl_bench.runs.stopping import make_rule
 from servers.fault_server import FaultServer, Rate
 
 RATES = {"gpt-4.1-mini": Rate(Decimal("0.2"), Decimal("0.2"), Decimal("0.8"))}
@@ -103,10 +106,14 @@ class Scene:
         engine: Engine = in_process,
         cap_usd: str | None = None,
         samples: int = 1,
+        task: str = "rows.jsonl",
+        train: str | None = None,
+        baseline: str | None = None,
         **options: Any,
     ) -> Finished:
+        """Makes a run, or goes on with it; against a baseline it stops when it is decided."""
         plan = make_plan(
-            tasks=("rows.jsonl",),
+            tasks=(task,),
             pool=load_pool("pool.toml"),
             systems=systems,
             budget=None,
@@ -115,7 +122,11 @@ class Scene:
             limit=None,
             mode="auto",
             data_dir=None,
+            train=train,
         )
+        if baseline is not None:
+            rule = make_rule(plan, read_results(self.folder / baseline), margin=0.02)
+            plan = replace(plan, stopping=rule)
         return run(
             plan,
             self.folder / out,
@@ -143,13 +154,23 @@ class Scene:
         assert told == sum((line.list_cost_usd for line in lines), ZERO)
 
 
+def write_rows(path: Path, numbers: Iterable[int]) -> None:
+    """A task of sums, which may be fitted on."""
+    rows = [
+        {
+            "id": str(n),
+            "problem": f"Compute {n} + {n}, and say so.",
+            "answer": str(2 * n),
+            "split": "train",
+        }
+        for n in numbers
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
 def write_files(folder: Path) -> None:
     """The task, the systems and a file of decisions."""
     (folder / "mine.py").write_text(SYSTEMS)
-    rows = [
-        {"id": str(n), "problem": f"Compute {n} + {n}, and say so.", "answer": str(2 * n)}
-        for n in range(ROWS)
-    ]
-    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_rows(folder / "rows.jsonl", range(ROWS))
     chosen = [{"problem_id": str(n), "expert": "ab"[n % 2]} for n in range(ROWS)]
     (folder / "chosen.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chosen))

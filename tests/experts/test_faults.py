@@ -41,6 +41,7 @@ EXPECTED = {
     "refuse": ("cut", True, "unknown", None),
     "slow": ("timeout", True, "unknown", None),
     "cut": ("cut", True, "unknown", None),
+    "reset": ("cut", True, "unknown", None),
     "malformed": ("malformed", True, "unknown", None),
     "no_usage": ("missing_usage", False, "unknown", None),
     "bad_usage": ("malformed", False, "unknown", None),
@@ -77,7 +78,25 @@ async def outcome(provider: Provider, request: Request) -> Reply | ProviderError
 
 
 def test_every_fault_of_the_server_is_expected_here() -> None:
-    assert {name.partition(":")[0] for name in EXPECTED} >= set(FAULTS) - {"ok", "quota"}
+    replies = {"ok", "quota", "huge_usage"}
+    assert {name.partition(":")[0] for name in EXPECTED} >= set(FAULTS) - replies
+
+
+async def test_a_bill_beyond_belief_is_a_bill_unless_it_contradicts_itself() -> None:
+    """OpenAI's total says otherwise here; Anthropic's replies have none."""
+    told = {}
+    for protocol in ("openai", "anthropic"):
+        async with (
+            FaultServer(["huge_usage"]) as server,
+            client(server, protocol) as (provider, request),
+        ):
+            told[protocol] = await outcome(provider, request)
+    refused, reply = told["openai"], told["anthropic"]
+    assert isinstance(refused, ProviderError)
+    assert (refused.status, refused.billing) == ("malformed", "unknown")
+    assert isinstance(reply, Reply)
+    assert reply.usage is not None
+    assert reply.usage.output_tokens == 10**9
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import json
 import shutil
 import tempfile
 import warnings
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -694,6 +695,25 @@ def fitted_files() -> dict[str, bytes]:
     )
     assert code == 0
     return {path.name: path.read_bytes() for path in (folder / "fitted").iterdir()}
+
+
+def worker_messages() -> list[bytes]:
+    """An answer, a fault and a call, as a run and its worker send them."""
+    from corl_bench.cluster import messages
+    from corl_bench.errors import ConfigError
+    from corl_bench.experts.base import Reply
+    from corl_bench.experts.caller import CallOutcome
+    from corl_bench.types import Message, Usage
+    from servers.experts import ask, expert_at
+
+    reply = Reply("\\boxed{4}", Usage(input_tokens=9, output_tokens=5), model="m", latency_s=0.5)
+    outcome = CallOutcome("ok", reply, 1, Decimal("0.001"), Decimal(0), 0.5, expert="a")
+    asked = ask(expert_at("http://127.0.0.1:9/v1"), Message("user", "What is 2 + 2?"))
+    return [
+        messages.write("answer", call=1, outcome=messages.outcome_row(outcome)),
+        messages.write("answer", call=1, fault=messages.fault_row(ConfigError("no expert 'x'"))),
+        messages.write("call", play=1, call=2, name="n", request=messages.request_row(asked)),
+    ]
 
 
 @lru_cache(maxsize=1)

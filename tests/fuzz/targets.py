@@ -217,6 +217,32 @@ def _authorization(data: bytes, folder: Path) -> object:
     return ring
 
 
+def _replayed_problems(data: bytes, folder: Path) -> object:
+    from corl_bench.cli.replay import _tasks
+
+    return _tasks(put(folder, "problems.jsonl", data).parent)
+
+
+def _worker_message(data: bytes, folder: Path) -> object:
+    """What a run hears of a worker, and a worker of its run."""
+    from corl_bench.cluster import messages
+    from servers.experts import expert_at
+
+    said = messages.read(data)
+    if "fault" in said:
+        return messages.read_fault(said["fault"])
+    if "outcome" in said:
+        return messages.read_outcome(said["outcome"])
+    expert = expert_at("http://127.0.0.1:9/v1")
+    row = said["request"]
+    return messages.read_request(row, expert, problem_text="p", sample=0, seed=0).key()
+
+
+def _ends_a_connection() -> tuple[type[Exception], ...]:
+    """Whatever Python says of a message that is none: only the worker that sent it is lost."""
+    return (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+
+
 # Systems
 
 
@@ -1028,6 +1054,21 @@ TARGETS: Final[tuple[Target, ...]] = (
         _vocabulary,
         lambda: [m.tiny_files()["tokens.json"]],
     ),
+    Target(
+        "replayed problems",
+        "jsonl",
+        (B + "cli.replay",),
+        _replayed_problems,
+        _run_file("problems.jsonl"),
+    ),
+    Target(
+        "worker's message",
+        "json",
+        (B + "cluster.messages",),
+        _worker_message,
+        m.worker_messages,
+        _ends_a_connection,
+    ),
     Target("label", "json", (T + "openrlhf.label",), _label, _always(m.LABEL), _label_error),
     Target("job.json", "json", (T + "openrlhf.job",), _job, _always(m.JOB)),
     Target("steps.jsonl", "jsonl", (T + "openrlhf.submission",), _steps, _always(m.STEPS)),
@@ -1126,15 +1167,13 @@ BY_NAME: Final[Mapping[str, Target]] = {target.name: target for target in TARGET
 TRUSTED: Final[Mapping[str, str]] = {
     B + "toml": "what the others read TOML with",
     B + "results.manifest": "by every command that is fed a manifest",
+    B + "cluster.assignment": "the run's own plan, which Ray carries; to read it is to run it",
     B + "experts.endpoint": "the listing of a provider, by the reader of its replies",
     B + "experts.simulation.server": "a server for tests, which answers 400 to what it cannot read",
     B + "grading.worker": "what its own parent writes",
-    B + "interop.exports.stored": "by the commands that export",
     B + "interop.lm_eval.questions": "what this process has written into a prompt",
     B + "leaderboard.redrawing": "a request that this process has made canonical",
     B + "leaderboard.site.build": "the list of files that it has written itself",
-    B + "report.html": "by the command that reports",
-    B + "runs.directory": "by the commands that read a run",
     B + "runs.regrading": "by the command that grades again",
     B + "runs.training": "lines of the run's own students, by the readers of runs",
     B + "serve.books": "a server's own description, by the reader of documents",

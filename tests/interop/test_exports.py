@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,6 +85,29 @@ def points_of(run: Path) -> dict[tuple[str, str, str | None], OperatingPoint]:
         (point.task, point.system, point.budget): replace(point, cost_basis="metered")
         for point in read_summary(run).rows
     }
+
+
+@pytest.mark.parametrize(
+    ("form", "spoil"),
+    [
+        ("inspect", lambda manifest: manifest["tasks"].clear()),
+        ("every-eval-ever", lambda manifest: manifest["tasks"]["synth"].pop("source")),
+        ("every-eval-ever", lambda manifest: manifest.pop("instance")),
+    ],
+)
+def test_a_manifest_that_lacks_what_a_format_wants_is_one_line(
+    run: Path, tmp_path: Path, call: Call, form: str, spoil: Callable[[dict[str, Any]], object]
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(run, broken)
+    manifest = json.loads((broken / "manifest.json").read_text())
+    spoil(manifest)
+    (broken / "manifest.json").write_text(json.dumps(manifest))
+    code, said, refusal = call("export", broken, "--format", form, "--out", tmp_path / "there")
+    assert (code, said) == (2, "")
+    assert "manifest.json is broken" in refusal
+    assert refusal.count("\n") == 1
+    assert not (tmp_path / "there").exists()
 
 
 @pytest.mark.parametrize("form", ["lm-eval", "inspect"])

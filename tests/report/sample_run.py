@@ -75,6 +75,7 @@ class SampleRun:
                     "id": problem_id,
                     "problem": text,
                     "answer": self.golds[task, problem_id],
+                    "kind": "math",
                     "redistributable": self.summary.tasks[task]["redistributable"],
                 }
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -75,6 +75,8 @@ def test_changes_are_named() -> None:
         lambda document: document.update(points=3),
         lambda document: document.update(budgets={"low": "1e-3"}),
         lambda document: document.pop("pool"),
+        lambda document: document["pool"].update(prices={"nano": {"input": "1"}}),
+        lambda document: document.update(tasks={"t": 3}),
     ],
 )
 def test_what_is_broken_is_said_in_a_line(tmp_path: Path, spoil) -> None:

@@ -85,7 +85,7 @@ def test_a_row_that_is_no_episode_is_named_in_one_line(
 
 
 def test_a_list_is_no_episode(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=r"episodes\.jsonl:1 is no episode"):
+    with pytest.raises(StorageError, match=r"episodes\.jsonl:1: not a JSON object"):
         read_episodes(write(tmp_path, [1, 2]))
 
 
@@ -114,6 +114,7 @@ def test_another_kind_of_file_is_told_from_a_line_that_was_cut_short(tmp_path: P
         lambda manifest: manifest.update(tasks=[]),
         lambda manifest: manifest.update(systems=[3]),
         lambda manifest: manifest.update(budgets={"low": "-1"}),
+        lambda manifest: manifest["identity"]["pool"].update(prices={"nano": [1]}),
     ],
 )
 def test_a_broken_manifest_is_one_line(

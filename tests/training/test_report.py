@@ -84,7 +84,7 @@ def test_of_an_iteration_that_was_made_twice_the_last_counts(tmp_path: Path) -> 
         ({"metrics.jsonl": '{"iteration":1'}, "no iteration yet"),
         ({"metrics.jsonl": "{}\n"}, r"metrics\.jsonl:1: iteration: field required"),
         ({"metrics.jsonl": "nonsense\n{}\n"}, r"metrics\.jsonl:1: not JSON"),
-        ({"metrics.jsonl": "[]\n"}, r"metrics\.jsonl:1: the line: "),
+        ({"metrics.jsonl": "[]\n"}, r"metrics\.jsonl:1: not a JSON object"),
         ({"samples.jsonl": '{"iteration":1}\n'}, r"samples\.jsonl:1: budget: field required"),
     ],
 )

@@ -11,10 +11,13 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 pytest.importorskip("torch")
+
+import torch
 
 from corl_bench.episode import ExpertInfo
 from corl_bench.errors import ConfigError
@@ -38,7 +41,8 @@ from corl_train.variety.errands import under_nearest, varied
 from corl_train.variety.family import draw_family, pool_of, repriced
 from corl_train.variety.foresight import Foresight
 from corl_train.variety.manners import Manners
-from corl_train.variety.rehearsals import Rehearsal, Stage
+from corl_train.variety.pupil import Pupil
+from corl_train.variety.rehearsals import Advice, Cue, Rehearsal, Stage, call_turn
 from corl_train.variety.school import School
 from training.scripted_policy import ScriptedPolicy
 from training.tiny_runs import figures, weights
@@ -219,6 +223,51 @@ def test_school_teaches_what_foresight_says(setup: Setup, rehearsals: list[Rehea
     after = school.examine(drills)
     assert after.loss < before.loss / 2
     assert after.regret < before.regret
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_pupil_says_what_its_policy_would(setup: Setup, stage: Stage) -> None:
+    """Taught to call one expert until it may not, it is what is rehearsed, and nobody's advice."""
+    assert setup.world is not None
+    policy = new_policy(setup, seed=0)
+    letter = call_turn(setup.protocol, "B")
+    (token,) = policy.spell(letter, setup.protocol.stops)
+    subjects = sorted({problem.subject or "" for problem in setup.train.problems})
+    school = School(policy, setup.protocol, subjects, setup.config.warm_start, heat=0.015)
+    pool = setup.world.draw_pool(Random(3))
+    drills = [
+        replace(school.drill(made), targets=({token: 1.0},) * len(made.advice))
+        for made in stage.rehearse(pool, Decimal("0.01"), 24, Random(0))
+    ]
+    for epoch in range(12):
+        school.teach(drills, rate=1e-2, rng=Random(epoch))
+    pupil = Pupil(policy, setup.protocol, temperature=0.0)
+    for made in stage.rehearse(pool, Decimal("0.01"), 8, Random(1), player=pupil):
+        turns = made.texts[1::2]
+        assert set(turns[:-1]) == {letter}
+        assert len(turns) == setup.protocol.max_calls + 1
+        drill = school.drill(made)
+        mask = torch.zeros(1, len(drill.ids))
+        mask[0, list(drill.own)] = 1.0
+        with torch.no_grad():
+            scores = policy.score(torch.tensor([drill.ids]), mask).distributions
+        assert scores is not None
+        assert scores[:-1].argmax(dim=1).tolist() == [token] * setup.protocol.max_calls
+        # What was said is the pupil's, what is taught is foresight's.
+        assert [len(advice.worth) for advice in made.advice[:-1]] == [
+            len(pool.experts) + 1
+        ] * setup.protocol.max_calls
+
+
+def test_a_pupil_that_says_no_turn_follows_advice(setup: Setup) -> None:
+    policy: Any = ScriptedPolicy(lambda texts: "hm")
+    pupil = Pupil(policy, setup.protocol, temperature=0.0)
+    advice = Advice({None: 0.2, "A": 0.1, "B": 0.7}, {"A": 0.2})
+    cues = [Cue(place, [f"Problem {place}?"], advice, ()) for place in range(2)]
+    assert pupil.choose(cues, Random(0)) == ["B", "B"]
+    further = replace(cues[1], texts=[*cues[1].texts, call_turn(setup.protocol, "B"), "a reply"])
+    assert pupil.choose([further], Random(0)) == ["B"]
+    assert policy.batches == [["Problem 0?", "Problem 1?"], ["Problem 1?"]]
 
 
 def test_groups_get_a_pool_and_a_budget_of_their_own(setup: Setup) -> None:

@@ -41,9 +41,11 @@ def command(
     """
     from corl_bench.interop.exports.stored import read_stored
     from corl_bench.interop.staging import require_free
+    from corl_bench.results.manifest import intact
 
     require_free(out)
     stored = read_stored(run, include_restricted=include_restricted, systems=systems)
-    count = writer_of(form)(stored, out)
+    with intact(run):
+        count = writer_of(form)(stored, out)
     what = "rows" if form in TABLES else "files"
     click.echo(f"wrote {out}: {count:,} {what}")

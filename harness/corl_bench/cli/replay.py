@@ -118,7 +118,11 @@ def _tasks(run_dir: Path) -> list[_Task]:
 
     problems: dict[str, list[Problem]] = {}
     for row in read_lines(run_dir / "problems.jsonl"):
-        problems.setdefault(row["task"], []).append(Problem(row["id"], row["problem"], ""))
+        match row:
+            case {"task": str(task), "id": str(name), "problem": str(text)}:
+                problems.setdefault(task, []).append(Problem(name, text, ""))
+            case _:
+                raise ConfigError(f"{run_dir / 'problems.jsonl'}: a row is no problem of a run")
     if not problems:
         raise ConfigError(f"{run_dir} has no problems.jsonl: name the directory of a run")
     return [_Task(label, tuple(own)) for label, own in problems.items()]

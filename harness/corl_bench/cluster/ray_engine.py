@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -29,9 +30,12 @@ from corl_bench.runs.execute import Make
 from corl_bench.runs.plan import Plan
 
 START_S = 300.0
-"""How long workers are waited for before the first episode; those that come later are welcome."""
-SILENCE_S = 20.0
-"""How long that is done without a word."""
+"""How long the first worker is waited for."""
+GATHER_S = 20.0
+"""How long all are; those that come later are welcome. Ray counts a node that has died for a
+while, so that some may never come."""
+KNOCKING_S = 10.0
+"""How long the cluster's address may take to be reached."""
 LEAVING_S = 5.0
 """How long workers may take to go home."""
 _SHOWN_CHARS = 300
@@ -63,14 +67,14 @@ class RayEngine:
         self, plan: Plan, caller: Answering, say: Callable[[str], None]
     ) -> AsyncIterator[Make]:
         ray = require("ray", extra="ray", why="--engine ray")
-        with _connected(ray, self.address):
+        with _connected(ray, self.address, self.ship):
             wanted = _wanted(ray, self.workers)
             host = self.host or ray.util.get_node_ip_address()
             folder = None if self.ship or _is_shipped(ray) else str(Path.cwd())
             async with open_crew(
                 plan, caller, say, host=host, port=self.port, folder=folder
             ) as crew:
-                hired = _hire(ray, crew, wanted, self.ship)
+                hired = _hire(ray, crew, wanted)
                 following = asyncio.create_task(_follow(ray, crew, hired))
                 try:
                     await self._gather(crew, wanted, say)
@@ -86,10 +90,10 @@ class RayEngine:
         Raises:
             ConfigError: none has come, or one that cannot play the plan.
         """
-        there = await crew.wait_for(wanted, within_s=min(SILENCE_S, self.start_s))
-        if there < wanted and self.start_s > SILENCE_S:
-            say(f"waiting for {wanted} workers, of which {there} are there")
-            there = await crew.wait_for(wanted, within_s=self.start_s - SILENCE_S)
+        there = await crew.wait_for(wanted, within_s=min(GATHER_S, self.start_s))
+        if not there and self.start_s > GATHER_S:
+            say(f"waiting for {wanted} workers")
+            there = await crew.wait_for(1, within_s=self.start_s - GATHER_S)
         if not there:
             raise ConfigError(
                 f"no worker has come within {self.start_s:.0f} s: `ray status` says whether others"
@@ -110,25 +114,39 @@ def _play(url: str, token: str, data: bytes) -> str:
 
 
 @contextmanager
-def _connected(ray: Any, address: str | None) -> Iterator[None]:
+def _connected(ray: Any, address: str | None, ship: Path | None) -> Iterator[None]:
     """A connection to the cluster, unless this process has one.
+
+    The folder that is shipped belongs to it: Ray copies none for a single task.
 
     Raises:
         ConfigError: there is no cluster, or it is of another Ray or Python.
     """
     if ray.is_initialized():
+        if ship is not None:
+            raise ConfigError("--ship: this process has connected to Ray before and without it")
         yield
         return
-    where = address or os.environ.get("RAY_ADDRESS") or "auto"
+    named = None if address == "auto" else address
+    where = named or os.environ.get("RAY_ADDRESS") or "auto"
     if "://" in where:
         raise ConfigError(
             f"--ray-address {where}: Ray Client is not supported; run this on a node of the cluster"
             " with its HOST:PORT, or submit it with `ray job submit`"
         )
+    environment = None if ship is None else {"working_dir": str(ship.resolve())}
     try:
+        _knock(where)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # on accelerators, which we use none of
-            ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR)
+            ray.init(
+                address=where,
+                runtime_env=environment,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+    except ray.exceptions.RuntimeEnvSetupError as error:
+        raise ConfigError(f"--ship {ship}: Ray cannot copy it: {_shown(error)}") from error
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise ConfigError(_no_cluster(where, error)) from error
     try:
@@ -137,8 +155,23 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
+def _knock(where: str) -> None:
+    """Has an address refused at once at which nobody listens: Ray tries it for minutes.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, _, port = where.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), KNOCKING_S).close()
+
+
+def _shown(error: Exception) -> str:
+    return " ".join(str(error).split())[:_SHOWN_CHARS]
+
+
 def _no_cluster(where: str, error: Exception) -> str:
-    said = " ".join(str(error).split())[:_SHOWN_CHARS]
+    said = _shown(error)
     if "ersion mismatch" in said:
         return f"the Ray cluster is another one than this environment is made for: {said}"
     named = "" if where == "auto" else f" at {where}"
@@ -169,11 +202,8 @@ def _is_shipped(ray: Any) -> bool:
     return bool(ray.get_runtime_context().runtime_env.get("working_dir"))
 
 
-def _hire(ray: Any, crew: Crew, workers: int, ship: Path | None) -> list[Any]:
-    options: dict[str, Any] = {"num_cpus": 1, "max_retries": -1, "scheduling_strategy": "SPREAD"}
-    if ship is not None:
-        options["runtime_env"] = {"working_dir": str(ship.resolve())}
-    play = ray.remote(_play).options(**options)
+def _hire(ray: Any, crew: Crew, workers: int) -> list[Any]:
+    play = ray.remote(num_cpus=1, max_retries=-1, scheduling_strategy="SPREAD")(_play)
     data = ray.put(crew.data)
     return [play.remote(crew.url, crew.token, data) for _ in range(workers)]
 

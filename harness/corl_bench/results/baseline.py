@@ -23,7 +23,7 @@ from corl_bench.money.amounts import format_usd, parse_usd
 from corl_bench.money.basis import read_basis
 from corl_bench.results.decisions import read_decisions
 from corl_bench.results.documents import read_document
-from corl_bench.results.outcomes import Outcomes, ResultSet, read_result_set
+from corl_bench.results.outcomes import Outcomes, ResultSet, read_result_set, texts
 from corl_bench.results.summary import read_summary
 from corl_bench.types import Budget
 
@@ -178,9 +178,9 @@ def decode_baseline(document: Mapping[str, Any]) -> ResultSet:
     return ResultSet(
         name=str(document["name"]),
         run_id=str(document["run_id"]),
-        task_digests=dict(document["tasks"]),
+        task_digests=texts(document["tasks"]),
         pool_digest=str(document["pool"]["digest"]),
-        prices=dict(document["pool"]["prices"]),
+        prices=texts(document["pool"]["prices"]),
         grader=str(document["grader"]),
         budgets=tuple(Budget(name, parse_usd(usd)) for name, usd in document["budgets"].items()),
         simulated=bool(document["simulated"]),

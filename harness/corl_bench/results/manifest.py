@@ -81,7 +81,7 @@ _SHAPE = {
     "corl_bench?": str,
     "mode?": str,
     "grader?": str,
-    "grader_digest?": str,
+    "grader_digest?": (str, None),  # an import keeps others' verdicts
     "samples?": int,
     "seed?": int,
     "limit?": (int, None),
@@ -105,7 +105,7 @@ _SHAPE = {
         "name?": str,
         "digest?": str,
         "simulated?": bool,
-        "experts?": [{"name?": str, "model?": str, "role?": str, "price?": _PRICE}],
+        "experts?": [{"name?": str, "model?": str, "role?": str, "price?": (_PRICE, None)}],
     },
     "systems?": [{"name?": str, "is_oracle?": bool, "reads_budget?": bool}],
     "identity?": {"tasks?": {str: dict}, "pool?": {"digest?": str, "prices?": {str: str}}},

@@ -198,9 +198,9 @@ def _described(run_dir: Path, manifest: Mapping[str, Any]) -> ResultSet:
     return ResultSet(
         name=run_dir.resolve().name,
         run_id=manifest["run_id"],
-        task_digests={name: task["digest"] for name, task in manifest["tasks"].items()},
+        task_digests=texts({name: task["digest"] for name, task in manifest["tasks"].items()}),
         pool_digest=pool["digest"],
-        prices=dict(pool["prices"]),
+        prices=texts(pool["prices"]),
         grader=manifest["grader"],
         budgets=tuple(
             Budget(name, parse_usd(usd, what=f"budget {name}"))
@@ -209,3 +209,15 @@ def _described(run_dir: Path, manifest: Mapping[str, Any]) -> ResultSet:
         simulated=manifest["pool"]["simulated"],
         outcomes=(),
     )
+
+
+def texts(values: Mapping[str, Any]) -> dict[str, str]:
+    """The same by name; results are held against each other by such values.
+
+    Raises:
+        TypeError: one of them is no text.
+    """
+    for name, value in values.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{name}: {value!r} is no text")
+    return dict(values)

@@ -1,8 +1,8 @@
 """Python's search for cyclic garbage, made rarer while a run trains.
 
 A roll-out holds a thousand episodes at once, none of them garbage. The search goes through all of
-them, and through every module that is loaded, after each few thousand objects; that was an eighth
-of an iteration. Nearly everything here is freed by its reference count, so it may come seldom.
+them, and through every module that is loaded, after each few hundred objects; that was a good
+part of an iteration. Nearly everything here is freed by its reference count, so it may come seldom.
 
     with seldom_collecting():
         ...

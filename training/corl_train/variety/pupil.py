@@ -34,8 +34,6 @@ class Pupil:
         self._how = Speaking(1, protocol.stops, temperature)
         self._session = policy.session()
         self._transcripts: dict[int, Transcript] = {}
-        self._read: dict[int, int] = {}
-        """By place: how many messages the transcript has."""
         letters = LETTERS[:MOST_EXPERTS]
         self._meant: dict[int, str | None] = {
             **{self._first(answer_turn(protocol, name)): None for name in letters},
@@ -50,14 +48,14 @@ class Pupil:
 
     def _heard(self, cue: Cue) -> Transcript:
         transcript = self._transcripts.setdefault(cue.place, Transcript())
-        known = self._read.get(cue.place, 0)
-        for place, text in enumerate(cue.texts[known:], known):
+        for text in cue.texts[len(transcript.texts) :]:
+            said = len(transcript.texts) % 2
             transcript.read(
                 self._policy.spell(text, self._protocol.stops)
-                if place % 2
+                if said
                 else self._policy.read("user", text, transcript.ids)
             )
-        self._read[cue.place] = len(cue.texts)
+            transcript.texts.append(text)
         return transcript
 
     def _choice(self, cue: Cue, ids: Sequence[int]) -> str | None:
