@@ -7,8 +7,9 @@ another's play alone has never been told what to do behind his own mistakes (DAg
 AISTATS 2011). The learning rate falls like a cosine.
 
 A turn teaches more than what to say in it. Whom to believe is asked in every state, whether or
-not it is time to answer, and heads that are thrown away afterwards tell what every choice is
-worth and how probably every answer is right.
+not it is time to answer; what a choice loses counts beside how surprising it is, or rare states
+in which much is lost would weigh as little as ties; and heads that are thrown away afterwards tell
+what every choice is worth and how probably every answer is right.
 
     practise(advised, setup, draw, statements, rng=rng, reward=earned, say=print, stop=stop)
 """
