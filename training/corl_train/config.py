@@ -152,10 +152,14 @@ class WarmStartTable(Table):
     bare_epochs: int = Field(default=20, ge=0)
     """At most so many over episodes without their statements, until the skills are there."""
     epochs: int = Field(default=3, ge=0)
-    """Over whole episodes, with what they earned for the critic."""
+    """Over whole episodes, with what they earned for the critic. With `plan`: over each round of
+    rehearsals, which are then forgotten."""
     rehearsals: int = Field(default=0, ge=0)
     """How often, behind the demonstrations, the policy plays by itself and is told what it should
     rather have done in the states that it has come to; takes counsel."""
+    own_share: float = Field(default=0.6, ge=0, le=1)
+    """With `plan`: share of the episodes that the policy plays itself, behind a first quarter; half
+    of these greedily."""
     rehearsal_episodes: int = Field(default=512, ge=1)
     """Of one rehearsal."""
     reading_weight: float = Field(default=0.5, ge=0)

@@ -10,15 +10,20 @@ replied is context.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import pairwise
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from corl_bench.results import EpisodeRecord
+
+_Cue = TypeVar("_Cue")
+_Turn = TypeVar("_Turn")
+_Ended = TypeVar("_Ended")
 
 
 @dataclass(slots=True)
@@ -50,6 +55,32 @@ class Transcript:
         self.ids += ids
         self.mask += [1] * len(ids)
         self.log_probs += log_probs
+
+
+def play_out(
+    conversations: Sequence[Generator[_Cue, _Turn, _Ended]],
+    choose: Callable[[Sequence[_Cue]], Sequence[_Turn]],
+) -> list[_Ended]:
+    """Plays conversations, all at once, until each of them has ended.
+
+    Args:
+        conversations: each yields what its next turn is to be chosen by, and takes the turn.
+        choose: turns for all that are open.
+
+    Returns:
+        What each of them has returned.
+    """
+    ended: dict[int, _Ended] = {}
+    cues = {place: next(conversation) for place, conversation in enumerate(conversations)}
+    while cues:
+        turns = choose(list(cues.values()))
+        for place, turn in zip(list(cues), turns, strict=True):
+            try:
+                cues[place] = conversations[place].send(turn)
+            except StopIteration as over:
+                ended[place] = over.value
+                del cues[place]
+    return [ended[place] for place in range(len(conversations))]
 
 
 @dataclass(frozen=True, slots=True)

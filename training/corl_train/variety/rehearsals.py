@@ -27,6 +27,7 @@ from corl_bench.money.amounts import format_usd
 from corl_bench.routers.outlook import card_of, costs_of, lettered
 from corl_bench.routers.protocol import CallReport, Protocol, Voice
 from corl_bench.types import Budget, Problem
+from corl_train.rollouts import play_out
 from corl_train.variety.foresight import Foresight, Seen
 from corl_train.variety.manners import Manners
 from corl_train.variety.world import two_digits
@@ -169,26 +170,15 @@ class Stage:
             max_calls=self.protocol.max_calls,
         )
         player = player or Advised(heat=self.heat, wildness=self.wildness)
-        made: dict[int, Rehearsal] = {}
-        open_ones: list[tuple[_Conversation, Cue]] = []
+        conversations = []
         for place in range(episodes):
             budget = self._budget(largest_usd, rng)
             problem = rng.choice(self.problems)
             sample = rng.randrange(1_000_000)
-            conversation = self._converse(
-                place, experts, costs_usd, foresight, problem, budget, sample
+            conversations.append(
+                self._converse(place, experts, costs_usd, foresight, problem, budget, sample)
             )
-            open_ones.append((conversation, next(conversation)))
-        while open_ones:
-            turns = player.choose([cue for _, cue in open_ones], rng)
-            going = []
-            for (conversation, cue), turn in zip(open_ones, turns, strict=True):
-                try:
-                    going.append((conversation, conversation.send(turn)))
-                except StopIteration as over:
-                    made[cue.place] = over.value
-            open_ones = going
-        return [made[place] for place in range(episodes)]
+        return play_out(conversations, lambda cues: player.choose(cues, rng))
 
     def _budget(self, largest_usd: Decimal, rng: Random) -> Budget:
         usd = largest_usd

@@ -196,10 +196,15 @@ def results_of(texts: Sequence[str]) -> list[Result]:
 
 def tally_of(texts: Sequence[str]) -> list[frozenset[str]]:
     """Who stands behind which answer; an expert that repeats itself has one voice."""
+    return [frozenset(group) for group in voices_of(texts)]
+
+
+def voices_of(texts: Sequence[str]) -> list[list[str]]:
+    """As `tally_of`, in the order in which they have answered."""
     told = "-"
     for _, tally in _read(texts):
         told = tally
-    return [] if told == "-" else [frozenset(group.split(",")) for group in told.split(";")]
+    return [] if told == "-" else [group.split(",") for group in told.split(";")]
 
 
 def _read(texts: Sequence[str]) -> Iterator[tuple[Result, str]]:

@@ -221,6 +221,18 @@ class PricedPlan:
         own = zip(self.plan.panel, self.plan.graph.states[place], strict=True)
         return [expert for expert, group in own if group == code]
 
+    def rights(self, state: State) -> dict[int, float]:
+        """How probably the answer of each expert of the panel that has given one is right."""
+        place = self.plan.place_of(state)
+        chance = max(float(self.plan.chance[place]), 1e-300)
+        right = self.plan.right[place].tolist()
+        own = zip(self.plan.panel, self.plan.graph.states[place], strict=True)
+        return {
+            expert: right[group - FIRST_GROUP] / chance
+            for expert, group in own
+            if group >= FIRST_GROUP
+        }
+
     def follow(self, seen: Sighting) -> Iterator[int]:
         """Whom the plan asks in turn about a problem of which all replies are known.
 

@@ -10,7 +10,7 @@ learning a few hundred problems by heart: it meets whatever the jury takes for p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from decimal import Decimal
 from random import Random
 
@@ -21,7 +21,7 @@ from corl_bench.episode import ExpertInfo
 from corl_bench.results import CallRecord, EpisodeRecord
 from corl_bench.routers.protocol import CallReport, Voice
 from corl_bench.types import Budget
-from corl_train.rollouts import Rollout, Transcript
+from corl_train.rollouts import Rollout, Transcript, play_out
 from corl_train.setup import Setup
 from corl_train.warmstart.demonstrator import Demonstrator
 from corl_train.warmstart.difficulty import FIRST_GROUP, SILENT, Jury, Sighting
@@ -73,6 +73,26 @@ def rehearse(
         statement: of a problem.
         rng: draws turns.
     """
+
+    def choose(transcripts: Sequence[Transcript]) -> list[str]:
+        odds = [player.odds(transcript.texts) for transcript in transcripts]
+        return [rng.choices(list(own), list(own.values()))[0] for own in odds]
+
+    (rollout,) = play_out([converse(player, setup, budget, seen, statement)], choose)
+    return rollout
+
+
+def converse(
+    player: Demonstrator, setup: Setup, budget: Budget, seen: Sighting, statement: str
+) -> Generator[Transcript, str, Rollout]:
+    """One conversation in turns; arguments as of `rehearse`.
+
+    Yields:
+        The transcript before each turn; takes the turn, one that the protocol allows.
+
+    Returns:
+        The episode.
+    """
     protocol, policy = player.protocol, player.policy
     infos = [ExpertInfo.of(expert) for expert in setup.pool.experts]
     transcript = Transcript()
@@ -86,8 +106,7 @@ def rehearse(
     while True:
         transcript.texts.append(text)
         transcript.read(policy.read("user", text, transcript.ids))
-        odds = player.odds(transcript.texts)
-        (turn,) = rng.choices(list(odds), list(odds.values()))
+        turn = yield transcript
         ids = policy.spell(turn, protocol.stops)
         transcript.say(ids, [0.0] * len(ids))
         transcript.texts.append(turn)
