@@ -11,13 +11,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import corl_bench
 from corl_bench.cluster.crew import Crew, open_crew
 from corl_bench.cluster.worker import work
 from corl_bench.experts.caller import Answering
 from corl_bench.runs.execute import Make
 from corl_bench.runs.plan import Plan
 
-PLACE = Path(__file__).resolve().parents[2] / "harness"
+PLACE = Path(corl_bench.__file__).resolve().parents[1]
+"""Where this process has the package from, for workers must have the same."""
 _PROGRAM = (
     "import sys; from pathlib import Path; from corl_bench.cluster.worker import work;"
     "url, token, data, node = sys.argv[1:];"

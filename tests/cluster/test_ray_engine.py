@@ -21,10 +21,10 @@ pytest.importorskip("ray", reason="needs Ray: tox -e ray")
 
 from ray.cluster_utils import Cluster
 
+from cluster.crews import PLACE
 from cluster.scenes import Scene
 from corl_bench.money.ledger import read_ledger
 
-PLACE = Path(__file__).resolve().parents[2] / "harness"
 ENTRY = "from corl_bench.cli.main import main; main()"
 SYSTEMS = ("python:mine:Busy", "vote:a,b", "oracle")
 ERRORS = 4

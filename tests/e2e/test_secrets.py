@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -271,7 +272,8 @@ def test_grading_workers_are_handed_what_computes(monkeypatch: pytest.MonkeyPatc
         seen = Path(f"/proc/{worker.process.pid}/environ")
         if not seen.exists():
             pytest.skip("no /proc here")
-        data = seen.read_bytes()
+        while not (data := seen.read_bytes()):  # before its program has begun
+            time.sleep(0.01)
         assert b"PATH=" in data
         assert MARK not in data
     finally:
