@@ -13,13 +13,12 @@ is at it. So a state holds the figures that a decision needs before any decision
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from corl_bench.routers.outlook import LETTERS
@@ -29,6 +28,7 @@ from corl_train.policies.base import Policy
 from corl_train.policies.vocabulary import MOST_EXPERTS
 from corl_train.variety.rehearsals import Advice, Rehearsal, answer_turn, call_turn
 from corl_train.warmstart.lessons import pad_targets
+from corl_train.warmstart.teaching import Teaching
 
 _CHOICES = (*LETTERS[:MOST_EXPERTS], None)
 
@@ -85,9 +85,14 @@ class School:
         letters = LETTERS[:MOST_EXPERTS]
         self._calls = {name: self._first(call_turn(protocol, name)) for name in letters}
         self._answers = {name: self._first(answer_turn(protocol, name)) for name in letters}
-        self.heads: nn.ModuleDict | None = None
-        self.optimiser = torch.optim.AdamW(
-            policy.module.parameters(), lr=how.learning_rate, betas=(0.9, 0.98), weight_decay=0.0
+        self.teaching = Teaching(
+            policy,
+            rate=how.learning_rate,
+            heads={
+                "worth": len(_CHOICES),
+                "trust": MOST_EXPERTS,
+                "subject": max(1, len(self.subjects)),
+            },
         )
 
     def drill(self, rehearsal: Rehearsal) -> Drill:
@@ -116,26 +121,9 @@ class School:
             subject=self.subjects[rehearsal.subject],
         )
 
-    def state(self) -> dict[str, Any]:
-        """All that goes on from here: the policy, the heads, the optimiser."""
-        return {
-            "policy": self.policy.module.state_dict(),
-            "heads": None if self.heads is None else self.heads.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes on from a state."""
-        self.policy.module.load_state_dict(state["policy"])
-        if state["heads"] is not None:
-            width = state["heads"]["subject.weight"].shape[1]
-            self._opened(width).load_state_dict(state["heads"])
-        self.optimiser.load_state_dict(state["optimiser"])
-
     def teach(self, drills: Sequence[Drill], *, rate: float, rng: Random) -> Marks:
         """One epoch; returns what was known before each step of it."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        self.teaching.set_rate(rate)
         order = sorted(range(len(drills)), key=lambda row: len(drills[row].ids))
         batches = [
             order[first : first + self.minibatch] for first in range(0, len(order), self.minibatch)
@@ -144,10 +132,7 @@ class School:
         marks = []
         for rows in batches:
             loss, mark = self._loss([drills[row] for row in rows])
-            self.optimiser.zero_grad()
-            torch.autograd.backward(loss)
-            torch.nn.utils.clip_grad_norm_(self.policy.module.parameters(), 1.0)
-            self.optimiser.step()
+            self.teaching.learn(loss)
             marks.append(mark)
         return _mean(marks)
 
@@ -181,14 +166,13 @@ class School:
         worth = torch.tensor([turn for drill in drills for turn in drill.worth])
         best = worth.nan_to_num(-1.0).max(dim=1).values
         values = scores.values[mask > 0]
-        read = self._misjudged(states, "worth", worth)
+        read = self.teaching.misjudged(states, "worth", worth)
         believed = (given / self.heat).softmax(dim=1)
         read = read - (believed * answers).sum() / max(1, len(answers))
-        read = read + self._misjudged(
-            states, "trust", torch.tensor([drill.trust for drill in drills for _ in drill.own])
-        )
+        trust = torch.tensor([drill.trust for drill in drills for _ in drill.own])
+        read = read + self.teaching.misjudged(states, "trust", trust)
         subjects = torch.tensor([drill.subject for drill in drills for _ in drill.own])
-        guessed = self._head(states, "subject")(states)
+        guessed = self.teaching.told(states, "subject")
         read = read + F.cross_entropy(guessed, subjects)
         loss = told + self.reading_weight * read + self.value_weight * ((values - best) ** 2).mean()
         with torch.no_grad():
@@ -231,30 +215,6 @@ class School:
         if not total:
             return {self._calls[next(n for n in advice.worth if n)]: 1.0}
         return {token: share / total for token, share in odds.items()}
-
-    def _misjudged(self, states: Tensor, what: str, wanted: Tensor) -> Tensor:
-        """Cross-entropy of telling shares, where they are known."""
-        known = ~wanted.isnan()
-        told = self._head(states, what)(states)[known]
-        return F.binary_cross_entropy_with_logits(told, wanted[known].clamp(0.0, 1.0))
-
-    def _head(self, states: Tensor, what: str) -> nn.Module:
-        return self._opened(states.shape[1])[what]
-
-    def _opened(self, width: int) -> nn.ModuleDict:
-        if self.heads is None:
-            sizes = {
-                "worth": len(_CHOICES),
-                "trust": MOST_EXPERTS,
-                "subject": max(1, len(self.subjects)),
-            }
-            self.heads = nn.ModuleDict(
-                {name: nn.Linear(width, size) for name, size in sizes.items()}
-            )
-            for parameter in self.heads.parameters():
-                nn.init.zeros_(parameter)  # where it begins depends on no generator
-            self.optimiser.add_param_group({"params": self.heads.parameters()})
-        return self.heads
 
     def _first(self, text: str) -> int:
         (token,) = self.policy.spell(text, self.protocol.stops)[:1]

@@ -12,7 +12,6 @@ it would have come to.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from random import Random
 
@@ -28,13 +27,12 @@ from corl_train.variety.pupil import Pupil
 from corl_train.variety.rehearsals import Rehearsal, Stage
 from corl_train.variety.school import Drill, School
 from corl_train.variety.world import World
+from corl_train.warmstart.teaching import cosine
 
 ROUND = 960
 """Rehearsals of one round."""
 _WARMING = 2000
 """Rehearsals after which the learning rate is what it should be."""
-_LAST_RATE = 0.05
-"""Of the learning rate, in the end."""
 _OWN_FROM = 1 / 4
 """Of the rehearsals: behind them the policy plays some of them itself."""
 _EXAMINED = 240
@@ -107,7 +105,7 @@ def rehearse(
     done, too_long = 0, 0
     if (state := halfway.load()) is not None:
         done, too_long = state["done"], state["too_long"]
-        school.restore(state["school"])
+        school.teaching.restore(state["school"])
         say(f"going on behind {done:,} rehearsals")
     told = school.examine(unseen)
     while done < table.rehearsals:
@@ -117,9 +115,7 @@ def rehearse(
         own_share = table.own_share if done >= _OWN_FROM * table.rehearsals else 0.0
         lessons = drills(f"rehearsals {done}", count, own_share=own_share)
         too_long += count - len(lessons)
-        falling = 0.5 * (1 + math.cos(math.pi * done / table.rehearsals))
-        rising = min(1.0, (done + count) / _WARMING)
-        rate = how.learning_rate * rising * (_LAST_RATE + (1 - _LAST_RATE) * falling)
+        rate = cosine(how.learning_rate, done, done + count, table.rehearsals, warming=_WARMING)
         for epoch in range(how.epochs):
             told = school.teach(lessons, rate=rate, rng=dice(f"order {done} {epoch}"))
         done += count
@@ -130,7 +126,7 @@ def rehearse(
                 f" {known.regret:.4f} short a turn and believes {known.misplaced:.4f} short, tells"
                 f" {known.subject:.0%} of the subjects"
             )
-            halfway.save({"done": done, "too_long": too_long, "school": school.state()})
+            halfway.save({"done": done, "too_long": too_long, "school": school.teaching.state()})
     if too_long:
         say(
             f"{too_long:,} of {done:,} rehearsals did not fit into a context of {policy.context}"

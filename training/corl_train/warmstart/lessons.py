@@ -24,7 +24,7 @@ from functools import partial
 from random import Random
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from corl_bench.errors import ConfigError
@@ -36,6 +36,7 @@ from corl_train.setup import Setup
 from corl_train.warmstart.demonstrator import Demonstrator
 from corl_train.warmstart.knowledge import Knowledge, Lesson, subjects_of
 from corl_train.warmstart.probe import probe
+from corl_train.warmstart.teaching import Teaching
 
 Targets = list[dict[int, float]]
 """Of each own token of a demonstration: what it could be, by token, with its probability."""
@@ -119,12 +120,11 @@ class School:
         self.policy, self.how = demonstrator.policy, setup.config.warm_start
         self.stops = setup.protocol.stops
         self.subjects = subjects_of(setup)
-        self.heads: nn.ModuleDict | None = None
-        self.optimiser = torch.optim.AdamW(
-            self.policy.module.parameters(),
-            lr=self.how.learning_rate,
-            betas=(0.9, 0.98),
-            weight_decay=0.0,
+        experts = len(demonstrator.experts)
+        self.teaching = Teaching(
+            self.policy,
+            rate=self.how.learning_rate,
+            heads={"subject": max(1, len(self.subjects)), "rights": experts, "fits": experts},
         )
 
     def slow_down(self, progress: float) -> None:
@@ -133,8 +133,7 @@ class School:
         Args:
             progress: of whole episodes, from 0 to 1.
         """
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.how.learning_rate * (1 - 0.9 * progress)
+        self.teaching.set_rate(self.how.learning_rate * (1 - 0.9 * progress))
 
     def teach(self, lessons: Sequence[Lesson], targets: Sequence[Targets], *, whole: bool) -> float:
         """One epoch; returns the mean loss.
@@ -169,10 +168,7 @@ class School:
                 loss = loss + self.how.reading_weight * read
             fits = [row for lesson in chosen for row in lesson.fits]
             loss = loss + self.how.reading_weight * self._misjudged(scores.states, "fits", fits)
-            self.optimiser.zero_grad()
-            torch.autograd.backward(loss)
-            torch.nn.utils.clip_grad_norm_(self.policy.module.parameters(), 1.0)
-            self.optimiser.step()
+            self.teaching.learn(loss)
             total += loss.item()
         return total / len(minibatches)
 
@@ -181,30 +177,14 @@ class School:
         subjects = torch.tensor([lesson.subject for lesson in owners], device=states.device)
         loss = self._misjudged(states, "rights", [lesson.rights for lesson in owners])
         if (subjects >= 0).any():
-            told = self._head(states, "subject")(states)
+            told = self.teaching.told(states, "subject")
             loss = loss + F.cross_entropy(told, subjects, ignore_index=-1)
         return loss
 
     def _misjudged(self, states: Tensor, what: str, shares: Sequence[Sequence[float]]) -> Tensor:
         """Cross-entropy of telling one share for each expert, where it is known."""
         wanted = torch.tensor(shares, device=states.device)
-        known = ~wanted.isnan()
-        if not known.any():
-            return states.new_zeros(())
-        told = self._head(states, what)(states)[known]
-        return F.binary_cross_entropy_with_logits(told, wanted[known])
-
-    def _head(self, states: Tensor, what: str) -> nn.Module:
-        if self.heads is None:
-            experts = len(self.demonstrator.experts)
-            sizes = {"subject": max(1, len(self.subjects)), "rights": experts, "fits": experts}
-            self.heads = nn.ModuleDict(
-                {name: nn.Linear(states.shape[1], size) for name, size in sizes.items()}
-            )
-            for parameter in self.heads.parameters():
-                nn.init.zeros_(parameter)  # where it begins depends on no generator
-            self.optimiser.add_param_group({"params": self.heads.to(states).parameters()})
-        return self.heads[what]
+        return self.teaching.misjudged(states, what, wanted)
 
     def targets(self, lessons: Sequence[Lesson], *, whole: bool) -> list[Targets]:
         """What each lesson teaches at its own tokens; arguments as of `teach`."""

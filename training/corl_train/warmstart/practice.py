@@ -24,8 +24,7 @@ from itertools import pairwise
 from random import Random
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from corl_bench.errors import ConfigError
 from corl_train.losses import masked_mean
@@ -38,13 +37,12 @@ from corl_train.warmstart.demonstrator import results_of
 from corl_train.warmstart.difficulty import Sighting
 from corl_train.warmstart.lessons import Targets, pad_targets, targets_of
 from corl_train.warmstart.rehearsals import converse
+from corl_train.warmstart.teaching import Teaching, cosine
 
 ROUND = 1024
 """Rehearsals of one round."""
 _WARM_FROM = 1 / 24
 """Of the rehearsals: behind them the learning rate is what it should be."""
-_LAST_RATE = 0.05
-"""Of the learning rate, in the end."""
 _OWN_FROM = 1 / 4
 """Of the rehearsals: behind them the policy plays some of them itself."""
 _MOST_TIMES = 4
@@ -117,9 +115,13 @@ def practise(
                 f"no rehearsal fits into a context of {advised.policy.context} tokens: raise"
                 " policy.context"
             )
-        falling = 0.5 * (1 + math.cos(math.pi * done / how.episodes))
-        rising = min(1.0, (done + count) / how.episodes / _WARM_FROM)
-        rate = how.learning_rate * rising * (_LAST_RATE + (1 - _LAST_RATE) * falling)
+        rate = cosine(
+            how.learning_rate,
+            done,
+            done + count,
+            how.episodes,
+            warming=_WARM_FROM * how.episodes,
+        )
         marks = school.teach(kept, rate)
         done, taught = done + count, taught + len(kept)
         if (done // ROUND) % _ROUNDS_TOLD == 0 or done == how.episodes:
@@ -202,18 +204,16 @@ class _School:
         self.calls = [
             self.policy.spell(turn, self.stops)[0] for turn in map(advised.call, advised.experts)
         ]
-        self.heads: nn.ModuleDict | None = None
-        self.optimiser = torch.optim.AdamW(
-            self.policy.module.parameters(),
-            lr=self.how.learning_rate,
-            betas=(0.9, 0.98),
-            weight_decay=0.0,
+        experts = len(advised.experts)
+        self.teaching = Teaching(
+            self.policy,
+            rate=self.how.learning_rate,
+            heads={"worth": experts + 1, "rights": experts},
         )
 
     def teach(self, played: Sequence[Rollout], rate: float) -> str:
         """Some epochs; returns how well the last of them was known, in words."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        self.teaching.set_rate(rate)
         drills = [self._drill(rollout) for rollout in played]
         lengths = torch.tensor([len(drill.targets) for drill in drills])
         marks: list[Sequence[float]] = []
@@ -224,10 +224,7 @@ class _School:
             for rows in minibatches:
                 self.stop.check()
                 loss, mark = self._loss([drills[row] for row in rows.tolist()])
-                self.optimiser.zero_grad()
-                torch.autograd.backward(loss)
-                torch.nn.utils.clip_grad_norm_(self.policy.module.parameters(), 1.0)
-                self.optimiser.step()
+                self.teaching.learn(loss)
                 marks.append(mark)
         turns, beliefs = (sum(column) / len(marks) for column in zip(*marks, strict=True))
         return f"loss {turns:.4f}, {beliefs:.4f} in whom to believe"
@@ -309,24 +306,7 @@ class _School:
 
     def _misjudged(self, states: Tensor, what: str, shares: Sequence[Sequence[float]]) -> Tensor:
         """Cross-entropy of telling shares, where they are known."""
-        wanted = torch.tensor(shares, device=states.device)
-        known = ~wanted.isnan()
-        if not known.any():
-            return states.new_zeros(())
-        told = self._head(states, what)(states)[known]
-        return F.binary_cross_entropy_with_logits(told, wanted[known].clamp(0.0, 1.0))
-
-    def _head(self, states: Tensor, what: str) -> nn.Module:
-        if self.heads is None:
-            experts = len(self.advised.experts)
-            sizes = {"worth": experts + 1, "rights": experts}
-            self.heads = nn.ModuleDict(
-                {name: nn.Linear(states.shape[1], size) for name, size in sizes.items()}
-            )
-            for parameter in self.heads.parameters():
-                nn.init.zeros_(parameter)  # where it begins depends on no generator
-            self.optimiser.add_param_group({"params": self.heads.to(states).parameters()})
-        return self.heads[what]
+        return self.teaching.misjudged(states, what, torch.tensor(shares, device=states.device))
 
 
 def _divergence(log_probs: Tensor, targets: Targets) -> Tensor:
