@@ -18,7 +18,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 from typing import Any
 
@@ -315,8 +315,7 @@ class Episode:
         answers = [self.answer_in(reply.text) for reply in replies]
         if len(set(answers) - {None}) < 2:
             return [None if answer is None else 0 for answer in answers]
-        # Comparing may wait for a worker process, which must not hold up other episodes.
-        groups = await asyncio.to_thread(grading.agreement_classes, answers)
+        groups = await grading.judge_in_loop(grading.agreement_classes, answers)
         return [
             None if answer is None else group for answer, group in zip(answers, groups, strict=True)
         ]
@@ -332,7 +331,8 @@ class Episode:
         """Oracles only: how a response would be graded."""
         self._require_oracle()
         problem = self._problem
-        return await asyncio.to_thread(grading.grade, problem.answer, text, kind=problem.kind)
+        grade = partial(grading.grade, kind=problem.kind)
+        return await grading.judge_in_loop(grade, problem.answer, text)
 
     def _require_oracle(self) -> None:
         if not self._oracle:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 AMOUNT: Final = "an amount of dollars in digits"
@@ -38,43 +39,66 @@ _NAMES: Final[Mapping[Any, str]] = {
 }
 
 
-def find_fault(value: Any, shape: Any, place: str = "") -> str | None:
+def find_fault(value: Any, shape: Any) -> str | None:
     """The first thing that is not as the shape says, in words; None where all of it is.
 
     Args:
         value: as it was parsed.
         shape: see above.
-        place: of the value in its document, empty for the document itself.
     """
+    fault = _fault(value, shape)
+    return None if fault is None else f"{fault.place or 'the document'} {fault.what}"
+
+
+@dataclass(slots=True)
+class _Fault:
+    """What is wrong with a part of a document. The place grows on the way out: most have none."""
+
+    what: str
+    place: str = ""
+
+    def below(self, key: str) -> _Fault:
+        """The same as seen from one level further out."""
+        self.place = f"{key}.{self.place}" if self.place else key
+        return self
+
+
+def _fault(value: Any, shape: Any) -> _Fault | None:
     if isinstance(shape, dict):
-        if not isinstance(value, dict):
-            return _wrong(place, value, "an object")
-        if (inner := shape.get(str)) is not None:
-            for key, member in value.items():
-                if fault := find_fault(member, inner, f"{place}.{_short(key)}".lstrip(".")):
-                    return fault
-            return None
-        for name, inner in shape.items():
-            key = name.removesuffix("?")
-            if key in value:
-                if fault := find_fault(value[key], inner, f"{place}.{key}".lstrip(".")):
-                    return fault
-            elif key == name:
-                return f"{place or 'the document'} lacks {key}"
-        return None
+        return _fault_of_object(value, shape)
     if isinstance(shape, list):
         if not isinstance(value, list):
-            return _wrong(place, value, "a list")
+            return _wrong(value, "a list")
         for number, member in enumerate(value):
-            if fault := find_fault(member, shape[0], f"{place}.{number}".lstrip(".")):
-                return fault
+            if fault := _fault(member, shape[0]):
+                return fault.below(str(number))
         return None
     if isinstance(shape, tuple):
-        faults = [find_fault(value, option, place) for option in shape]
-        if None in faults:
+        if any(
+            _fits(value, option) if _named(option) else _fault(value, option) is None
+            for option in shape
+        ):
             return None
-        return _wrong(place, value, " or ".join(_NAMES.get(o, str(o)) for o in shape if _named(o)))
-    return None if _fits(value, shape) else _wrong(place, value, _NAMES.get(shape, str(shape)))
+        return _wrong(value, " or ".join(_NAMES.get(o, str(o)) for o in shape if _named(o)))
+    return None if _fits(value, shape) else _wrong(value, _NAMES.get(shape, str(shape)))
+
+
+def _fault_of_object(value: Any, shape: dict[Any, Any]) -> _Fault | None:
+    if not isinstance(value, dict):
+        return _wrong(value, "an object")
+    if (inner := shape.get(str)) is not None:
+        for key, member in value.items():
+            if fault := _fault(member, inner):
+                return fault.below(_short(key))
+        return None
+    for name, inner in shape.items():
+        key = name.removesuffix("?")
+        if key in value:
+            if fault := _fault(value[key], inner):
+                return fault.below(key)
+        elif key == name:
+            return _Fault(f"lacks {key}")
+    return None
 
 
 def _named(shape: Any) -> bool:
@@ -93,8 +117,8 @@ def _fits(value: Any, shape: Any) -> bool:
     return isinstance(value, shape)
 
 
-def _wrong(place: str, value: Any, wanted: str) -> str:
-    return f"{place or 'the document'} is {_short(value)} and should be {wanted}"
+def _wrong(value: Any, wanted: str) -> _Fault:
+    return _Fault(f"is {_short(value)} and should be {wanted}")
 
 
 def _short(value: Any) -> str:

@@ -210,7 +210,7 @@ def command(
     from corl_bench.report.analysis import assess_tasks
     from corl_bench.report.html import write_report
     from corl_bench.report.terminal import write_table
-    from corl_bench.results import encode_summary, read_episodes
+    from corl_bench.results import encode_summary
     from corl_bench.runs.plan import make_plan
     from corl_bench.runs.run import run
 
@@ -276,7 +276,7 @@ def command(
         skip_preflight=skip_preflight,
         quiet=quiet or as_json,
     )
-    episodes = read_episodes(finished.directory)
+    episodes = finished.episodes
     report = write_report(finished.directory, episodes=episodes)
     if as_json:
         click.echo(json.dumps(encode_summary(finished.summary), ensure_ascii=False, indent=2))

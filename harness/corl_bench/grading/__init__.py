@@ -1,9 +1,9 @@
 r"""Grading: is a model's reply the right answer? Safe, exact where it can be, bounded always.
 
 `grade` extracts the answer from a reply and compares it with the gold; `is_correct`, `extract`
-and `equivalent` are its parts. No text is ever evaluated as code, all functions may be called
-from any thread and inside a running event loop, and the verdict depends on nothing but the
-arguments. docs/grading.md has the rules.
+and `equivalent` are its parts, and `judge_in_loop` calls any of them where others must not wait.
+No text is ever evaluated as code, all functions may be called from any thread, and the verdict
+depends on nothing but the arguments. docs/grading.md has the rules.
 
     >>> grade("73", r"Adding up, \boxed{73}.").status
     'correct'
@@ -11,6 +11,7 @@ arguments. docs/grading.md has the rules.
     True
 """
 
+from corl_bench.grading.concurrency import judge_in_loop
 from corl_bench.grading.extraction import extract, find_answer
 from corl_bench.grading.grader import (
     GRADER_VERSION,
@@ -36,4 +37,5 @@ __all__ = [
     "grade",
     "grader_digest",
     "is_correct",
+    "judge_in_loop",
 ]

@@ -20,6 +20,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, Literal
 
 from corl_bench.environments import for_computing
@@ -43,6 +45,10 @@ _ANSWERS: Final[dict[str, Settlement]] = {
     "unequal": "unequal",
     "unknown": "unknown",
 }
+
+
+class WouldWait(Exception):
+    """A worker is needed where nobody may wait for one, see `refused`."""
 
 
 class WorkerDied(Exception):
@@ -207,8 +213,27 @@ class Pool:
 _pool = Pool()
 
 
+_here = threading.local()
+
+
+@contextmanager
+def refused() -> Iterator[None]:
+    """Within it, `settle` raises WouldWait in this thread."""
+    _here.refused = True
+    try:
+        yield
+    finally:
+        _here.refused = False
+
+
 def settle(left: Expression, right: Expression) -> Settlement:
-    """Compares two expressions in a worker; see `symbolic.settle`. Callable from any thread."""
+    """Compares two expressions in a worker; see `symbolic.settle`. Callable from any thread.
+
+    Raises:
+        WouldWait: this thread has `refused` workers.
+    """
+    if getattr(_here, "refused", False):
+        raise WouldWait
     return _pool.settle(json.dumps([left, right]).encode("ascii") + b"\n")
 
 

@@ -22,7 +22,7 @@ from corl_bench.leaderboard.case import Case
 from corl_bench.leaderboard.checks import of_the_bench
 from corl_bench.leaderboard.findings import Finding, finding, places
 from corl_bench.leaderboard.raw import withhold
-from corl_bench.results import EpisodeRecord, canonical_lines, encode_episode, read_episodes
+from corl_bench.results import EpisodeRecord, canonical_lines, encode_episode
 from corl_bench.routers.registry import parse_systems
 from corl_bench.tasks import LoadedTask, rows_digest
 from corl_bench.tasks.synth import generate
@@ -104,7 +104,7 @@ def _episodes(case: Case, tasks: tuple[LoadedTask, ...]) -> list[EpisodeRecord]:
     )
     with tempfile.TemporaryDirectory() as folder:
         made = run(plan, Path(folder) / "run", command=["corl-bench", "leaderboard"], quiet=True)
-        return [episode for episode in read_episodes(made.directory) if episode.system == name]
+        return [episode for episode in made.episodes if episode.system == name]
 
 
 def _lines(case: Case, episodes: Iterable[EpisodeRecord]) -> dict[str, str]:

@@ -68,7 +68,8 @@ class BringsModels(Protocol):
 
 def own_models(system: Router) -> tuple[ExpertSpec, ...]:
     """The models that a system brings; most bring none."""
-    return system.own_models if isinstance(system, BringsModels) else ()
+    models: tuple[ExpertSpec, ...] = getattr(system, "own_models", ())
+    return models
 
 
 @runtime_checkable

@@ -249,9 +249,8 @@ async def make_episode(
         verdict = Verdict("error", detail=failure)
         response = None
     else:
-        loop = asyncio.get_running_loop()
-        verdict = await loop.run_in_executor(
-            threads, _grade, problem.answer, response, problem.kind
+        verdict = await grading.judge_in_loop(
+            _grade, problem.answer, response, problem.kind, threads=threads
         )
     record = EpisodeRecord(
         task=job.task.label,

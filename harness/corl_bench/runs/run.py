@@ -55,6 +55,8 @@ class Finished:
 
     directory: Path
     summary: Summary
+    episodes: tuple[EpisodeRecord, ...]
+    """Those that the summary speaks of."""
     cap: CapReachedError | None
     interrupted: bool
     decisions: Decisions | None = None
@@ -180,9 +182,14 @@ def run(
             decisions = None if deciding is None else deciding.decisions()
             if decisions is not None:
                 write_json(path / DECISIONS_NAME, encode_decisions(decisions))
-            summary = _summarise(plan, directory, ledger, decisions)
+            keys = {job.key for job in plan.jobs()}
+            episodes = tuple(record for record in read_episodes(path) if record.key in keys)
+            finished = len(episodes) == len(keys) if decisions is None else decisions.is_over
+            summary = _summarise(
+                plan, directory, ledger, decisions, episodes=episodes, finished=finished
+            )
             write_json(path / "summary.json", encode_summary(summary))
-            return Finished(path, summary, ending.cap, ending.interrupted, decisions)
+            return Finished(path, summary, episodes, ending.cap, ending.interrupted, decisions)
 
 
 def _resume_deciding(plan: Plan, path: Path, again: set[str], look_ahead: int) -> Deciding | None:
@@ -300,12 +307,15 @@ def _require_replies(plan: Plan, store: RecordingStore | None) -> None:
 
 
 def _summarise(
-    plan: Plan, directory: RunDirectory, ledger: Ledger, decisions: Decisions | None
+    plan: Plan,
+    directory: RunDirectory,
+    ledger: Ledger,
+    decisions: Decisions | None,
+    *,
+    episodes: Sequence[EpisodeRecord],
+    finished: bool,
 ) -> Summary:
-    keys = {job.key for job in plan.jobs()}
-    episodes = [record for record in read_episodes(directory.path) if record.key in keys]
     totals = ledger.totals
-    finished = len(episodes) == len(keys) if decisions is None else decisions.is_over
     trained, training_usd = training_notes(directory.path)
     proved, preflight_usd = preflight_notes(directory.path)
     return Summary(
