@@ -6,6 +6,7 @@ import asyncio
 import threading
 
 import pytest
+
 from corl_bench import grading
 from corl_bench.grading import workers
 
