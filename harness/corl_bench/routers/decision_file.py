@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import Pool
@@ -44,9 +44,8 @@ _REFERENCES = ("problem_id", "problem_key", "problem")
 COLUMNS = frozenset({*_REFERENCES, "expert", "task", "budget", "cost_usd"})
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """One row."""
+class Decision(NamedTuple):
+    """One row. Files have a hundred thousand, and a frozen dataclass takes nearly twice as long to make."""
 
     where: str
     """`file:line`, for messages."""
