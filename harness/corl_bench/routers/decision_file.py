@@ -45,7 +45,7 @@ COLUMNS = frozenset({*_REFERENCES, "expert", "task", "budget", "cost_usd"})
 
 
 class Decision(NamedTuple):
-    """One row. Files have a hundred thousand, and a frozen dataclass takes nearly twice as long to make."""
+    """One row. Files are long, and a frozen dataclass takes nearly twice as long to make."""
 
     where: str
     """`file:line`, for messages."""
