@@ -17,7 +17,7 @@ from pathlib import Path
 from corl_bench import grading
 from corl_bench.errors import ConfigError
 from corl_bench.leaderboard.board import Board
-from corl_bench.leaderboard.case import Bench, Case, open_case
+from corl_bench.leaderboard.case import Bench, Case
 from corl_bench.leaderboard.checks import is_fixed_expert
 from corl_bench.leaderboard.entry import prices_digest, read_entry
 from corl_bench.leaderboard.findings import Status
@@ -61,8 +61,9 @@ def make_standings(
         ConfigError: the board's pool is not the one that it pins.
     """
     bench = Bench.of(board, data_dir, text_folders=text_folders)
-    verified = verify_board(bench)
-    ranked = [open_case(found.path, bench) for found in verified if found.status != "failed"]
+    opened: dict[Path, Case] = {}
+    verified = verify_board(bench, opened=opened)
+    ranked = [opened[found.path] for found in verified if found.status != "failed"]
     statuses = {found.entry_id: found.status for found in verified}
     assessed = {
         name: found

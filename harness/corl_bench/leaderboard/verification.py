@@ -14,7 +14,7 @@ import hashlib
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -65,6 +65,7 @@ def verify_board(
     paths: Sequence[Path] | None = None,
     *,
     advance: Callable[[], None] = lambda: None,
+    opened: dict[Path, Case] | None = None,
 ) -> tuple[Verification, ...]:
     """Verifies entries of a board, each beside all others that do not fail.
 
@@ -73,6 +74,8 @@ def verify_board(
         paths: entries, of the board or to join it; None: all of the board, and every file in
             their folder that belongs to none.
         advance: called after each entry.
+        opened: is filled with the entries that can be read, for whoever goes on with them. Else
+            each is read again when it is due, and one at a time is in memory.
     """
     on_board = bench.board.entry_files()
     asked = on_board if paths is None else list(paths)
@@ -81,11 +84,13 @@ def verify_board(
     for path in dict.fromkeys((*on_board, *asked)):
         # Running a system takes long; of an entry that nobody asks about it is left out.
         here = bench if path in asked else replace(bench, run_again=False)
-        alone[path] = _verify_alone(path, here, gathered)
+        alone[path] = _verify_alone(path, here, gathered, opened)
         if path in asked:
             advance()
     others = gathered.others()
-    found = [Verification(path, _beside(path, alone[path], bench, others)) for path in asked]
+    found = [
+        Verification(path, _beside(path, alone[path], bench, others, opened)) for path in asked
+    ]
     if paths is None:
         stray = "it belongs to no entry: remove it from the folder of entries"
         found += [
@@ -95,12 +100,16 @@ def verify_board(
     return tuple(sorted(found, key=lambda result: result.entry_id))
 
 
-def _verify_alone(path: Path, bench: Bench, gathered: _Gathered) -> tuple[Finding, ...]:
+def _verify_alone(
+    path: Path, bench: Bench, gathered: _Gathered, opened: dict[Path, Case] | None
+) -> tuple[Finding, ...]:
     """What is found in the entry by itself; gathers what the others are held against."""
     try:
         case = open_case(path, bench)
     except ConfigError as error:
         return (Finding(READABLE, "failed", str(error)),)
+    if opened is not None:
+        opened[path] = case
     readable = Finding(READABLE, "passed", "all files and lines are of their schemas")
     alone = [_made(check, case) for check in ALL_CHECKS if check not in BESIDE_OTHERS]
     if all(found.status != "failed" for found in alone):
@@ -109,12 +118,16 @@ def _verify_alone(path: Path, bench: Bench, gathered: _Gathered) -> tuple[Findin
 
 
 def _beside(
-    path: Path, alone: tuple[Finding, ...], bench: Bench, others: Others
+    path: Path,
+    alone: tuple[Finding, ...],
+    bench: Bench,
+    others: Others,
+    opened: Mapping[Path, Case] | None,
 ) -> tuple[Finding, ...]:
     """All findings of an entry, in the order of the checks."""
     if len(alone) == 1:
         return alone
-    case = open_case(path, bench, others)
+    case = replace(opened[path], others=others) if opened else open_case(path, bench, others)
     readable, *rest = alone
     listed = iter(rest)
     return (
