@@ -70,8 +70,11 @@ def test_a_wrong_field_is_named(changes: dict[str, Any], param: str, code: str) 
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"\xff\xfe", b"[" * 100_000, b"NaN", b"[]", b'"text"', b'{"budget_usd": NaN}'],
-    ids=["empty", "cut", "bytes", "deep", "nan", "list", "text", "nan inside"],
+    [
+        *(b"", b"{", b"\xff\xfe", b"[" * 100_000, b"NaN", b"[]", b'"text"'),
+        *(b'{"budget_usd": NaN}', b'{"budget_usd": 1e99999999999999999999}'),
+    ],
+    ids=["empty", "cut", "bytes", "deep", "nan", "list", "text", "nan inside", "huge exponent"],
 )
 def test_what_is_no_json_object_is_refused(body: bytes) -> None:
     assert _refused(body).code == "invalid_json"

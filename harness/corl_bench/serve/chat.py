@@ -162,7 +162,7 @@ def read_object(body: bytes, *, parse_float: Callable[[str], Any] = float) -> di
     """
     try:
         data = json.loads(body.decode(), parse_float=parse_float, parse_constant=_no_number)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, ArithmeticError):  # the last: 1e99999999999999999999
         raise Refusal(400, "the body is not JSON", code="invalid_json") from None
     if not isinstance(data, dict):
         raise Refusal(400, "the body is not a JSON object", code="invalid_json")
