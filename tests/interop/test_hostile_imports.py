@@ -289,6 +289,7 @@ def test_one_id_for_two_problems(tmp_path: Path, lines: Lines, refuse: Refuse) -
         (b"[" * 200_000 + b"\n", "nesting too deep"),
         (b'{"task": ' + b"9" * 10_000 + b"}\n", "a number too long"),
         (b'{"task": 1e999999}\n', "beyond reason"),
+        (b'{"task": 1e99999999999999999999}\n', "beyond reason"),
     ],
 )
 def test_a_trace_that_is_no_json(tmp_path: Path, refuse: Refuse, data: bytes, words: str) -> None:

@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import IO, Any
 
@@ -256,7 +256,10 @@ def find_files(path: Path, matches: Callable[[str], bool], what: str) -> list[Pa
 
 
 def _decimal(text: str) -> Decimal:
-    number = Decimal(text)
+    try:
+        number = Decimal(text)
+    except InvalidOperation:  # an exponent of twenty digits
+        raise RowError("a number beyond reason") from None
     if number and not -400 < number.adjusted() < 400:
         raise RowError("a number beyond reason")
     return number
