@@ -242,7 +242,7 @@ def test_a_pupil_says_what_its_policy_would(setup: Setup, stage: Stage) -> None:
     for epoch in range(12):
         school.teach(drills, rate=1e-2, rng=Random(epoch))
     pupil = Pupil(policy, setup.protocol, temperature=0.0)
-    for made in stage.rehearse(pool, Decimal("0.01"), 8, Random(1), player=pupil):
+    for made in stage.rehearse(pool, Decimal("0.01"), 8, Random(1), chooser=pupil):
         turns = made.texts[1::2]
         assert set(turns[:-1]) == {letter}
         assert len(turns) == setup.protocol.max_calls + 1

@@ -4,7 +4,7 @@ Whoever learns from another's play alone has never been told what to do behind h
 (DAgger, Ross et al., AISTATS 2011). A pupil is asked for the first token of a turn, which names
 the expert or the answer; where it says anything else, advice is followed.
 
-    stage.rehearse(pool, Decimal("0.01"), 48, rng, player=Pupil(policy, protocol))
+    stage.rehearse(pool, Decimal("0.01"), 48, rng, chooser=Pupil(policy, protocol))
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from corl_train.variety.rehearsals import Cue, answer_turn, call_turn
 
 
 class Pupil:
-    """A `Player` whose turns a policy says, whose weights do not change meanwhile.
+    """A `Chooser` whose turns a policy says, whose weights do not change meanwhile.
 
     Args:
         policy: what learns.

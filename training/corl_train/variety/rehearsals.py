@@ -2,12 +2,12 @@
 
 A rehearsal is what an episode would have been, word for word: the protocol writes the opening
 and the results, experts are asked in a booth, and the ledger's arithmetic tells what is left.
-Whoever plays, foresight advises. Without a player turns are drawn from what foresight advises,
+Whoever plays, foresight advises. Without a chooser turns are drawn from what foresight advises,
 and from anything that the protocol allows, so that what to do in bad states is rehearsed too.
 
     stage = Stage(booth, protocol, problems, manners)
     rehearsals = stage.rehearse(pool, Decimal("0.01"), 12, rng)
-    stage.rehearse(pool, Decimal("0.01"), 12, rng, player=Pupil(policy, protocol))
+    stage.rehearse(pool, Decimal("0.01"), 12, rng, chooser=Pupil(policy, protocol))
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Cue:
 _Conversation = Generator[Cue, str | None, Rehearsal]
 
 
-class Player(Interface):
+class Chooser(Interface):
     """Who says turns in rehearsals."""
 
     def choose(self, cues: Sequence[Cue], rng: Random) -> list[str | None]:
@@ -147,7 +147,7 @@ class Stage:
         episodes: int,
         rng: Random,
         *,
-        player: Player | None = None,
+        chooser: Chooser | None = None,
     ) -> list[Rehearsal]:
         """Rehearsals with one pool, at budgets from `LEAST_SHARE` of the largest up to it.
 
@@ -156,7 +156,7 @@ class Stage:
             largest_usd: the largest budget.
             episodes: how many.
             rng: draws problems, budgets and turns.
-            player: who says the turns, in all conversations at once; None: advice is followed,
+            chooser: who says the turns, in all conversations at once; None: advice is followed,
                 with some wildness.
         """
         experts = lettered(map(ExpertInfo.of, pool.experts))
@@ -169,7 +169,7 @@ class Stage:
             horizon_usd=float(largest_usd),
             max_calls=self.protocol.max_calls,
         )
-        player = player or Advised(heat=self.heat, wildness=self.wildness)
+        chooser = chooser or Advised(heat=self.heat, wildness=self.wildness)
         conversations = []
         for place in range(episodes):
             budget = self._budget(largest_usd, rng)
@@ -178,7 +178,7 @@ class Stage:
             conversations.append(
                 self._converse(place, experts, costs_usd, foresight, problem, budget, sample)
             )
-        return play_out(conversations, lambda cues: player.choose(cues, rng))
+        return play_out(conversations, lambda cues: chooser.choose(cues, rng))
 
     def _budget(self, largest_usd: Decimal, rng: Random) -> Budget:
         usd = largest_usd

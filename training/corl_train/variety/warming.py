@@ -91,10 +91,10 @@ def rehearse(
             largest = world.draw_budget(rng)
             several = min(table.rehearsals_a_pool, count - len(rehearsed))
             pool = world.draw_pool(rng)
-            player = None
+            chooser = None
             if rng.random() < own_share:
-                player = Pupil(policy, protocol, temperature=rng.choice((0.0, 1.0)))
-            rehearsed += stage.rehearse(pool, largest.usd, several, rng, player=player)
+                chooser = Pupil(policy, protocol, temperature=rng.choice((0.0, 1.0)))
+            rehearsed += stage.rehearse(pool, largest.usd, several, rng, chooser=chooser)
         return [d for d in map(school.drill, rehearsed) if len(d.ids) <= policy.context]
 
     unseen = drills("unseen rehearsals", _EXAMINED)
