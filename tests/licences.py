@@ -34,7 +34,11 @@ def wanted() -> dict[str, list[Requirement]]:
 
 
 def closure(requirements: list[Requirement], extras: dict[str, list[Requirement]]) -> set[str]:
-    """Names of all packages that come with them, as far as they are installed here."""
+    """Names of all packages that come with them.
+
+    Raises:
+        SystemExit: one of them is not installed here, so nobody knows what it brings.
+    """
     found: set[str] = set()
     waiting = [(requirement, "") for requirement in requirements]
     while waiting:
@@ -50,7 +54,7 @@ def closure(requirements: list[Requirement], extras: dict[str, list[Requirement]
         try:
             needs = metadata.requires(name) or []
         except metadata.PackageNotFoundError:
-            continue
+            raise SystemExit(f"{name} is not installed: `tox -e licences` installs all") from None
         found.add(name)
         for line in needs:
             waiting += [(Requirement(line), asked) for asked in ("", *requirement.extras)]
@@ -96,7 +100,7 @@ HEAD = """\
 corl-bench is Apache-2.0. What it installs stands under these licences, read from the metadata of \
 the packages by `python tests/licences.py docs/licences.md` (`tox -e licences`), which fails at a \
 licence that asks for the same of whatever is built with it. Packages of the core that come only \
-for other Pythons or systems, and the extras for clusters of GPUs (`openrlhf`, `vllm`) and for \
+for other Pythons or systems, and the extras for clusters (`openrlhf`, `vllm`, `ray`) and for \
 interop (`lm-eval`, `wandb`), are not in the table.
 
 | package | version here | licence | needed by | copyleft |

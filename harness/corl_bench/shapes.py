@@ -79,8 +79,8 @@ def _fault(value: Any, shape: Any) -> _Fault | None:
             for option in shape
         ):
             return None
-        return _wrong(value, " or ".join(_NAMES.get(o, str(o)) for o in shape if _named(o)))
-    return None if _fits(value, shape) else _wrong(value, _NAMES.get(shape, str(shape)))
+        return _wrong(value, " or ".join(map(_name, shape)))
+    return None if _fits(value, shape) else _wrong(value, _name(shape))
 
 
 def _fault_of_object(value: Any, shape: dict[Any, Any]) -> _Fault | None:
@@ -103,6 +103,11 @@ def _fault_of_object(value: Any, shape: dict[Any, Any]) -> _Fault | None:
 
 def _named(shape: Any) -> bool:
     return not isinstance(shape, dict | list)
+
+
+def _name(shape: Any) -> str:
+    """A shape in words."""
+    return _NAMES.get(shape, str(shape)) if _named(shape) else _NAMES[type(shape)]
 
 
 def _fits(value: Any, shape: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -117,3 +118,24 @@ def test_a_run_without_single_experts_says_what_to_do(tmp_path: Path, folder: Pa
     run(tmp_path / "random", "random")
     result = invoke("replay", tmp_path / "random", folder / "plain.jsonl")
     assert "--system 'single:*'" in str(result.exception)
+
+
+def test_the_table_marks_what_a_run_marks(folder: Path) -> None:
+    result = invoke("replay", folder / "known", folder / "plain.jsonl", folder / "fees.jsonl")
+    assert "SIMULATED" in result.output
+    (plain,) = (line for line in result.output.splitlines() if "decisions:plain.jsonl " in line)
+    (fees, *_) = (line for line in result.output.splitlines() if "decisions:fees.jsonl " in line)
+    assert "‡" not in plain
+    assert "‡" in fees
+    said = " ".join(result.output.split())
+    assert "‡ The cost of decisions:fees.jsonl is what the system says of itself" in said
+
+
+def test_a_run_that_is_not_finished_is_refused(folder: Path, tmp_path: Path) -> None:
+    run_dir = Path(shutil.copytree(folder / "known", tmp_path / "known"))
+    rows = [json.loads(line) for line in (run_dir / "episodes.jsonl").open()]
+    last = rows[-1]["problem_id"]
+    kept = [row for row in rows if row["problem_id"] != last]
+    (run_dir / "episodes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in kept))
+    result = invoke("replay", run_dir, folder / "plain.jsonl")
+    assert "lacks replies to 1 of 25 problems of synth: finish the run" in str(result.exception)

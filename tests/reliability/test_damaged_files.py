@@ -65,6 +65,23 @@ def test_a_line_that_is_none_is_named_and_left_alone(
     assert contents(run_dir) == before
 
 
+def test_an_attempt_that_stands_twice_on_the_ledger_is_not_paid_twice(
+    run_dir: Path, corl: Callable[..., tuple[int, str]]
+) -> None:
+    ledger = run_dir / "ledger.jsonl"
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    ledger.write_bytes(b"".join([*lines, lines[0]]))
+    before = contents(run_dir)
+    code, said = corl(*RUN, run_dir)
+    assert code == 2
+    assert len(said.splitlines()) == 1
+    assert f"{ledger}: attempt 1 of " in said
+    assert "stands there twice" in said
+    assert contents(run_dir) == before
+    ledger.write_bytes(b"".join(lines))
+    assert corl(*RUN, run_dir)[0] == 0
+
+
 @pytest.mark.parametrize("verb", ["report", "regrade"])
 @pytest.mark.parametrize("line", LINES)
 def test_a_problem_that_is_none_is_named(

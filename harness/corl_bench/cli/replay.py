@@ -31,7 +31,9 @@ def command(run_dir: Path, files: tuple[Path, ...], as_json: bool) -> None:
     import sys
 
     from corl_bench.money.amounts import format_usd
-    from corl_bench.report.plain import Grid, Heading, write_blocks
+    from corl_bench.report.figures import SIMULATED, cost_sentences
+    from corl_bench.report.plain import Block, Grid, Heading, Paragraph, write_blocks
+    from corl_bench.results import read_manifest
 
     outcomes = [point for file in _replayed(run_dir, files) for point in file]
     if as_json:
@@ -51,19 +53,23 @@ def command(run_dir: Path, files: tuple[Path, ...], as_json: bool) -> None:
         ]
         click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
         return
-    columns = ("system", "task", "episodes", "accuracy", "$/problem", "total $")
+    columns = ("system", "task", "episodes", "errors", "accuracy", "$/problem", "total $")
     cells = [_cells(point) for point in outcomes]
-    title = f"corl-bench · replay · {run_dir.resolve().name}"
-    write_blocks([Heading(title), Grid(columns, cells, names=2)], sys.stdout)
+    blocks: list[Block] = [Heading(f"corl-bench · replay · {run_dir.resolve().name}")]
+    if read_manifest(run_dir)["pool"].get("simulated"):
+        blocks.append(Paragraph(SIMULATED, "bold yellow"))
+    blocks.append(Grid(columns, cells, names=2))
+    blocks += map(Paragraph, cost_sentences(outcomes))
+    write_blocks(blocks, sys.stdout)
 
 
 def _cells(point: Outcomes) -> tuple[str, ...]:
-    from corl_bench.money.amounts import display_usd, format_usd
-    from corl_bench.report.figures import percent
+    from corl_bench.money.amounts import format_usd
+    from corl_bench.report.figures import cost_words, percent
 
-    accuracy, mean = percent(point.accuracy), display_usd(point.mean_cost_usd)
-    total = format_usd(point.total_cost_usd)
-    return (point.label, point.task, f"{point.episodes:,}", accuracy, mean, total)
+    counts = f"{point.episodes:,}", f"{point.errors:,}"
+    costs = cost_words(point), format_usd(point.total_cost_usd)
+    return (point.label, point.task, *counts, percent(point.accuracy), *costs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,7 @@ def _replayed(run_dir: Path, files: Sequence[Path]) -> Iterator[list[Outcomes]]:
     """The outcomes of each file, by task and budget."""
     from functools import cache
 
+    from corl_bench.errors import ConfigError
     from corl_bench.experts.recording import problem_key
     from corl_bench.results import read_episodes, read_manifest
     from corl_bench.results.replay import recorded_experts
@@ -87,6 +94,12 @@ def _replayed(run_dir: Path, files: Sequence[Path]) -> Iterator[list[Outcomes]]:
     episodes = read_episodes(run_dir)
     tasks = _tasks(run_dir)
     recorded = [recorded_experts(episodes, task=task.label) for task in tasks]
+    for task, experts in zip(tasks, recorded, strict=True):
+        if missing := len(task.problems) - len(experts.problems):
+            raise ConfigError(
+                f"{run_dir} lacks replies to {missing:,} of {len(task.problems):,} problems of"
+                f" {task.label}: finish the run with its own command"
+            )
     budgets = _budgets(manifest)
     pool = str(manifest["pool"]["name"])
     key_of = cache(problem_key)

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import socket
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -214,7 +215,7 @@ async def _follow(ray: Any, crew: Crew, hired: list[Any]) -> None:
     async def follow(task: Any) -> None:
         try:
             reason = await task
-        except ray.exceptions.RayError as error:
+        except Exception as error:  # whatever it is, nobody else would hear of it
             reason = _why(error)
         if reason:
             await crew.turn_away(reason)
@@ -227,8 +228,8 @@ def _why(error: Exception) -> str:
     """A failed task in one line."""
     cause = getattr(error, "cause", None) or error
     said = " ".join(str(cause).split())
-    if "No module named" in said:
-        missing = said.partition("No module named")[2].split()[0].strip("'\".,")
+    if match := re.search(r"No module named ['\"]?([\w.]+)", said):
+        missing = match[1].rstrip(".")
         return f"a node of the Ray cluster lacks {missing}: install corl-bench[ray] on all of them"
     return f"a worker could not be started: {said[-_SHOWN_CHARS:]}"
 

@@ -62,9 +62,11 @@ async def _work(url: str, token: str, data: bytes, node: str) -> str:
                 try:
                     async with session.ws_connect(url, max_msg_size=0, compress=0) as socket:
                         messages.keep_alive(socket.get_extra_info("socket_transport"))
-                        if await worker.attend(socket):
-                            return ""
-                    deadline_s = time.monotonic() + RETURNING_S
+                        try:
+                            if await worker.attend(socket):
+                                return ""
+                        finally:
+                            deadline_s = time.monotonic() + RETURNING_S
                 except aiohttp.ClientError as error:
                     if time.monotonic() > deadline_s:
                         return f"the worker on {node} cannot reach this run at {url}: {error}"
@@ -194,10 +196,9 @@ class _Shift:
             record, names = await make_episode(
                 job, self._plan, _Caller(self, number), self._threads
             )
+            self.say("done", play=number, episode=encode_episode(record), calls=names)
         except Exception as error:
             self.say("failed", play=number, why=f"{type(error).__name__}: {error}")
-        else:
-            self.say("done", play=number, episode=encode_episode(record), calls=names)
 
     async def _send(self) -> None:
         with contextlib.suppress(ConnectionError):

@@ -17,8 +17,9 @@ from corl_bench.grading import workers
 
 Judged = TypeVar("Judged")
 
-_QUICK_CHARS: Final = 20_000
-"""Longer texts are read in a thread: reading takes time in proportion to them."""
+_QUICK_CHARS: Final = 4_000
+"""Longer texts are judged in a thread: the worst that are shorter, lists of a thousand
+numbers, take a twentieth of a second."""
 
 
 async def judge_in_loop(

@@ -18,7 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from corl_bench.errors import ConfigError
+from corl_bench.errors import ConfigError, StorageError
 from corl_bench.files import Closing, LineFile, read_records
 from corl_bench.money.amounts import format_usd
 from corl_bench.money.basis import CostBasis, read_basis
@@ -239,6 +239,7 @@ class Ledger(Closing):
 
         Raises:
             ConfigError: a file cannot be written, or holds something else.
+            StorageError: a line stands twice. Where calls are not remembered, nobody notices.
         """
         paths = run_dir / "ledger.jsonl", run_dir / "journal.jsonl"
         self = cls(LineFile.open(paths[0]), LineFile.open(paths[1]))
@@ -258,6 +259,11 @@ class Ledger(Closing):
                     break
                 self._begin(intent, remember=remember)
             self._open.pop(attempt, None)
+            if self._has(line):
+                raise StorageError(
+                    f"{paths[0]}: attempt {line.attempt} of {line.call} stands there twice: take"
+                    " one of the two lines out"
+                )
             self._count(line, remember=remember)
         for intent in intents:
             self._begin(intent, remember=remember)
@@ -360,6 +366,11 @@ class Ledger(Closing):
         if remember:
             history = self._history.setdefault(intent.call, _CallHistory())
             history.attempts = max(history.attempts, intent.attempt)
+
+    def _has(self, line: LedgerLine) -> bool:
+        """Whether the attempt of a line is counted already, as far as calls are remembered."""
+        history = self._history.get(line.call)
+        return history is not None and any(h.attempt == line.attempt for h in history.lines)
 
     def _count(self, line: LedgerLine, *, remember: bool = True) -> None:
         if remember:

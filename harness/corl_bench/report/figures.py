@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Protocol
 
 from corl_bench.metrics.frontier import non_dominated
 from corl_bench.money.amounts import display_usd
@@ -61,7 +62,20 @@ class TableRow:
         return self.point.budget if self.point.told_budget else None
 
 
-def cost_words(point: OperatingPoint) -> str:
+class Costing(Protocol):
+    """What is known of a system's costs; a row of a summary, or outcomes."""
+
+    @property
+    def system(self) -> str: ...
+
+    @property
+    def mean_cost_usd(self) -> Decimal: ...
+
+    @property
+    def cost_basis(self) -> CostBasis: ...
+
+
+def cost_words(point: Costing) -> str:
     """What a row costs a problem, with a mark where the figure is not metered."""
     amount, mark = display_usd(point.mean_cost_usd), COST_MARKS[point.cost_basis]
     if point.cost_basis == "opaque":
@@ -107,10 +121,10 @@ def budgets_of(summary: Summary) -> dict[str, Decimal]:
     }
 
 
-def cost_sentences(summary: Summary) -> list[str]:
+def cost_sentences(points: Iterable[Costing]) -> list[str]:
     """What the marks at costs mean, and whose costs they are."""
     systems: dict[CostBasis, list[str]] = {}
-    for point in summary.rows:
+    for point in points:
         if point.system not in systems.setdefault(point.cost_basis, []):
             systems[point.cost_basis].append(point.system)
     meant = {
@@ -200,7 +214,7 @@ def legend(summary: Summary) -> tuple[str, ...]:
             "Events are what a system noted: a router's reasons, or turns of a controller that"
             " were neither a call nor an answer, say. The report shows them with their episodes."
         )
-    sentences += cost_sentences(summary)
+    sentences += cost_sentences(summary.rows)
     if budgets_of(summary):
         sentences.append("> NAME is the share of episodes whose list cost is above that budget.")
         if any(not point.told_budget for point in summary.rows):
