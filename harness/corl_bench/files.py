@@ -116,6 +116,9 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 return
             try:
                 row = json.loads(line)
+            except json.JSONDecodeError as error:
+                what = f"not JSON: {error.msg}, column {error.colno}"
+                raise StorageError(f"{path}:{number}: {what}") from error
             except ValueError as error:
                 raise StorageError(f"{path}:{number}: not JSON ({error})") from error
             except RecursionError as error:

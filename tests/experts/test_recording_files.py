@@ -374,7 +374,7 @@ def test_a_wrong_row_is_refused_with_its_place(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (b'{"problem": ', "no JSON: Expecting value at column"),
+        (b'{"problem": ', "no JSON: Expecting value, column"),
         (b"4", "not a JSON object"),
         (b'[{"problem": "x"}]', "not a JSON object"),
         (b'{"usage": {"output_tokens": NaN}}', "NaN is no number"),

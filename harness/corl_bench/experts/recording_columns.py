@@ -78,7 +78,7 @@ def parse_object(line: str) -> dict[str, Any]:
     except RowError:
         raise
     except json.JSONDecodeError as error:
-        raise RowError(f"no JSON: {error.msg} at column {error.colno}") from error
+        raise RowError(f"no JSON: {error.msg}, column {error.colno}") from error
     except (ValueError, RecursionError) as error:
         raise RowError("no JSON: a number too long or a nesting too deep") from error
     if not isinstance(row, dict):

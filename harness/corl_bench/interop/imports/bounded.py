@@ -222,7 +222,7 @@ def parse_json(data: bytes, place: str) -> Any:
         raise ConfigError(f"{place}: {error}") from None
     except json.JSONDecodeError as error:
         raise ConfigError(
-            f"{place}: no whole JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+            f"{place}: no whole JSON: {error.msg}, line {error.lineno}, column {error.colno}"
         ) from None
     except (ValueError, RecursionError):
         raise ConfigError(f"{place}: no JSON: a number too long or a nesting too deep") from None
