@@ -459,6 +459,9 @@ def _row_of(call: RecordedCall) -> dict[str, Any]:
 def _call_of(row: tuple[Any, ...]) -> RecordedCall:
     (key, sample, occurrence, expert, model, problem, attempts, reply, text, *rest) = row
     episode, run_id, origin, request = rest
+    for name in (key, expert, model, problem, episode, run_id, origin):
+        if not isinstance(name, str):  # SQLite lets any column hold anything
+            raise TypeError(f"{name!r:.40} is no text")
     return RecordedCall(
         request_key=key,
         sample=sample,

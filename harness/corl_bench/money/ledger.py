@@ -243,8 +243,17 @@ class Ledger(Closing):
         """
         paths = run_dir / "ledger.jsonl", run_dir / "journal.jsonl"
         self = cls(LineFile.open(paths[0]), LineFile.open(paths[1]))
+        try:
+            self._read(run_dir, remember=remember)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def _read(self, run_dir: Path, *, remember: bool) -> None:
+        """What the files of a run hold; arguments and errors as of `open`."""
         intents = read_records(
-            paths[1],
+            run_dir / "journal.jsonl",
             Intent.decode,
             what="line of a journal",
             advice="restore the file, or take the line out if its attempt is on the ledger",
@@ -261,13 +270,12 @@ class Ledger(Closing):
             self._open.pop(attempt, None)
             if self._has(line):
                 raise StorageError(
-                    f"{paths[0]}: attempt {line.attempt} of {line.call} stands there twice: take"
-                    " one of the two lines out"
+                    f"{run_dir / 'ledger.jsonl'}: attempt {line.attempt} of {line.call} stands"
+                    " there twice: take one of the two lines out"
                 )
             self._count(line, remember=remember)
         for intent in intents:
             self._begin(intent, remember=remember)
-        return self
 
     def unaccounted(self) -> list[Intent]:
         """Attempts that were journalled and never accounted for."""

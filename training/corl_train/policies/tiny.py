@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import struct
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -30,7 +31,7 @@ from corl_train.rollouts import Transcript
 _LARGEST_SIZE = 1 << 20
 _UNLOADABLE = (
     *(ValueError, TypeError, RuntimeError, LookupError, AttributeError, EOFError),
-    *(pickle.UnpicklingError, ArithmeticError, AssertionError),
+    *(pickle.UnpicklingError, struct.error, ArithmeticError, AssertionError),
 )
 """What bytes that are no weights come to, in torch and in what it unpickles with."""
 TOKENS_NAME, SHAPE_NAME, WEIGHTS_NAME = "tokens.json", "shape.json", "weights.pt"
