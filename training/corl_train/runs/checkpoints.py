@@ -10,6 +10,7 @@ and takes its place in one step.
 from __future__ import annotations
 
 import pickle
+import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -138,7 +139,7 @@ def _write(path: Path, state: Mapping[str, Any]) -> None:
 
 _OF_MEMORY = ("alloc", "out of memory")
 _UNLOADABLE = (
-    *(pickle.UnpicklingError, EOFError, LookupError, ValueError, AttributeError),
+    *(pickle.UnpicklingError, struct.error, EOFError, LookupError, ValueError, AttributeError),
     *(TypeError, ArithmeticError, AssertionError, BadZipFile),
 )
 
