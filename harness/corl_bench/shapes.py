@@ -12,14 +12,15 @@ indexed and computed with as its shape says, and its numbers are finite.
 
 A shape is a type (`int` is no truth value, `float` takes whole numbers as well), `AMOUNT`, a
 tuple of shapes of which one fits (None stands for null), a list of the shape of its members, or
-an object: of named keys (`key?` may be missing), or of any keys, as `{str: shape}`.
+an object: of named keys (`key?` may be missing), or of any keys, as `{str: shape}`. Where many
+values are held against one, it is taken apart once, as a `Shape`.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -37,6 +38,7 @@ _NAMES: Final[Mapping[Any, str]] = {
     list: "a list",
     None: "null",
 }
+_MISSING: Final = object()
 
 
 def find_fault(value: Any, shape: Any) -> str | None:
@@ -46,13 +48,30 @@ def find_fault(value: Any, shape: Any) -> str | None:
         value: as it was parsed.
         shape: see above.
     """
-    fault = _fault(value, shape)
-    return None if fault is None else f"{fault.place or 'the document'} {fault.what}"
+    return Shape(shape).find_fault(value)
+
+
+class Shape:
+    """A shape that many values are held against.
+
+    Args:
+        shape: see above.
+    """
+
+    def __init__(self, shape: Any) -> None:
+        self._node = _node(shape)
+
+    def find_fault(self, value: Any) -> str | None:
+        """The first thing that is not as the shape says, in words; None where all of it is."""
+        if self._node.fits(value):
+            return None
+        fault = self._node.fault(value)
+        return f"{fault.place or 'the document'} {fault.what}"
 
 
 @dataclass(slots=True)
 class _Fault:
-    """What is wrong with a part of a document. The place grows on the way out: most have none."""
+    """What is wrong with a part of a document. The place grows on the way out."""
 
     what: str
     place: str = ""
@@ -63,63 +82,116 @@ class _Fault:
         return self
 
 
-def _fault(value: Any, shape: Any) -> _Fault | None:
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A shape taken apart: whether a value fits, and what is wrong with one that does not.
+
+    Nearly all values fit, and lines are many: nothing is put into words before it has to be.
+    """
+
+    fits: Callable[[Any], bool]
+    fault: Callable[[Any], _Fault]
+
+
+def _node(shape: Any) -> _Node:
     if isinstance(shape, dict):
-        return _fault_of_object(value, shape)
+        return _of_any_keys(_node(shape[str])) if str in shape else _of_named_keys(shape)
     if isinstance(shape, list):
-        if not isinstance(value, list):
-            return _wrong(value, "a list")
-        for number, member in enumerate(value):
-            if fault := _fault(member, shape[0]):
-                return fault.below(str(number))
-        return None
+        return _of_list(_node(shape[0]))
     if isinstance(shape, tuple):
-        if any(
-            _fits(value, option) if _named(option) else _fault(value, option) is None
-            for option in shape
-        ):
-            return None
-        return _wrong(value, " or ".join(map(_name, shape)))
-    return None if _fits(value, shape) else _wrong(value, _name(shape))
+        return _of_options(shape)
+    return _Node(_fitting(shape), _wanting(_name(shape)))
 
 
-def _fault_of_object(value: Any, shape: dict[Any, Any]) -> _Fault | None:
-    if not isinstance(value, dict):
-        return _wrong(value, "an object")
-    if (inner := shape.get(str)) is not None:
-        for key, member in value.items():
-            if fault := _fault(member, inner):
-                return fault.below(_short(key))
-        return None
-    for name, inner in shape.items():
-        key = name.removesuffix("?")
-        if key in value:
-            if fault := _fault(value[key], inner):
-                return fault.below(key)
-        elif key == name:
-            return _Fault(f"lacks {key}")
-    return None
+def _of_named_keys(shape: dict[str, Any]) -> _Node:
+    members = tuple(
+        (key.removesuffix("?"), key.endswith("?"), _node(inner)) for key, inner in shape.items()
+    )
+    tests = tuple((key, optional, node.fits) for key, optional, node in members)
+
+    def fits(value: Any) -> bool:
+        if not isinstance(value, dict):
+            return False
+        for key, optional, member_fits in tests:
+            member = value.get(key, _MISSING)
+            if not (optional if member is _MISSING else member_fits(member)):
+                return False
+        return True
+
+    def fault(value: Any) -> _Fault:
+        if not isinstance(value, dict):
+            return _wrong(value, _NAMES[dict])
+        for key, optional, node in members:
+            if key not in value:
+                if not optional:
+                    return _Fault(f"lacks {key}")
+            elif not node.fits(value[key]):
+                return node.fault(value[key]).below(key)
+        raise AssertionError(value)
+
+    return _Node(fits, fault)
 
 
-def _named(shape: Any) -> bool:
-    return not isinstance(shape, dict | list)
+def _of_any_keys(inner: _Node) -> _Node:
+    def fits(value: Any) -> bool:
+        return isinstance(value, dict) and all(map(inner.fits, value.values()))
+
+    def fault(value: Any) -> _Fault:
+        if not isinstance(value, dict):
+            return _wrong(value, _NAMES[dict])
+        key = next(key for key, member in value.items() if not inner.fits(member))
+        return inner.fault(value[key]).below(_short(key))
+
+    return _Node(fits, fault)
+
+
+def _of_list(inner: _Node) -> _Node:
+    def fits(value: Any) -> bool:
+        return isinstance(value, list) and all(map(inner.fits, value))
+
+    def fault(value: Any) -> _Fault:
+        if not isinstance(value, list):
+            return _wrong(value, _NAMES[list])
+        number = next(n for n, member in enumerate(value) if not inner.fits(member))
+        return inner.fault(value[number]).below(str(number))
+
+    return _Node(fits, fault)
+
+
+def _of_options(shape: tuple[Any, ...]) -> _Node:
+    options = tuple(_node(option).fits for option in shape)
+
+    def fits(value: Any) -> bool:
+        for option_fits in options:  # noqa: SIM110 - a generator for `any` costs more than the tests
+            if option_fits(value):
+                return True
+        return False
+
+    return _Node(fits, _wanting(" or ".join(map(_name, shape))))
+
+
+def _fitting(shape: Any) -> Callable[[Any], bool]:
+    """Whether a value is of a kind that has no parts."""
+    if shape is None:
+        return lambda value: value is None
+    if shape is AMOUNT:
+        return lambda value: isinstance(value, str) and _AMOUNT.fullmatch(value) is not None
+    if shape is int:
+        return lambda value: type(value) is int and abs(value) < _LARGEST
+    if shape is float:
+        return lambda value: (
+            type(value) in (int, float) and abs(value) < _LARGEST and math.isfinite(value)
+        )
+    return lambda value: isinstance(value, shape)
 
 
 def _name(shape: Any) -> str:
     """A shape in words."""
-    return _NAMES.get(shape, str(shape)) if _named(shape) else _NAMES[type(shape)]
+    return _NAMES[type(shape)] if isinstance(shape, dict | list) else _NAMES.get(shape, str(shape))
 
 
-def _fits(value: Any, shape: Any) -> bool:
-    if shape is None:
-        return value is None
-    if shape is AMOUNT:
-        return isinstance(value, str) and _AMOUNT.fullmatch(value) is not None
-    if shape is int:
-        return type(value) is int and abs(value) < _LARGEST
-    if shape is float:
-        return type(value) in (int, float) and abs(value) < _LARGEST and math.isfinite(value)
-    return isinstance(value, shape)
+def _wanting(wanted: str) -> Callable[[Any], _Fault]:
+    return lambda value: _wrong(value, wanted)
 
 
 def _wrong(value: Any, wanted: str) -> _Fault:

@@ -17,26 +17,27 @@ from corl_bench.grading.expression import parse
 from corl_bench.grading.quantities import is_unit
 from corl_bench.grading.tokens import ParseError
 from corl_bench.grading.values import Meet, Scalar, Sequence, Value
+from corl_bench.patterns import regex
 
 ReadPart = Callable[[str], Value]
 """Reads a part of the text, one level deeper."""
 
 MAX_ITEMS: Final = 10_000
-RELATION: Final = re.compile(
+RELATION: Final = regex(
     r"<=|>=|(?<!!)!=|<|>|=|\\in(?![a-z])|\\approx(?![a-z])|\\sim(?![a-z])|\\equiv(?![a-z])"
 )
-INEQUALITY: Final = re.compile(r"[<>]|(?<!!)!=|\\in(?![a-z])")
-_MEASURED: Final = re.compile(
+INEQUALITY: Final = regex(r"[<>]|(?<!!)!=|\\in(?![a-z])")
+_MEASURED: Final = regex(
     r"([(\[][^a-zA-Z]{1,80}[)\]])\s*(?:\\text\s*\{([^{}]{1,40})\}|([A-Za-z][A-Za-z ]{0,30}))\s*\.?"
 )
-_SET_SIGN: Final = re.compile(r"\\(?:cup|cap|setminus)(?![a-z])")
-PLUS_MINUS: Final = re.compile(r"\\(pm|mp)(?![a-z])")
-_SET_BUILDER: Final = re.compile(
+_SET_SIGN: Final = regex(r"\\(?:cup|cap|setminus)(?![a-z])")
+PLUS_MINUS: Final = regex(r"\\(pm|mp)(?![a-z])")
+_SET_BUILDER: Final = regex(
     r"\\?\{\s*([a-z](?:\s*\\in\s*\\mathbb\{R\})?|[a-z]\s*[<>][^|:]{1,40}?)\s*[|:]\s*(.+?)\\?\}",
     re.DOTALL,
 )
 _DOTS: Final = frozenset(("\\ldots", "..."))
-_SMALL_INTEGER: Final = re.compile(r"-?\d{1,9}")
+_SMALL_INTEGER: Final = regex(r"-?\d{1,9}")
 _MAX_SPREAD: Final = 1000
 """Longest progression that is written out."""
 

@@ -20,62 +20,63 @@ from corl_bench.grading.frames import unwrap
 from corl_bench.grading.normalise import fold
 from corl_bench.grading.structure import read
 from corl_bench.grading.values import Words
+from corl_bench.patterns import regex
 
 MAX_CHOICE_CHARS: Final = 400
 """A reply that begins with a bare letter is no longer, unless a full stop or colon follows it."""
 _STATED_CHARS: Final = 200
 """Behind "the answer is" a letter stands no further off."""
 _COLON: Final = r":(?!\s*[A-Z](?![A-Za-z]))"  # A:B is a ratio
-_GOLD: Final = re.compile(
+_GOLD: Final = regex(
     r"(?:\\text\s*\{\s*)?(?:\(([A-Ja-j])\)\s*\}?(?:\s.*)?"
     rf"|([A-J])\s*\}}?(?:(?:[.)]|{_COLON})\s*\}}?.*)?)",
     re.DOTALL,
 )
-_LETTER_FIRST: Final = re.compile(
+_LETTER_FIRST: Final = regex(
     rf"(?:\\text\s*\{{\s*)?(?:\(([A-J])\)|([A-J])(?:[).]|{_COLON}|(?<=\{{\w)\s*\}}))"
     r"\s*\}?[\s:.~]*((?![*/^_+!]|\\cdot)\S.*)",
     re.DOTALL,
 )
-_LETTER_LAST: Final = re.compile(
+_LETTER_LAST: Final = regex(
     r"(.*?[^\s\\\-+*/=^_<>(,|])(?:(?<![A-Za-z])\s*|\s+)(?:\\text\s*\{\s*)?\(([A-J])\)\s*\}?",
     re.DOTALL,
 )
 """A letter that touches the bracket makes it an argument or a factor: `f(A)`."""
-_LONE_NAME: Final = re.compile(r"\\?[A-Za-z]+")
-_FRAMED: Final = re.compile(r"\(\\text\s*\{\s*([A-J])\s*\}\s*\)|(?<![a-z ])\{\(([A-J])\)\}")
-_CHOICE_WORD: Final = re.compile(r"(?:option|choice)\s+(?=\(?[A-J]\b)", re.IGNORECASE)
-_LETTER: Final = re.compile(r"[A-J]|\(?[a-j]\)")
-_SEVERAL: Final = re.compile(r"\(?[A-J]\)?(?: ?(?:,|;|&|,? and) ?\(?[A-J]\)?)+\.?")
-_HEAD: Final = re.compile(
+_LONE_NAME: Final = regex(r"\\?[A-Za-z]+")
+_FRAMED: Final = regex(r"\(\\text\s*\{\s*([A-J])\s*\}\s*\)|(?<![a-z ])\{\(([A-J])\)\}")
+_CHOICE_WORD: Final = regex(r"(?:option|choice)\s+(?=\(?[A-J]\b)", re.IGNORECASE)
+_LETTER: Final = regex(r"[A-J]|\(?[a-j]\)")
+_SEVERAL: Final = regex(r"\(?[A-J]\)?(?: ?(?:,|;|&|,? and) ?\(?[A-J]\)?)+\.?")
+_HEAD: Final = regex(
     r"^[\s$*({\[]*(?:\\(?:text|textbf|mathrm|mathbf|rm|bf)\s*\{)?\s*\(?([A-J])\)?(?=$|[\s.,:;)\\}*$。，：；不])"
 )
-_EITHER: Final = re.compile(r"\(?\b[A-J]\)? or \(?[A-J]\b")
-_WORD_BEHIND: Final = re.compile(
+_EITHER: Final = regex(r"\(?\b[A-J]\)? or \(?[A-J]\b")
+_WORD_BEHIND: Final = regex(
     r"[$*\s]+(?!(?:is|because|since|as|for|with)\b)[a-z]"
     r"|[$*\s]+(?:is|are) (?:an?|the) (?!\w* ?(?:answer|option|choice))"
 )
 """After a bare letter: it is an article, a pronoun or the name of something."""
 _FRAME: Final = r"[\s\"'“*_$({\[]*(?:\\(?:text|textbf|mathrm|mathbf|boxed)\s*\{\s*\(?)?"
-_CHOSEN: Final = re.compile(
+_CHOSEN: Final = regex(
     r"(?:(?<![A-Za-z0-9}])\((?P<framed>[A-J])\)"
     r"|(?i:\b(?:option|choice|answer|letter|choose|chose|pick|select|is|be|it['’]s|that['’]s"
     r"|go with|goes with|going with|correct|right)|[:：=])"
     rf"{_FRAME}(?P<named>[A-J])\b(?!['’°]))(?=$|[\s.,:;!)\]\\}}*_$\"”])"
 )
-_CLAUSE: Final = re.compile(r"[,;.]\s+(?:and |but |so )?|\s(?:but|so|therefore|hence|thus)\s")
-_RULED_OUT: Final = re.compile(
+_CLAUSE: Final = regex(r"[,;.]\s+(?:and |but |so )?|\s(?:but|so|therefore|hence|thus)\s")
+_RULED_OUT: Final = regex(
     r"\b(?:not|never|neither|nor|cannot|eliminat\w*|exclud\w*|reject\w*|rul(?:e|es|ed|ing) out"
     r"|except|all but|both|either|between|wrong|incorrect|unlike|than|instead of|if|whether)\b"
     r"|n['’]t\b",
     re.IGNORECASE,
 )
-_DISMISSED: Final = re.compile(
+_DISMISSED: Final = regex(
     r"\W{0,4}(?:is|are|was|were|can be|must be|seems?|looks?)"
     r" (?:wrong|incorrect|false|not|never|out|eliminated|excluded|ruled out)\b"
     r"|\W{0,4}(?:isn|wasn|can|does)(?:['’]t|not)\b| \((?:wrong|incorrect)\)",
     re.IGNORECASE,
 )
-_ADVERBS: Final = re.compile(
+_ADVERBS: Final = regex(
     r"(?:(?:for sure|indeed|clearly|therefore|thus|simply|definitely|the|option|choice|letter)\b"
     r"[\s:,]*)*",
     re.IGNORECASE,

@@ -16,57 +16,58 @@ from typing import Final
 
 from corl_bench.grading.delimiters import HIDDEN, masked
 from corl_bench.grading.numerals import NUMBER
+from corl_bench.patterns import regex
 
 MAX_TAIL_CHARS: Final = 3000
 """A closing sentence is not longer."""
-STATES: Final = re.compile(
+STATES: Final = regex(
     r"\b(?:is|are|was|were|be|equals?|becomes?|remains?|gives?(?: us)?|yields?|leaves?|makes?"
     r"|totals?|gets?|obtain|has|have|had|given by|(?:rounds|converts|comes|amounts|equal|simplifies"
     r"|reduces|evaluates|adds? up|sums) to)\b"
     r"|(?:it|that|there|answer)['’]s\b|(?<![<>!=≤≥])[=≈](?!=)|[:：](?!\d)|→|⇒"
 )
 QUOTES: Final = "\"'“”*_` "
-_LIST_MARK: Final = re.compile(
+_LIST_MARK: Final = regex(
     r"\s*(?:[-*•>#+]+\s+|\(?\d{1,2}[.)]\s+|(?:step|part|case) \d{1,2}\s?[:.)]\s*)+", re.IGNORECASE
 )
-_SENTENCE_END: Final = re.compile(rf"(?<=[.!?])[\"”)]?\s+(?=[A-Z*({HIDDEN}])|(?<=[。！？])")
-_CONTINUED: Final = re.compile(r"(?:[:,=]|\b(?:is|are|equals|gives|get|and|of|the|be|to))$")
-_CONCLUDED: Final = re.compile(
+_SENTENCE_END: Final = regex(rf"(?<=[.!?])[\"”)]?\s+(?=[A-Z*({HIDDEN}])|(?<=[。！？])")
+_CONTINUED: Final = regex(r"(?:[:,=]|\b(?:is|are|equals|gives|get|and|of|the|be|to))$")
+_CONCLUDED: Final = regex(
     r"\b(?:So|Therefore|Thus|Hence|Final Answer)\b|(?<=[,;] )(?:so|therefore|thus|hence)\b"
 )
-_EQUATION: Final = re.compile(
+_EQUATION: Final = regex(
     rf"((?:[A-Za-z](?:_\w)?'? ?= ?{NUMBER}, )*[A-Za-z](?:_\w)?'?) ?= ?{NUMBER}[.,;]?"
 )
-_OPENING_WORDS: Final = re.compile(
+_OPENING_WORDS: Final = regex(
     r"\W*(?:(?:so|therefore|thus|hence|finally|now|and|but|also|consequently"
     r"|in conclusion)\b[\s,:]*)+",
     re.IGNORECASE,
 )
-_SUBORDINATE: Final = re.compile(
+_SUBORDINATE: Final = regex(
     r"\W*(?:as|since|because|if|when|given|although|though|while|whereas|unless|suppose|assuming"
     r"|let|for|after|before|once|using|by|to|with|recall|in order|in \d+|on day)\b",
     re.IGNORECASE,
 )
-_ADVERBIAL: Final = re.compile(r"\W*(?:for|after|before|once|using|by|to|with|in)\b", re.IGNORECASE)
-_MAIN_CLAUSE: Final = re.compile(
+_ADVERBIAL: Final = regex(r"\W*(?:for|after|before|once|using|by|to|with|in)\b", re.IGNORECASE)
+_MAIN_CLAUSE: Final = regex(
     rf", (?!and |or |then \d)(?=[a-zA-Z{HIDDEN}$\\])|: | (?=we (?:get|find|obtain|have)\b)"
 )
-_HEADING: Final = re.compile(r"[A-Za-z][^.:=\d]{1,40}: +(?=\S)")
-_CONDITION: Final = re.compile(
+_HEADING: Final = regex(r"[A-Za-z][^.:=\d]{1,40}: +(?=\S)")
+_CONDITION: Final = regex(
     r"[,;]? \(?(?:because|since|whenever|when|where|unless|given that|so that|if|provided)\b"
     r"|,? which (?!(?:is|are|equals?|gives?|makes?|means|leaves?|was|totals?|rounds?|converts?"
     r"|simplifies|comes?|amounts?|contains?)\b)|, (?:as|not)\b|, for (?:all|every|any|some)\b"
     r"| as \S{1,12} (?:varies|ranges|runs)"
 )
-_WITHIN_SUBJECT: Final = re.compile(r" (?:when|where|if)")
-_LATER_CLAUSE: Final = re.compile(
+_WITHIN_SUBJECT: Final = regex(r" (?:when|where|if)")
+_LATER_CLAUSE: Final = regex(
     r", (?:the|he|she|it|they|we|you|there|each|this|that|his|her|their|[A-Z][a-z]+)\b"
 )
-_PURPOSE: Final = re.compile(
+_PURPOSE: Final = regex(
     r"\b(?:needs?|must|has to|have to|requires?|takes?|took)\b[^.]{0,80}?\d[^.]{0,80}?"
     r"( to [a-z]+ .{0,40}\d)"
 )
-_IN_BRACKETS: Final = re.compile(r"\s\([^()]*\)$")
+_IN_BRACKETS: Final = regex(r"\s\([^()]*\)$")
 
 
 def closing_sentence(text: str) -> str:

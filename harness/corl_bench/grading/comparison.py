@@ -14,7 +14,6 @@ time of day.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -42,8 +41,9 @@ from corl_bench.grading.values import (
 )
 from corl_bench.grading.vectors import as_matrix, as_tuple, by_units
 from corl_bench.grading.workers import Settlement
+from corl_bench.patterns import regex
 
-_APPLIED_LETTER: Final = re.compile(r"([A-Za-z])\(([a-z])\)")
+_APPLIED_LETTER: Final = regex(r"([A-Za-z])\(([a-z])\)")
 
 
 def compare(gold: Value, answer: Value, *, lenient: bool = False) -> Settlement:

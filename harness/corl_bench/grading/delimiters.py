@@ -13,6 +13,8 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from corl_bench.patterns import regex
+
 
 class Span(NamedTuple):
     """Where delimited maths stands in a text, its delimiters included."""
@@ -23,9 +25,9 @@ class Span(NamedTuple):
 
 HIDDEN: Final = "\ue000"
 """Stands for delimited maths in a masked text, which has the length of the text itself."""
-_MARK: Final = re.compile(r"\\.|\$\$?|\n\s*\n", re.DOTALL)
+_MARK: Final = regex(r"\\.|\$\$?|\n\s*\n", re.DOTALL)
 _CLOSING: Final = {"\\(": "\\)", "\\[": "\\]", "$": "$", "$$": "$$"}
-_TWO_WORDS: Final = re.compile(r"(?<![\\a-zA-Z{])[a-z]{2,} [a-z]{2,}")
+_TWO_WORDS: Final = regex(r"(?<![\\a-zA-Z{])[a-z]{2,} [a-z]{2,}")
 MAX_SPAN_CHARS: Final = 2000
 """What is delimited further apart is taken for prose with stray marks."""
 

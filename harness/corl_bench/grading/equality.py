@@ -11,7 +11,6 @@ stand for an irrational number only where the rule in `_rounds` says so.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Final
@@ -26,6 +25,7 @@ from corl_bench.grading.tokens import ParseError
 from corl_bench.grading.values import Scalar
 from corl_bench.grading.vocabulary import OPPOSED
 from corl_bench.grading.workers import Settlement
+from corl_bench.patterns import regex
 
 STRICT_DIGITS: Final = 10
 """Significant digits from which a decimal stands for the number that it rounds."""
@@ -34,8 +34,8 @@ _I: Final = Step("const", "i")
 _PI: Final = Step("const", "pi")
 _WHOLE_LETTERS: Final = frozenset("kmn")
 _CONSTANT_LETTERS: Final = frozenset("CcKk")
-_UNIT_NAME: Final = re.compile(r"[^\W\d_]+")
-_UNIT_POWER: Final = re.compile(r"(?<=[a-z])([23])(?!\d)")
+_UNIT_NAME: Final = regex(r"[^\W\d_]+")
+_UNIT_POWER: Final = regex(r"(?<=[a-z])([23])(?!\d)")
 _ADD: Final = Step("add", "", 2)
 
 

@@ -41,15 +41,16 @@ from corl_bench.grading.sentences import (
     told,
 )
 from corl_bench.grading.turns import spoken
+from corl_bench.patterns import regex
 from corl_bench.types import AnswerKind
 
 MAX_CHARS: Final = 400_000
 """Of a longer reply only the end is read."""
 MAX_TRAILER_CHARS: Final = 1500
 
-_CLOSING_WORDS: Final = re.compile(r"\s{0,3}I hope (?:it|this) is correct[.!]?\s*$")
-_BLANKS: Final = re.compile(r"[ \t\xa0]{3,}")
-_PHRASE: Final = re.compile(
+_CLOSING_WORDS: Final = regex(r"\s{0,3}I hope (?:it|this) is correct[.!]?\s*$")
+_BLANKS: Final = regex(r"[ \t\xa0]{3,}")
+_PHRASE: Final = regex(
     r"(?<![A-Za-z-])(?:final answer|correct answer|answer|correct (?:option|choice))"
     r"(?![A-Za-z])[*_]*\s{0,4}"
     r"(?:(?:is|should be|must be|would be|will be|was|therefore)\b\s{0,4}"
@@ -61,7 +62,7 @@ _PHRASE: Final = re.compile(
     r"(?:(?:est|ist|es|è|é|lautet)\b\s{0,2}:?|[:：])\s{0,4}",
     re.IGNORECASE,
 )
-_REFUSED: Final = re.compile(
+_REFUSED: Final = regex(
     r"\b(?:cannot|can['’]t|unable to|refuse to|(?:could|do|does|did) ?(?:not|n['’]t))"
     r" (?:\w+ ){0,2}(?:confirm|say|state|claim|conclude|agree|accept|believe|think|verify"
     r"|guarantee)\b[^.!?\n]*$"
@@ -70,42 +71,42 @@ _REFUSED: Final = re.compile(
     re.IGNORECASE,
 )
 """Before "the answer is": who writes so does not state it."""
-_NOT_BEFORE: Final = re.compile(r"\bnot [$\\(\[ ]{0,4}$")
-_SIGN_BEFORE: Final = re.compile(r"(?:(?:^|[\s(=$*+/])[-\u2212]|[=(] ?[-\u2212] ?|\\sqrt ?|\^)$")
-_WRONG_AFTER: Final = re.compile(
+_NOT_BEFORE: Final = regex(r"\bnot [$\\(\[ ]{0,4}$")
+_SIGN_BEFORE: Final = regex(r"(?:(?:^|[\s(=$*+/])[-\u2212]|[=(] ?[-\u2212] ?|\\sqrt ?|\^)$")
+_WRONG_AFTER: Final = regex(
     r"[$\\)\] ]{0,5}(?:(?:is|was) (?:wrong|incorrect|not)\b|\((?:wrong|incorrect|not)\b)"
     r"|\.?\d|\^(?!\{?\s?\\circ)|[*/] ?\d"
 )
 """Behind a box: it is taken back, or only a part of a number or a formula."""
-_REJECTED: Final = re.compile(
+_REJECTED: Final = regex(
     r"[^.!?\n]{0,60}? ?\((?:wrong|incorrect|false|not correct)\)"
     r"|[^.!?\n]{0,60}[.!?\"”,]* (?:but |wait, |no, |however, )?"
     r"(?:I disagree|(?:that|this|which) (?:is|was|seems)"
     r" (?:wrong|incorrect|false|not (?:right|correct)))\b",
     re.IGNORECASE,
 )
-_SHORT_LABEL: Final = re.compile(
+_SHORT_LABEL: Final = regex(
     r"(?:^|\n)[ \t>*#-]{0,12}(?:ans\.|(?:ans\b|(?-i:A)\b)\.?\**\s{0,4}[:→])\**\s{0,4}",
     re.IGNORECASE,
 )
-_LAST_LABEL: Final = re.compile(
+_LAST_LABEL: Final = regex(
     r"[\s>*#-]*(?:ans|result|solution|(?:grand |final )?total|final result|total \w+)\b\.?\**"
     r"\s{0,4}[:=→]\**\s{0,4}",
     re.IGNORECASE,
 )
-_HASH: Final = re.compile(r"(?:^|\s)####\s*(\S.*)$", re.MULTILINE)
-_BOLD: Final = re.compile(r"\*\*([^*\n]{1,200})\*\*|__([^_\n]{1,200})__")
-_AFTER: Final = re.compile(
+_HASH: Final = regex(r"(?:^|\s)####\s*(\S.*)$", re.MULTILINE)
+_BOLD: Final = regex(r"\*\*([^*\n]{1,200})\*\*|__([^_\n]{1,200})__")
+_AFTER: Final = regex(
     r"\.(?:\s|$)|!(?:$|\s+[^a-z\d\s+*/=)<>-])|。"
     r"|,? (?:because|since|as|which|not|where|so|for|when|if|it|but|non)\b"
     r"|(?<![-+*/=({\[,])(?<!\\cup)(?<!\\cap)\s\((?=[A-Za-z]{2}|[=≈~]|[^()\n]{0,60}=)"
     r"|;\s|\n|\s[—–]\s(?!\d)"
 )
-_EXPLAINED: Final = re.compile(
+_EXPLAINED: Final = regex(
     r"\n\s*(?:\**(?:explanation|reason|reasoning|because|since|working|proof|check|note|step)\b)",
     re.IGNORECASE,
 )
-_TRAILER: Final = re.compile(
+_TRAILER: Final = regex(
     r"[\s>*_(#-]*(?:\d{1,2}[.)] +)?(?:(?:important |please )?note\b"
     r"|remark\b|let me know|feel free|i hope|hope this|if you (?:have|need|would|want)"
     r"|(?:would|does|do|is|are|shall|should|can|could|any)\b[^\d$\\?\n]*\?\W*$"
@@ -113,47 +114,45 @@ _TRAILER: Final = re.compile(
     r"|(?:we can|let's|let us) (?:double[- ])?(?:check|verify)|-{3,}$)",
     re.IGNORECASE,
 )
-_OPEN_FORM: Final = re.compile(r"(?:```)?\w*\s*\{\s*[\"']")
-_PARAGRAPH: Final = re.compile(r"\n\s*\n|\n(?=-{3,}\s)")
-_CONCLUDES: Final = re.compile(r"\b(?:[Ss]o|[Tt]herefore|[Tt]hus|[Hh]ence)\b")
-_CHECKED: Final = re.compile(r"[✓✔☑✅]\s*$")
-_SYMBOLS: Final = re.compile(
+_OPEN_FORM: Final = regex(r"(?:```)?\w*\s*\{\s*[\"']")
+_PARAGRAPH: Final = regex(r"\n\s*\n|\n(?=-{3,}\s)")
+_CONCLUDES: Final = regex(r"\b(?:[Ss]o|[Tt]herefore|[Tt]hus|[Hh]ence)\b")
+_CHECKED: Final = regex(r"[✓✔☑✅]\s*$")
+_SYMBOLS: Final = regex(
     "(?:(?<=[\\d)}$%*])\\s?[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]{1,6})?"
     "[\\s\u2190-\u21ff\u2600-\u27bf\ufe0f\U0001f300-\U0001faff\u3002]*$"
 )
 """Marks of joy, full stops, and what is counted in Chinese, Japanese or Korean."""
-_BOLD_ANSWER: Final = re.compile(rf"(?:{NUMBER}|[$\\(\[{{√π]|\(?[A-J]\b|[^:]*=)")
-_HEADING: Final = re.compile(r"^(?:> ?|#{1,6} )(?=\S)")
-_YES_NO: Final = re.compile(r"(Yes|No)(?:[.!]|$|, (?:[^\d$\\]{1,80}$|(?:because|since|as)\b))")
-_NAMED: Final = re.compile(
+_BOLD_ANSWER: Final = regex(rf"(?:{NUMBER}|[$\\(\[{{√π]|\(?[A-J]\b|[^:]*=)")
+_HEADING: Final = regex(r"^(?:> ?|#{1,6} )(?=\S)")
+_YES_NO: Final = regex(r"(Yes|No)(?:[.!]|$|, (?:[^\d$\\]{1,80}$|(?:because|since|as)\b))")
+_NAMED: Final = regex(
     r"(?:The|Its?|This|That|They|These) [^\d.,;:?!\\$=]{0,60}?\b(?:is|are|was|were)"
     r" (?:an? |the )?(?P<word>[A-Za-z]+(?: [a-z]+)?)\.?"
 )
 """A reply that says in one sentence what or how something is, in a word or two."""
-_CONTRASTED: Final = re.compile(r"not [^.;\n]{1,60}?,? but (?:rather )?")
-_DENIED: Final = re.compile(r"not (?=[$\\(\d-]|[A-J]\b|equal)")
-_LONE: Final = re.compile(rf"\**_*(?:{NUMBER}|[A-J])_*\**")
-_HEDGED: Final = re.compile(
+_CONTRASTED: Final = regex(r"not [^.;\n]{1,60}?,? but (?:rather )?")
+_DENIED: Final = regex(r"not (?=[$\\(\d-]|[A-J]\b|equal)")
+_LONE: Final = regex(rf"\**_*(?:{NUMBER}|[A-J])_*\**")
+_HEDGED: Final = regex(
     r"\b(?:not|never|no|less|fewer|more|greater|least|most|between|under|above|below|except|nearly"
     r"|than|until|year|step|case|question|problem|part)\b",
     re.IGNORECASE,
 )
-_TEXT_COMMAND: Final = re.compile(
-    r"\\[a-z]*text[a-z]*\s*\{[^{}]*\}|\\mbox\s*\{[^{}]*\}|\\[A-Za-z]+"
-)
-_VERB: Final = re.compile(r"\b(?:is|are|be|equals?|we|you|it|find|let|get)\b", re.IGNORECASE)
-_WORDED: Final = re.compile(
+_TEXT_COMMAND: Final = regex(r"\\[a-z]*text[a-z]*\s*\{[^{}]*\}|\\mbox\s*\{[^{}]*\}|\\[A-Za-z]+")
+_VERB: Final = regex(r"\b(?:is|are|be|equals?|we|you|it|find|let|get)\b", re.IGNORECASE)
+_WORDED: Final = regex(
     r"(?<![A-Za-z])(?!(?:sin|cos|tan|cot|sec|csc|log)\b)[A-Za-z]?[a-z]{3}|\$|\d ?(?:g|m|s|h|L)\b"
 )
-_NO_ANSWER: Final = re.compile(
+_NO_ANSWER: Final = regex(
     r"(?:(?:an?|the) )?(?:(?:whole|positive|negative|single|exact|integer|real) )*"
     r"(?:number|integer|fraction|decimal|same|form|correct|incorrect|wrong|right|as follows|below"
     r"|above|given|expressed|rounded|obvious|clear)\b(?! [$\\\d])",
     re.IGNORECASE,
 )
 """What "the answer is …" may say without stating it."""
-_UNFINISHED: Final = re.compile(r"(?:\b(?:and|or|the|of|to|then)|(?<!\\)[,=+])\s*$")
-_PROSE_WORD: Final = re.compile(r"[A-Za-z]{2,}")
+_UNFINISHED: Final = regex(r"(?:\b(?:and|or|the|of|to|then)|(?<!\\)[,=+])\s*$")
+_PROSE_WORD: Final = regex(r"[A-Za-z]{2,}")
 
 
 def extract(response: str | None, *, kind: AnswerKind = "math") -> str | None:

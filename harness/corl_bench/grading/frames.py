@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_DOLLAR: Final = re.compile(r"(?<!\\)\$")
+from corl_bench.patterns import regex
+
+_DOLLAR: Final = regex(r"(?<!\\)\$")
 _PAIRS: Final = ("**", "__", "*", "_", "`", '"', "'")
-_ANNOUNCED: Final = re.compile(
+_ANNOUNCED: Final = regex(
     r"\\text\s*\{[^{}]*(?:\b(?:is|are|be|equals?)|[:=])\s*\}\s*[:=]?\s*(?=\S)", re.IGNORECASE
 )
 

@@ -11,7 +11,6 @@ Nothing that a reply holds makes these functions raise, run code, or run without
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import abc
 from functools import lru_cache
 from pathlib import Path
@@ -33,6 +32,7 @@ from corl_bench.grading.quantities import is_grouped
 from corl_bench.grading.structure import read
 from corl_bench.grading.values import Meet, Scalar, Sequence, Union, Value, Without, Words
 from corl_bench.grading.workers import Settlement
+from corl_bench.patterns import regex
 from corl_bench.types import AnswerKind, Verdict, VerdictStatus
 
 GRADER_VERSION: Final = "3"
@@ -44,11 +44,11 @@ MAX_ANSWER_CHARS: Final = 20_000
 """Longer texts equal only themselves; a gold may be a whole solution, and is never so long."""
 _CACHED_CHARS: Final = 500
 """Longer texts are read anew each time, so that the caches stay small."""
-_PLAIN: Final = re.compile(r"-?\d{1,18}")
-_WHOLE: Final = re.compile(r"([-+]?)0*(\d+?)(?:\.0*)?")
-_LAST_BRACE: Final = re.compile(r"(?<!\\)\}([\s$.]*)$")
-_CAPITALS: Final = re.compile(r"[A-Z]{3,12}")
-_BETWEEN_CAPITALS: Final = re.compile(r"\\text|\\cdot|[\s{}()*]")
+_PLAIN: Final = regex(r"-?\d{1,18}")
+_WHOLE: Final = regex(r"([-+]?)0*(\d+?)(?:\.0*)?")
+_LAST_BRACE: Final = regex(r"(?<!\\)\}([\s$.]*)$")
+_CAPITALS: Final = regex(r"[A-Z]{3,12}")
+_BETWEEN_CAPITALS: Final = regex(r"\\text|\\cdot|[\s{}()*]")
 _STATUS: Final[dict[Settlement, VerdictStatus]] = {
     "equal": "correct",
     "unequal": "wrong",

@@ -15,18 +15,19 @@ from typing import Final
 from corl_bench.grading.brackets import MAX_ITEMS, RELATION, ReadPart
 from corl_bench.grading.matrices import Grid, rows_of, work_out
 from corl_bench.grading.values import Matrix, Scalar, Sequence, Value
+from corl_bench.patterns import regex
 
-_MATRIX: Final = re.compile(
+_MATRIX: Final = regex(
     r"(?:\[|\(|\\\{)?\s*\\begin\{([pbBV]?matrix|smallmatrix|array)\}(?:\{[lcr| ]*\})?(.*?)"
     r"\\end\{\1\}\s*(?:\]|\)|\\\})?",
     re.DOTALL,
 )
-_LINES: Final = re.compile(
+_LINES: Final = regex(
     r"(?:\\\{\s*)?\\begin\{(cases|aligned|align\*?|gathered|array|split)\}(?:\{[lcr| ]*\})?(.*)"
     r"\\end\{\1\}\s*\.?",
     re.DOTALL,
 )
-_TRANSPOSED: Final = re.compile(r"([\[(].*[\])])\s*\^\s*\{?\s*(?:T|\\top)\s*\}?", re.DOTALL)
+_TRANSPOSED: Final = regex(r"([\[(].*[\])])\s*\^\s*\{?\s*(?:T|\\top)\s*\}?", re.DOTALL)
 
 
 def read_matrix(text: str, read_part: ReadPart) -> Value | None:

@@ -9,7 +9,6 @@ An item is whatever `read_part` makes of its text.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from corl_bench.grading.brackets import (
@@ -23,12 +22,13 @@ from corl_bench.grading.brackets import (
 )
 from corl_bench.grading.relations import without_subscripts
 from corl_bench.grading.values import Relation, Scalar, Sequence, Union, Value
+from corl_bench.patterns import regex
 
-_DIGIT_GROUPS: Final = re.compile(r"(?<![\d,.])[1-9]\d{0,2}(?:,\d{3})+(?!\d|,\d)")
-_CONJUNCTION: Final = re.compile(
+_DIGIT_GROUPS: Final = regex(r"(?<![\d,.])[1-9]\d{0,2}(?:,\d{3})+(?!\d|,\d)")
+_CONJUNCTION: Final = regex(
     r"(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|(?<=[\d)])(?:and|or)(?=[A-Z(]|[a-z] ?=)"
 )
-_EITHER: Final = re.compile(r"(?<![A-Za-z\\])or(?![A-Za-z])")
+_EITHER: Final = regex(r"(?<![A-Za-z\\])or(?![A-Za-z])")
 
 
 def read_list(text: str, read_part: ReadPart) -> Value | None:

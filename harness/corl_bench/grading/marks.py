@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from corl_bench.patterns import regex
+
 Place = Literal["box", "cut box", "json", "tag", "phrase", "hash", "bold", "bare", "ending"]
 
 
@@ -28,20 +30,20 @@ class Extraction:
 
 MAX_MARK_CHARS: Final = 20_000
 """A box that holds more is left unread, so that nested ones are copied in bounded time."""
-_BRACE: Final = re.compile(r"\\[{}]|(?:\\?boxed|\\fbox|\\framebox)\s*\{|[{}]")
-_FILLED: Final = re.compile(r"\s*[^\s}]")
-_BARE_BOX: Final = re.compile(r"\\boxed\s*(-?\d+(?:\.\d+)?|[A-Za-z](?![A-Za-z]))")
-_FIELD: Final = re.compile(r'["\'](?:final[_ ])?answer["\']\s*:\s*', re.IGNORECASE)
-_STRING: Final = re.compile(r'"((?:[^"\\]|\\.)*)(?:"|$)', re.DOTALL)
-_SCALAR: Final = re.compile(r"[^\s,}\]][^,}\n]*")
-_ARRAY: Final = re.compile(r"\[[^\n]*\]")
-_OBJECT: Final = re.compile(r"\{[^{}]{0,2000}\}")
-_QUOTED: Final = re.compile(r"'(?:[^'\\\n]|\\.|'(?=\w))*'(?=\s*(?:[,}\]]|$))")
+_BRACE: Final = regex(r"\\[{}]|(?:\\?boxed|\\fbox|\\framebox)\s*\{|[{}]")
+_FILLED: Final = regex(r"\s*[^\s}]")
+_BARE_BOX: Final = regex(r"\\boxed\s*(-?\d+(?:\.\d+)?|[A-Za-z](?![A-Za-z]))")
+_FIELD: Final = regex(r'["\'](?:final[_ ])?answer["\']\s*:\s*', re.IGNORECASE)
+_STRING: Final = regex(r'"((?:[^"\\]|\\.)*)(?:"|$)', re.DOTALL)
+_SCALAR: Final = regex(r"[^\s,}\]][^,}\n]*")
+_ARRAY: Final = regex(r"\[[^\n]*\]")
+_OBJECT: Final = regex(r"\{[^{}]{0,2000}\}")
+_QUOTED: Final = regex(r"'(?:[^'\\\n]|\\.|'(?=\w))*'(?=\s*(?:[,}\]]|$))")
 _VALUES: Final = (_QUOTED, _OBJECT, _ARRAY, _SCALAR)
-_ONLY_MEMBER: Final = re.compile(r"\{\s*[\"'][^\"'{}]*[\"']\s*:\s*([^,{}\[\]]*)\}")
-_ITEM: Final = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s,\[\]\"'][^,\[\]\"']*")
-_ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
-_TAG: Final = re.compile(r"<(/?)(?:final_)?answer>", re.IGNORECASE)
+_ONLY_MEMBER: Final = regex(r"\{\s*[\"'][^\"'{}]*[\"']\s*:\s*([^,{}\[\]]*)\}")
+_ITEM: Final = regex(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|[^\s,\[\]\"'][^,\[\]\"']*")
+_ESCAPE: Final = regex(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_TAG: Final = regex(r"<(/?)(?:final_)?answer>", re.IGNORECASE)
 
 
 def closed_boxes(text: str) -> list[tuple[int, int, str]]:

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 from corl_bench.grading.expression import Expression, Step, parse
 from corl_bench.grading.tokens import MAX_STEPS, ParseError
+from corl_bench.patterns import regex
 
 
 class Grid(NamedTuple):
@@ -33,9 +34,9 @@ MAX_ORDER: Final = 4
 MAX_POWER: Final = 6
 MAX_CHARS: Final = 3000
 
-_GRID: Final = re.compile(r"\\begin\{([pbBvV]?matrix|smallmatrix)\}(.*?)\\end\{\1\}", re.DOTALL)
-_ROW_END: Final = re.compile(r"(?:\\\\|\\cr(?![a-z]))(?:\s*\[-?[\d.]+ ?(?:pt|em|ex|mm)\])?")
-_PART: Final = re.compile(
+_GRID: Final = regex(r"\\begin\{([pbBvV]?matrix|smallmatrix)\}(.*?)\\end\{\1\}", re.DOTALL)
+_ROW_END: Final = regex(r"(?:\\\\|\\cr(?![a-z]))(?:\s*\[-?[\d.]+ ?(?:pt|em|ex|mm)\])?")
+_PART: Final = regex(
     r"\\begin\{(?P<kind>[a-zA-Z]*matrix)\}.*?\\end\{(?P=kind)\}|\\det(?![a-z])|[-+]"
     r"|\^\s*(?:\{\s*)?(?P<power>T|\\top|\d|\\prime)(?:\s*\})?|\\cdot(?![a-z])|[*()\[\]]"
     r"|[^-+*^()\[\]\\]+|\\(?:frac|sqrt)(?:\{[^{}]*\})+|\\[a-z]+",

@@ -17,6 +17,7 @@ import unicodedata
 from typing import Final
 
 from corl_bench.grading.vocabulary import DROPPED_COMMANDS, SPACE_COMMANDS, TEXT_COMMANDS
+from corl_bench.patterns import regex
 
 _SIGNS: Final[dict[str, str | None]] = {
     **dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2014\ufe63", "-"),
@@ -80,20 +81,18 @@ _SIGNS: Final[dict[str, str | None]] = {
 }
 _SUPERSCRIPTS: Final = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n", strict=True))
 _SUBSCRIPTS: Final = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
-_FRACTIONS: Final = re.compile("[¼½¾⅐-⅞]")
-_ROOT: Final = re.compile(r"([√∛])\s*(\d+(?:\.\d+)?|[A-Za-z]|(?=[({\\]))")
-_SUPER_RUN: Final = re.compile(f"[{''.join(_SUPERSCRIPTS)}]+")
-_SUB_RUN: Final = re.compile(f"[{''.join(_SUBSCRIPTS)}]+")
+_FRACTIONS: Final = regex("[¼½¾⅐-⅞]")
+_ROOT: Final = regex(r"([√∛])\s*(\d+(?:\.\d+)?|[A-Za-z]|(?=[({\\]))")
+_SUPER_RUN: Final = regex(f"[{''.join(_SUPERSCRIPTS)}]+")
+_SUB_RUN: Final = regex(f"[{''.join(_SUBSCRIPTS)}]+")
 _TRANSLATION: Final = str.maketrans(_SIGNS)
 """Signs that are mapped to None end a proof, and say nothing."""
 
 # JSON decoding turns \frac into a form feed and "rac"; a control sign before letters is
 # therefore the backslash and letter that it replaced. A tab is white space that people type.
-_DAMAGED: Final = re.compile("[\f\b](?=[a-z])")
-_INVISIBLE: Final = re.compile(
-    "[\x00-\x08\x0e-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]"
-)
-_DOUBLED: Final = re.compile(
+_DAMAGED: Final = regex("[\f\b](?=[a-z])")
+_INVISIBLE: Final = regex("[\x00-\x08\x0e-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+_DOUBLED: Final = regex(
     r"(?<!\\)\\\\(?=(?:[dtc]?frac|sqrt|text|math|left|right|boxed|pi|infty|cdot|times|le|ge|pm|cup"
     r"|begin|end|in|circ|ldots)(?![a-z]))"
 )
@@ -136,49 +135,49 @@ _NAMES: Final = {
     **dict.fromkeys(DROPPED_COMMANDS, ""),
     **dict.fromkeys(TEXT_COMMANDS, r"\text"),
 }
-_COMMAND: Final = re.compile(r"\\\\|\\(q?quad(?=[a-z]_)|[A-Za-z]+)\*?")
-_SPACING: Final = re.compile(r"(?<!\\)\\[,;:> !]|~|&nbsp;")
+_COMMAND: Final = regex(r"\\\\|\\(q?quad(?=[a-z]_)|[A-Za-z]+)\*?")
+_SPACING: Final = regex(r"(?<!\\)\\[,;:> !]|~|&nbsp;")
 _LONG_DIGITS: Final = r"(?=\d{3}(?!\d))"
-_GROUPED: Final = re.compile(
+_GROUPED: Final = regex(
     rf"(?<=\d)(?:\s?\{{,\s?\}}|,\\!|\\,|,(?=\\!)|\{{,\\!\}})\s*(?:\\!)?\s*{_LONG_DIGITS}"
 )
-_PLAIN_MIXED: Final = re.compile(r"(?<![\d.,)}\]])(\d{1,9}) (\d{1,9}) ?/ ?(\d{1,9})(?![\d.])")
-_RECURRING: Final = re.compile(
+_PLAIN_MIXED: Final = regex(r"(?<![\d.,)}\]])(\d{1,9}) (\d{1,9}) ?/ ?(\d{1,9})(?![\d.])")
+_RECURRING: Final = regex(
     r"(?<![\d.])(\d{0,40})\.(\d{0,40})\s*(?:\\(?:overline|bar|dot)\s*\{?(\d{1,40})\}?|\((\d{1,40})\))"
 )
-_ENDLESS: Final = re.compile(
+_ENDLESS: Final = regex(
     r"(?<![\d.])(\d{0,40})\.(\d{0,20}?)(?:(\d)\3{2,40}|(\d{2,12}?)\4{1,20})(?:\.\.\.|\s?\\ldots)"
 )
-_CONJUGATE: Final = re.compile(r"\\(?:overline|bar)\s*\{([^{}]*[+-][^{}]*)\}")
-_BARRED: Final = re.compile(r"\\(?:overline|bar)\s*(?:\{\s*([A-Za-z])\s*\}|([A-Za-z])(?![A-Za-z]))")
-_UNSEEN: Final = re.compile(
+_CONJUGATE: Final = regex(r"\\(?:overline|bar)\s*\{([^{}]*[+-][^{}]*)\}")
+_BARRED: Final = regex(r"\\(?:overline|bar)\s*(?:\{\s*([A-Za-z])\s*\}|([A-Za-z])(?![A-Za-z]))")
+_UNSEEN: Final = regex(
     r"\\(?:text)?color\s*\{[a-zA-Z]+\}|\\[hv]?(?:phantom|space)\*?\s*\{[^{}]*\}|\\(?:tag|label)\s*\{[^{}]*\}"
     r"|\\(?:left|right)\s*\.|\\(?:blacksquare|qed)(?![a-z])"
 )
-_CHOOSE: Final = re.compile(r"\{?\s*([^{}\\+*/=,]{1,40}?)\s*\\choose\s*\{?([^{}\\+*/=,]{1,40})\}?")
-_TIMES: Final = re.compile(r"(?<=\d)\s*[xX]\s*(?=10\s*(?:\^|\*\*))")
-_APOSTROPHES: Final = re.compile(r"(?<=\d)'(?=\d{3}(?!\d))")
-_CHOSEN: Final = re.compile(r"(?<![A-Za-z\\])C\((\w{1,20}), ?(\w{1,20})\)")
-_CHOSEN_BELOW: Final = re.compile(r"(?:\{\}\s*)?[_^]\{?(\w{1,9})\}?\s*C_\{?(\w{1,9})\}?(?![\w}])")
-_UNIT_FRACTION: Final = re.compile(
+_CHOOSE: Final = regex(r"\{?\s*([^{}\\+*/=,]{1,40}?)\s*\\choose\s*\{?([^{}\\+*/=,]{1,40})\}?")
+_TIMES: Final = regex(r"(?<=\d)\s*[xX]\s*(?=10\s*(?:\^|\*\*))")
+_APOSTROPHES: Final = regex(r"(?<=\d)'(?=\d{3}(?!\d))")
+_CHOSEN: Final = regex(r"(?<![A-Za-z\\])C\((\w{1,20}), ?(\w{1,20})\)")
+_CHOSEN_BELOW: Final = regex(r"(?:\{\}\s*)?[_^]\{?(\w{1,9})\}?\s*C_\{?(\w{1,9})\}?(?![\w}])")
+_UNIT_FRACTION: Final = regex(
     r"\\frac\s*\{\s*\\text\s*\{([a-z ]+)\}\s*\}\s*\{\s*\\text\s*\{([a-z ]+)\}\s*\}"
 )
-_UPRIGHT: Final = re.compile(r"\\text\s*\{\s*([ie])\s*\}(?=\s*(?:[-+^*)}]|\\|$))")
-_INFINITE: Final = re.compile(r"(?<![A-Za-z\\])(?:inf|infty|[Ii]nfinity)(?![A-Za-z])")
-_BLACKBOARD: Final = re.compile(r"\\mathbb\s*\{?\s*([A-Z])\s*\}?")
-_SPACED_GROUPS: Final = re.compile(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d])")
-_DEGREE: Final = re.compile(
+_UPRIGHT: Final = regex(r"\\text\s*\{\s*([ie])\s*\}(?=\s*(?:[-+^*)}]|\\|$))")
+_INFINITE: Final = regex(r"(?<![A-Za-z\\])(?:inf|infty|[Ii]nfinity)(?![A-Za-z])")
+_BLACKBOARD: Final = regex(r"\\mathbb\s*\{?\s*([A-Z])\s*\}?")
+_SPACED_GROUPS: Final = regex(r"(?<![\d.,])\d{1,3}(?: \d{3})+(?![\d])")
+_DEGREE: Final = regex(
     r"\^\s*(?:\\circ(?![a-z])|\{\s*(?:\\circ|\\text\s*\{\s*o\s*\}|°)\s*\}|\\text\s*\{\s*o\s*\}|°)"
 )
-_CELSIUS: Final = re.compile(r"(?<=\d)\s*°\s*(?:\\text\s*\{\s*)?([CF])\b\s*\}?")
-_WORD: Final = re.compile(
+_CELSIUS: Final = regex(r"(?<=\d)\s*°\s*(?:\\text\s*\{\s*)?([CF])\b\s*\}?")
+_WORD: Final = regex(
     r"\\text\s*\{\s*(percent|pct|percentage|[\d ,;.]*(?:and|or|if)?[\d ,;.]*)\s*\}"
 )
-_MODULO: Final = re.compile(r"(?<![A-Za-z\\])mod(?![A-Za-z])")
-_TEXT_NAME: Final = re.compile(r"\\text\s*\{\s*(cis|lcm|gcd|Re|Im|arcsin|arccos|arctan)\s*\}")
-_PERCENT: Final = re.compile(r"\\%|(?<=[\d)}$])\s*(?:percentage|percent|pct)\b(?! points?)")
-_SPACES: Final = re.compile(r"[\s~]+")
-_LOOSE_SPACE: Final = re.compile(r" (?![0-9A-Za-z])|(?<![0-9A-Za-z]) ")
+_MODULO: Final = regex(r"(?<![A-Za-z\\])mod(?![A-Za-z])")
+_TEXT_NAME: Final = regex(r"\\text\s*\{\s*(cis|lcm|gcd|Re|Im|arcsin|arccos|arctan)\s*\}")
+_PERCENT: Final = regex(r"\\%|(?<=[\d)}$])\s*(?:percentage|percent|pct)\b(?! points?)")
+_SPACES: Final = regex(r"[\s~]+")
+_LOOSE_SPACE: Final = regex(r" (?![0-9A-Za-z])|(?<![0-9A-Za-z]) ")
 
 
 def fold(text: str) -> str:

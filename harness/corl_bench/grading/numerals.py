@@ -23,6 +23,7 @@ from corl_bench.grading.vocabulary import (
     NUMBER_WORDS,
     SCALES,
 )
+from corl_bench.patterns import regex
 
 _SIGN: Final = "[-\u2212\u2010-\u2014]"
 NUMBER: Final = (
@@ -31,47 +32,47 @@ NUMBER: Final = (
 )
 _WORD: Final = r"[A-Za-z][A-Za-z²³/’'.-]*"
 _ABOUT: Final = r"(?:approximately |about |around |roughly |exactly |only |just |a total of )?"
-QUANTITY: Final = re.compile(
+QUANTITY: Final = regex(
     rf"{_ABOUT}({NUMBER}(?:[a-zA-Z]{{1,4}}\b[²³]?)?)((?: {_WORD}){{0,10}})[.!]?"
 )
 _JOIN: Final = r"(?:, and |, or |, | and | or )"
-_QUANTITIES: Final = re.compile(rf"(?:{NUMBER}{_JOIN}){{1,8}}{NUMBER}")
-_COMPLETE: Final = re.compile(r"(?:%|\d[a-zA-Z]+)$")
+_QUANTITIES: Final = regex(rf"(?:{NUMBER}{_JOIN}){{1,8}}{NUMBER}")
+_COMPLETE: Final = regex(r"(?:%|\d[a-zA-Z]+)$")
 """A share, a rank or a number with its unit takes no other."""
-_GLUED: Final = re.compile(r"(\d)(?!(?:st|nd|rd|th)$)([a-zA-Z]+)$")
-_LOOSE_WORDS: Final = re.compile(
+_GLUED: Final = regex(r"(\d)(?!(?:st|nd|rd|th)$)([a-zA-Z]+)$")
+_LOOSE_WORDS: Final = regex(
     r" (?:and|or|in|on|of|for|from|after|to|by|with|that|who|which|each|during|over|at|left"
     r"|satisf\w+|works?|yields?)\b.*"
 )
 _LONG_UNIT: Final = 4
-STEP: Final = re.compile(
+STEP: Final = regex(
     r"\b(?:add|subtract|multipl(?:y|ied|ying)|divid(?:e|ed|ing)|calculate|compute|substitut(?:e|ing)"
     r"|round|consider|divisible|try|need to|to (?:find|get|determine|solve)|step|part|question"
     r"|problem|case|equation|example|page|line|method|adding|subtracting)\b",
     re.IGNORECASE,
 )
-_BOUNDED: Final = re.compile(
+_BOUNDED: Final = regex(
     r"\b(?:(?:less|fewer|more|greater|larger|smaller|other|rather) than|at (?:least|most)|between"
     r"|under|above|below|except|nearly|almost|until|or|maybe|perhaps|might|either"
     r"|than)\b|\d (?:is|are) an? (?:multiple|divisor|factor|power|root|prime|perfect|bound)\b",
     re.IGNORECASE,
 )
-_TIME_OF_DAY: Final = re.compile(r"\d{1,2}:\d\d(?::\d\d)?(?: ?[apAP]\.?[mM]\b\.?)?")
-_FORMULA_UNIT: Final = re.compile(r"(.*[^A-Za-z\s])((?: [A-Za-z²³]{2,12}){1,3})")
-_CLEAN: Final = re.compile(rf"{NUMBER}(?:g|kg|cm|mm|km|m|ml|L|lb|lbs|oz|ft|mph)?")
-_TIME: Final = re.compile(
+_TIME_OF_DAY: Final = regex(r"\d{1,2}:\d\d(?::\d\d)?(?: ?[apAP]\.?[mM]\b\.?)?")
+_FORMULA_UNIT: Final = regex(r"(.*[^A-Za-z\s])((?: [A-Za-z²³]{2,12}){1,3})")
+_CLEAN: Final = regex(rf"{NUMBER}(?:g|kg|cm|mm|km|m|ml|L|lb|lbs|oz|ft|mph)?")
+_TIME: Final = regex(
     r"\b(?:by|at|before|after|until|from|to|between|and) \d{1,2}(?::\d\d(?: ?[ap]\.?m\b\.?)?"
     r"| ?[ap]\.?m\b\.?)",
     re.IGNORECASE,
 )
-_DIRTY: Final = re.compile(rf"[\d√π∞^=+*×÷±<>≤≥|\\_{{}}{HIDDEN}]")
-_CHANGES: Final = re.compile(
+_DIRTY: Final = regex(rf"[\d√π∞^=+*×÷±<>≤≥|\\_{{}}{HIDDEN}]")
+_CHANGES: Final = regex(
     r"\b(?:increas|decreas|ris|rose|fall|fell|gr[eo]w|drop|reduc|differ|exceed|chang|improv)"
     r"\w* by ",
     re.IGNORECASE,
 )
 _DASHES: Final = frozenset("-\u2212\u2010\u2011\u2012\u2013\u2014")
-_LETTERS: Final = re.compile(r"[A-Za-z]{2,}")
+_LETTERS: Final = regex(r"[A-Za-z]{2,}")
 
 
 def stated_number(text: str) -> str | None:

@@ -30,6 +30,7 @@ from corl_bench.grading.vocabulary import (
     SYMBOLS,
     UNITS,
 )
+from corl_bench.patterns import regex
 
 MAX_UNIT_CHARS: Final = 300
 """A quantity with its unit is not longer; the patterns for units are not linear."""
@@ -38,47 +39,47 @@ MAX_NUMBER_WORDS: Final = 8
 
 Quantity = Words | Scalar | Based | Clock | Series
 
-_INTEGER: Final = re.compile(r"-?\d{1,2000}")
-_DECIMAL: Final = re.compile(r"([-+]?)(\d{0,2000}(?:\.\d{1,2000})?)\.?")
-_THOUSANDS: Final = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
-_BASED: Final = re.compile(
+_INTEGER: Final = regex(r"-?\d{1,2000}")
+_DECIMAL: Final = regex(r"([-+]?)(\d{0,2000}(?:\.\d{1,2000})?)\.?")
+_THOUSANDS: Final = regex(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
+_BASED: Final = regex(
     r"(?:\(\s*|\\text\{\s*)?(-?[0-9A-Za-z]{1,200})\s*[)}]?\s*"
     r"_\s*(?:\{(?:\\text\{|\()?\s*(\d{1,2}|[a-z]+)\s*[})]?\}|(\d{1,2}))"
 )
-_NAMED_BASE: Final = re.compile(r"(?:\(\s*)?(-?\d{1,200})\s*\)?\s*_\s*\{?b\}?")
-_BASE_PHRASE: Final = re.compile(r"([0-9A-Fa-f]{1,200}),? (?:in )?base[ -](\d{1,2}|[a-z]+)")
-_PREFIXED: Final = re.compile(r"0x([0-9A-Fa-f]{1,200})|0b([01]{1,200})")
-_CLOCK: Final = re.compile(
+_NAMED_BASE: Final = regex(r"(?:\(\s*)?(-?\d{1,200})\s*\)?\s*_\s*\{?b\}?")
+_BASE_PHRASE: Final = regex(r"([0-9A-Fa-f]{1,200}),? (?:in )?base[ -](\d{1,2}|[a-z]+)")
+_PREFIXED: Final = regex(r"0x([0-9A-Fa-f]{1,200})|0b([01]{1,200})")
+_CLOCK: Final = regex(
     r"(\d{1,2})(?: ?: ?([0-5]\d)(?::00)?)?(?: o'clock)?\s*"
     r"(?:\\text\{)?\s*(?:([apAP])\.?\s?[mM]\b\.?)?\s*\}?\.?"
 )
-_TEXT_UNIT: Final = re.compile(
+_TEXT_UNIT: Final = regex(
     r"(.*?[^\s\\])\s*\\text\s*\{([^{}]*)\}\s*(\^\s*\{?\s*([23])\s*\}?)?\s*\.?", re.DOTALL
 )
-_PLAIN_UNIT: Final = re.compile(
+_PLAIN_UNIT: Final = regex(
     r"(-?(?:\\?\$)?[\d,]*\.?\d+(?:/\d+)?%?|\S.*?[\d})i])(\s*)"
     r"([A-Za-z][A-Za-z/. -]*[A-Za-z]|[A-Za-z])\.?\s*(\^\s*\{?([23])\}?)?\.?"
 )
-_MONEY: Final = re.compile(r"\\?([$€£¥₹])|\b(USD|EUR|GBP|INR|JPY|CNY)\b|\b(Rs)\b\.?")
-_BELOW_ZERO: Final = re.compile(r"(.{1,60}\S) below (?:zero|0)")
-_TEXT: Final = re.compile(r"\\text\s*\{([^{}]*)\}")
-_COMPOUND_PART: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?([A-Za-z]{1,12}|'{1,2}|\")")
-_COMPOUND: Final = re.compile(rf"(?:{_COMPOUND_PART.pattern}\.?(?:,? and|,)? *){{2,4}}")
+_MONEY: Final = regex(r"\\?([$€£¥₹])|\b(USD|EUR|GBP|INR|JPY|CNY)\b|\b(Rs)\b\.?")
+_BELOW_ZERO: Final = regex(r"(.{1,60}\S) below (?:zero|0)")
+_TEXT: Final = regex(r"\\text\s*\{([^{}]*)\}")
+_COMPOUND_PART: Final = regex(r"(\d{1,9}(?:\.\d{1,9})?) ?([A-Za-z]{1,12}|'{1,2}|\")")
+_COMPOUND: Final = regex(rf"(?:{_COMPOUND_PART.pattern}\.?(?:,? and|,)? *){{2,4}}")
 _MARKED_UNITS: Final = {"'": "foot", "''": "inch", '"': "inch"}
-_MARKED_LENGTH: Final = re.compile(r"(\d+(?:\.\d+)?)\s*('{1,2}|\")")
-_HEDGE: Final = re.compile(
+_MARKED_LENGTH: Final = regex(r"(\d+(?:\.\d+)?)\s*('{1,2}|\")")
+_HEDGE: Final = regex(
     r"(?:the (?:number|value|integer|fraction)|approximately|approx\.?|about|around|roughly"
     r"|exactly|only|just|over|(?:a )?total of|\\approx|\\sim)\s+(?=[-\\$\d.])",
     re.IGNORECASE,
 )
-_ASIDE: Final = re.compile(r"(\S{1,60}) \([A-Za-z][A-Za-z ,-]{3,60}\)")
-_RATE: Final = re.compile(r"(?<=\d) ?/ ?(?=[a-z]{3,}$)")
-_ORDINAL: Final = re.compile(r"(\d+)\s*(?:\^\s*\{?\s*)?(?:\\text\s*\{\s*)?(?:st|nd|rd|th)\s*[}\s]*")
-_DATE: Final = re.compile(r"[12]\d{3}-[01]\d-[0-3]\d")
-_ANGLES: Final = re.compile(r"-?\d{1,9}(?:\.\d{1,9})?°(?: ?[-+] ?\d{1,9}(?:\.\d{1,9})?°)+")
-_ANGLE_FUNCTION: Final = re.compile(r"sin|cos|tan|cot|sec|csc|cis")
-_WORD: Final = re.compile(r"[A-Za-z]{3,}|[Nn]o|NO")
-_NUMBER_PHRASE: Final = re.compile(r"[A-Za-z]+(?:[ -][A-Za-z]+){0,9}")
+_ASIDE: Final = regex(r"(\S{1,60}) \([A-Za-z][A-Za-z ,-]{3,60}\)")
+_RATE: Final = regex(r"(?<=\d) ?/ ?(?=[a-z]{3,}$)")
+_ORDINAL: Final = regex(r"(\d+)\s*(?:\^\s*\{?\s*)?(?:\\text\s*\{\s*)?(?:st|nd|rd|th)\s*[}\s]*")
+_DATE: Final = regex(r"[12]\d{3}-[01]\d-[0-3]\d")
+_ANGLES: Final = regex(r"-?\d{1,9}(?:\.\d{1,9})?°(?: ?[-+] ?\d{1,9}(?:\.\d{1,9})?°)+")
+_ANGLE_FUNCTION: Final = regex(r"sin|cos|tan|cot|sec|csc|cis")
+_WORD: Final = regex(r"[A-Za-z]{3,}|[Nn]o|NO")
+_NUMBER_PHRASE: Final = regex(r"[A-Za-z]+(?:[ -][A-Za-z]+){0,9}")
 
 
 def plain_number(text: str) -> Expression | None:

@@ -9,7 +9,6 @@ Nothing here decides about two answers; `comparison` asks these questions and do
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -26,6 +25,7 @@ from corl_bench.grading.values import (
     Sequence,
     Value,
 )
+from corl_bench.patterns import regex
 
 FLIPPED: Final = {
     "<": ">",
@@ -37,14 +37,14 @@ FLIPPED: Final = {
     "approx": "approx",
 }
 INEQUALITIES: Final = ("<", "<=", ">", ">=", "!=")
-_SUBSCRIPT: Final = re.compile(r"_(?:\{[^{}]*\}|\\?\w)")
-_APPLIED: Final = re.compile(r"(?<=[A-Za-z])(?:\^\{?-1\}?)?\(-?\d+\)")
-_NAME: Final = re.compile(
+_SUBSCRIPT: Final = regex(r"_(?:\{[^{}]*\}|\\?\w)")
+_APPLIED: Final = regex(r"(?<=[A-Za-z])(?:\^\{?-1\}?)?\(-?\d+\)")
+_NAME: Final = regex(
     r"(?:[A-Za-z']|\\(?:angle|triangle|frac|alpha|beta|gamma|theta|varphi|lambda|mu|omega|Delta|square"
     r"|Box)"
     r"(?![a-z])|[|(){},:/ ]|\\text|\\mathbb)+"
 )
-_SIZE: Final = re.compile(r"\| ?[xyt] ?\|")
+_SIZE: Final = regex(r"\| ?[xyt] ?\|")
 _MAX_DENOMINATORS: Final = 4
 _DIVIDE: Final = Step("div", "", 2)
 _MULTIPLY: Final = Step("mul", "", 2)

@@ -33,53 +33,54 @@ from corl_bench.grading.numerals import (
     stated_number,
 )
 from corl_bench.grading.vocabulary import NUMBER_WORDS
+from corl_bench.patterns import regex
 
 MAX_SHORT_CHARS: Final = 400
 """A whole reply up to this length may be nothing but an answer and a few words."""
 MAX_SENTENCE_CHARS: Final = 1000
 """Longer text is no sentence; what follows may take time that grows with its square."""
-_CONCLUDES: Final = re.compile(
+_CONCLUDES: Final = regex(
     r"\W*(?:therefore|thus|hence|so|final answer|finally|in conclusion|in total|altogether|overall"
     r"|the|this|we|consequently|since|if|it|there|that|solution|here|special|now|factoring"
     r"|answer|result|total|grand total)\b",
     re.IGNORECASE,
 )
-_CHECKS: Final = re.compile(
+_CHECKS: Final = regex(
     r"\W*(?:(?:let us |let's |we can |to |now )*(?:double[- ])?(?:check|verif)"
     r"|i (?:double-)?checked|note\b|remember\b)|.*[✓✔☑✅]\W*$|.*\b(?:confirm|verif)\w*"
     r"|.*\b(?:which matches|matching|as expected|is consistent)\b",
     re.IGNORECASE,
 )
-_INSTRUCTS: Final = re.compile(
+_INSTRUCTS: Final = regex(
     r"\W*(?:consider|then|next|let|steps?|cases?|suppose|try|first|second|third|recall|problem"
     r"|question|part)\b(?!ly|,? the answer)",
     re.IGNORECASE,
 )
-_RESULTS: Final = re.compile(
+_RESULTS: Final = regex(
     r"[=≈]|\b(?:gets?|gives?|yields?|leaves?|totals?|makes?|find|there (?:are|is))\b"
 )
 """What a last line without a word of conclusion must have to state a result."""
-_RELATIVE: Final = re.compile(
+_RELATIVE: Final = regex(
     r",? (?:such that|for which|satisfying|with the property|whose"
     r"|(?:that|which|who) (?:satisf(?:y|ies)|meets?|sums?|adds?|works?|divides?))\b"
 )
-_ROUNDED: Final = re.compile(r",? \(?or (?:about|approximately|roughly|around)\b")
-_AGAIN: Final = re.compile(r",? \(?(?:i\.e\.|that is,|in other words,)")
+_ROUNDED: Final = regex(r",? \(?or (?:about|approximately|roughly|around)\b")
+_AGAIN: Final = regex(r",? \(?(?:i\.e\.|that is,|in other words,)")
 """Before the same in other words, which count where they state something."""
-_INSTEAD: Final = re.compile(r"\b(?:which|but|rather|instead)\b")
-_DENIAL: Final = re.compile(
+_INSTEAD: Final = regex(r"\b(?:which|but|rather|instead)\b")
+_DENIAL: Final = regex(
     r"\b(?:cannot|never|neither|nor|unclear|unknown|impossible|(?:is|are|was|were|be|do|does|did|can"
     r"|could|will|would|has|have|had|may|might|should) ?(?:not|n't|n’t)"
     r"|(?:is|are|was|were) (?:wrong|incorrect|false|eliminated|excluded))\b|n['’]t\b",
     re.IGNORECASE,
 )
-_TAKEN_BACK: Final = re.compile(r"\((?:wrong|incorrect)\)|\b(?:is|was) (?:wrong|incorrect)\b")
-_UNSURE: Final = re.compile(
+_TAKEN_BACK: Final = regex(r"\((?:wrong|incorrect)\)|\b(?:is|was) (?:wrong|incorrect)\b")
+_UNSURE: Final = regex(
     rf"\b(?:(?:might|may|could)(?: \w+)? (?:be|equal) [-\d${HIDDEN}]|maybe|perhaps|possibly"
     r"|my guess|suppose|consider\b)|^\W*(?:prove|show)\b",
     re.IGNORECASE,
 )
-_THERE_ARE: Final = re.compile(
+_THERE_ARE: Final = regex(
     rf"^(?P<first>{NUMBER}|{HIDDEN}+) (?:is|are) (?:the|our)\b|"
     r"\b(?:there (?:are|is|will be|would be|were|exist|remain)"
     r"|(?:has|have|contains?|takes?|can take|gives us)(?= (?:exactly |only )?"
@@ -88,33 +89,31 @@ _THERE_ARE: Final = re.compile(
     rf" (?:only |exactly |a total of |in total )?(?P<count>{NUMBER}|{HIDDEN}+|[a-z-]+)"
     rf"(?= [a-z{HIDDEN}]|$)"
 )
-_COUNTS_ON: Final = re.compile(
+_COUNTS_ON: Final = regex(
     r"[=:]|^(?!.*\b(?:between|from)\b).*(?:,| and| plus| \+| or) (?:only |exactly )?\d"
 )
 """After "there are N": more is counted, or the sum goes on."""
-_ADVERB: Final = re.compile(
+_ADVERB: Final = regex(
     r"(?:(?:simply|just|then|therefore|thus|also|now|indeed|only|located|precisely) )*"
     r"(?:at (?=[(\ue000])|equal to |given by )?"
 )
-_VERB: Final = re.compile(r"\b(?:is|are|equals?)\b")
-_EQUALS: Final = re.compile(
+_VERB: Final = regex(r"\b(?:is|are|equals?)\b")
+_EQUALS: Final = regex(
     r"(?:^|(?<=[\s,:]))(?:[A-Za-z](?:_\w)?'? ?= ?[^\s,=][^,=]{0,30}?(?:,? and |,? or |, ))+"
     r"[A-Za-z](?:_\w)?'? ?= ?[^\s,=][^,=]{0,40}$"
 )
 """Values of several letters, or several values of one, at the end of a sentence."""
-_VARIABLE: Final = re.compile(r"(?<![A-Za-z°/])(?<!\d )[A-Za-z](?![A-Za-z/])")
-_TIMES: Final = re.compile(r"(?:^|\d )x [$\d]|\d(?:g|m|s|h|L)\b")
-_NAME: Final = re.compile(r"[^\dA-Za-z=]*(?:[A-Za-z]\w?|\\[a-z]+)(?:_\{?\w+\}?|'|\([^()=]*\))?\W*")
-_LONE_NAME: Final = re.compile(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?'?(?:\([a-z]\))? ?=[^=]*$")
-_OPEN: Final = re.compile(r"(?<![\\A-Za-z])[a-zA-Z](?![A-Za-z])")
-_WORD_OR_MATHS: Final = re.compile(r"\b[a-zA-Z]{2,}\b|[\d=]")
-_TELLS: Final = re.compile(r"\b(?:is|are|was|were|be|has|have|had|equals|makes|gets|there)\b")
-_LETTERS: Final = re.compile(r"[A-Za-z]{2,}")
-CJK: Final = re.compile("[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]")
-_HANGING: Final = re.compile(
-    r"(?:\b(?:and|or|the|of|to|then|is|are|we|by|with|a|so)|(?<!\\)[,=+(])\s*$"
-)
-_FINISHED: Final = re.compile(r"[.!。！$\])°%€¢*}²³\d\"”]\s*$")
+_VARIABLE: Final = regex(r"(?<![A-Za-z°/])(?<!\d )[A-Za-z](?![A-Za-z/])")
+_TIMES: Final = regex(r"(?:^|\d )x [$\d]|\d(?:g|m|s|h|L)\b")
+_NAME: Final = regex(r"[^\dA-Za-z=]*(?:[A-Za-z]\w?|\\[a-z]+)(?:_\{?\w+\}?|'|\([^()=]*\))?\W*")
+_LONE_NAME: Final = regex(r"\\?[A-Za-z]+(?:_\{?\w+\}?)?'?(?:\([a-z]\))? ?=[^=]*$")
+_OPEN: Final = regex(r"(?<![\\A-Za-z])[a-zA-Z](?![A-Za-z])")
+_WORD_OR_MATHS: Final = regex(r"\b[a-zA-Z]{2,}\b|[\d=]")
+_TELLS: Final = regex(r"\b(?:is|are|was|were|be|has|have|had|equals|makes|gets|there)\b")
+_LETTERS: Final = regex(r"[A-Za-z]{2,}")
+CJK: Final = regex("[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]")
+_HANGING: Final = regex(r"(?:\b(?:and|or|the|of|to|then|is|are|we|by|with|a|so)|(?<!\\)[,=+(])\s*$")
+_FINISHED: Final = regex(r"[.!。！$\])°%€¢*}²³\d\"”]\s*$")
 
 
 def ending(text: str) -> str | None:

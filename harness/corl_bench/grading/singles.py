@@ -9,7 +9,6 @@ house rules whether they are the same; what belongs to no rule is unequal.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -29,19 +28,18 @@ from corl_bench.grading.values import (
     Words,
 )
 from corl_bench.grading.workers import Settlement
+from corl_bench.patterns import regex
 
 _SERIES_ENDS: Final = range(3, 9)
 """The values that the letters in the ends of a sum take, one after the other."""
-_WORD_MARKS: Final = re.compile(r"\\text|\\mathbb|[^\w+\-*/=<>^.]+|_")
-_MATHS: Final = re.compile(r"\\(?!text)[a-z]")
-_LONE_END: Final = re.compile(r"([_^])\{(\w)\}")
-_SIGNS: Final = re.compile(r"[()\[\]|'!]")
+_WORD_MARKS: Final = regex(r"\\text|\\mathbb|[^\w+\-*/=<>^.]+|_")
+_MATHS: Final = regex(r"\\(?!text)[a-z]")
+_LONE_END: Final = regex(r"([_^])\{(\w)\}")
+_SIGNS: Final = regex(r"[()\[\]|'!]")
 _ARTICLES: Final = frozenset(("a", "an", "the"))
 _SYNONYMS: Final = {"dne": ["does", "not", "exist"]}
-_BOUNDS: Final = re.compile(
-    r"\\(?:sum|prod)\s*_\s*\{[^{}=]*=([^{}]*)\}\s*\^\s*(?:\{([^{}]*)\}|(\w))"
-)
-_LETTER: Final = re.compile(r"(?<![A-Za-z\\])[a-zA-Z](?![A-Za-z])")
+_BOUNDS: Final = regex(r"\\(?:sum|prod)\s*_\s*\{[^{}=]*=([^{}]*)\}\s*\^\s*(?:\{([^{}]*)\}|(\w))")
+_LETTER: Final = regex(r"(?<![A-Za-z\\])[a-zA-Z](?![A-Za-z])")
 
 
 def is_whole(expression: Expression) -> bool:

@@ -48,47 +48,48 @@ from corl_bench.grading.values import (
     Without,
     Words,
 )
+from corl_bench.patterns import regex
 
 MAX_DEPTH: Final = 12
 MAX_CHARS: Final = 60_000
 
-_CONGRUENT: Final = re.compile(
+_CONGRUENT: Final = regex(
     r"(?:[a-zA-Z]\s*(?:\\equiv|=)\s*)?([^=<>,;]{1,60}?)\s*"
     r"(?:\\pmod\s*(?:\{([^{}]{1,40})\}|(\w))|\(\s*\\bmod\s*([^()]{1,40})\)|,?\s*\\bmod\s*(\w+))"
 )
-_REALS: Final = re.compile(
+_REALS: Final = regex(
     r"(?:[a-z]\s*\\in\s*)?\\mathbb\{R\}|(?:\\text\s*\{)?\s*(?:all|any|every) reals?(?: numbers?)?"
     r"(?: \$?[a-z]\$?)?\s*\}?",
     re.IGNORECASE,
 )
-_REALS_BUT: Final = re.compile(
+_REALS_BUT: Final = regex(
     r"(?:\\text\s*\{)?\s*all reals?(?: numbers?)?(?: x)?,? (?:except|other than|but)"
     r"(?: for)?\s*\}?(.{1,60})",
     re.IGNORECASE,
 )
-_HALF_LINE: Final = re.compile(
+_HALF_LINE: Final = regex(
     r"(?:[a-z]\s*\\in\s*)?\\mathbb\{R\}\s*(?:[\^_]\s*\{?\s*([+-])\s*\}?|_\s*\{\s*([<>]=?)\s*0\s*\})"
 )
-_NOTHING: Final = re.compile(
+_NOTHING: Final = regex(
     r"\\emptyset|\{\}|\\\{ ?\\\}"
     r"|(?:\\text\s*\{)?\s*(?:there (?:is|are) )?no (?:real |integer )?solutions?\s*\}?"
     r"|(?:\\text\s*\{)?\s*(?:the )?empty set\s*\}?",
     re.IGNORECASE,
 )
-_POINT: Final = re.compile(r"[A-Z]\s*(\([^()]*,[^()]*\))")
-_QUALIFIER: Final = re.compile(
+_POINT: Final = regex(r"[A-Z]\s*(\([^()]*,[^()]*\))")
+_QUALIFIER: Final = regex(
     r"\s*(?:[,;(]|\\text\s*\{[^{}]*\}|where|for|with|(?=\\forall))"
     r"\s*(?:\\text\s*\{[^{}]*\}|where|for|with)?\s*(?:\\forall\s*)?[a-z](?:\s*,\s*[a-z])*"
     r"\s*\\in\s*\\mathbb\{[ZNRQ]\}(?:\^\{?\+\}?)?\s*\)?$"
 )
-_FOR_ALL: Final = re.compile(r"\s*(?:\\text\s*\{\s*for all\s*\}|\\forall|for all)\s*[a-z]$")
+_FOR_ALL: Final = regex(r"\s*(?:\\text\s*\{\s*for all\s*\}|\\forall|for all)\s*[a-z]$")
 _RELATION_NAMES: Final = {"\\in": "in", "\\approx": "approx", "\\sim": "approx", "\\equiv": "="}
 _JOINED: Final[dict[type[Union | Meet], re.Pattern[str]]] = {
-    Union: re.compile(r"(?<![A-Za-z\\])or(?![A-Za-z])|\\lor(?![a-z])"),
-    Meet: re.compile(r"(?<![A-Za-z\\])and(?![A-Za-z])|\\land(?![a-z])|&&?"),
+    Union: regex(r"(?<![A-Za-z\\])or(?![A-Za-z])|\\lor(?![a-z])"),
+    Meet: regex(r"(?<![A-Za-z\\])and(?![A-Za-z])|\\land(?![a-z])|&&?"),
 }
-_RATIO_WORDS: Final = re.compile(r"(-?\d+) ?(?:to|\\text ?\{ ?to ?\}) ?(-?\d+)")
-_SPACED_NUMBERS: Final = re.compile(r"-?\d{1,40}(?: -?\d{1,40})+")
+_RATIO_WORDS: Final = regex(r"(-?\d+) ?(?:to|\\text ?\{ ?to ?\}) ?(-?\d+)")
+_SPACED_NUMBERS: Final = regex(r"-?\d{1,40}(?: -?\d{1,40})+")
 _EVERYTHING: Final = Sequence(
     "(",
     ")",

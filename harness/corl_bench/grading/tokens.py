@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from corl_bench.grading.vocabulary import FUNCTIONS, GREEK
+from corl_bench.patterns import regex
 
 MAX_STEPS: Final = 3000
 """Largest program, and longest sum or product when written out."""
@@ -37,20 +38,20 @@ class Token(NamedTuple):
     """The base of a logarithm, the index of a root."""
 
 
-_LEXEME: Final = re.compile(
+_LEXEME: Final = regex(
     r"\s*(?:((?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3}(?![\d.]))?)|\\([A-Za-z]+)|([A-Za-z]+)"
     r"|(\*\*|\\[{}]|!+|[-+*/^_(){}\[\],|%°'=]))"
 )
-_SHORT_FRACTION: Final = re.compile(r"\\frac\s*(?:\{(\d{1,40})\}|(\d))\s*(?:\{(\d{1,40})\}|(\d))")
-_MIXED_NUMBER: Final = re.compile(r"(?<![\w.^/}])(\d{1,40})\s*\\frac\{(\d{1,40})\}\{(\d{1,40})\}")
-_BRACED_LETTER: Final = re.compile(r"(?<![A-Za-z}\]^_])\{([A-Za-z])\}(?=_)")
+_SHORT_FRACTION: Final = regex(r"\\frac\s*(?:\{(\d{1,40})\}|(\d))\s*(?:\{(\d{1,40})\}|(\d))")
+_MIXED_NUMBER: Final = regex(r"(?<![\w.^/}])(\d{1,40})\s*\\frac\{(\d{1,40})\}\{(\d{1,40})\}")
+_BRACED_LETTER: Final = regex(r"(?<![A-Za-z}\]^_])\{([A-Za-z])\}(?=_)")
 _ELEMENTARY: Final = "|".join(
     sorted((n for n in FUNCTIONS if re.search("sin|cos|tan|cot|sec|csc|log|ln", n)), key=len)[::-1]
 )
-_RUN: Final = re.compile(rf"[A-Za-z]??(?:(?:{_ELEMENTARY})[A-Za-z]??)+[A-Za-z]?")
+_RUN: Final = regex(rf"[A-Za-z]??(?:(?:{_ELEMENTARY})[A-Za-z]??)+[A-Za-z]?")
 _MAX_RUN: Final = 16
 """Longer runs could be parted in very many ways, for `asin` may start with an a."""
-_RUN_PART: Final = re.compile(rf"{_ELEMENTARY}|[A-Za-z]")
+_RUN_PART: Final = regex(rf"{_ELEMENTARY}|[A-Za-z]")
 _CONSTANTS: Final = {"pi": "pi", "infty": "oo", "e": "e", "i": "i"}
 _CALLED: Final = frozenset("fFgGPQW")
 ENDS: Final = frozenset(("num", "var", "const", "post"))

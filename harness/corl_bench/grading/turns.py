@@ -15,21 +15,23 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from corl_bench.patterns import regex
+
 _THINKING: Final = r"(?:think(?:ing)?|thoughts?|reasoning|analysis|reflection|scratchpad)"
-_BLOCK: Final = re.compile(
+_BLOCK: Final = regex(
     rf"(?:<(?P<end>/)?(?:\w{{1,9}}:)?{_THINKING}>"  # <think>, <seed:think>
     rf"|\[(?P<end1>/)?{_THINKING}\]"
     r"|◁(?P<end2>/)?think▷"
     rf"|<\|(?:(?P<end3>end)|begin|start)_(?:of_)?{_THINKING}\|>)",
     re.IGNORECASE,
 )
-_HEADER: Final = re.compile(
+_HEADER: Final = regex(
     r"<\|start_header_id\|>(\w+)<\|end_header_id\|>"
     r"|<\|(?:im_start|start)\|>(\w+)|<\|(system|user|assistant)\|>",
     re.IGNORECASE,
 )
-_CHANNEL: Final = re.compile(r"<\|channel\|>\s*(\w+)[^<]*<\|message\|>", re.IGNORECASE)
-_MARK: Final = re.compile(r"<\|[a-z_]{2,20}\|>|</s>", re.IGNORECASE)
+_CHANNEL: Final = regex(r"<\|channel\|>\s*(\w+)[^<]*<\|message\|>", re.IGNORECASE)
+_MARK: Final = regex(r"<\|[a-z_]{2,20}\|>|</s>", re.IGNORECASE)
 
 
 def spoken(text: str) -> str:

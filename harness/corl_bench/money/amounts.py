@@ -28,6 +28,7 @@ from decimal import (
     Overflow,
     Subnormal,
     Underflow,
+    localcontext,
 )
 
 from corl_bench.errors import ConfigError
@@ -119,7 +120,6 @@ def display_usd(amount: Decimal) -> str:
 
 def sum_usd(amounts: Iterable[Decimal]) -> Decimal:
     """The exact sum, in any order and any decimal context."""
-    total = Decimal(0)
-    for amount in amounts:
-        total = EXACT.add(total, amount)
-    return total
+    found = [*amounts]  # whatever makes them is not run in our context
+    with localcontext(EXACT):
+        return sum(found, Decimal(0))

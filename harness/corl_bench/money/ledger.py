@@ -22,7 +22,7 @@ from corl_bench.errors import ConfigError, StorageError
 from corl_bench.files import Closing, LineFile, read_records
 from corl_bench.money.amounts import format_usd
 from corl_bench.money.basis import CostBasis, read_basis
-from corl_bench.shapes import AMOUNT, find_fault
+from corl_bench.shapes import AMOUNT, Shape
 from corl_bench.types import Usage
 
 LEDGER_SCHEMA = 2
@@ -136,39 +136,43 @@ class Intent:
         return cls(**fields)
 
 
-_LINE = {
-    "v": int,
-    "call": str,
-    "attempt": int,
-    "expert": str,
-    "model": str,
-    "price": str,
-    "status": str,
-    "settled": bool,
-    "stored": bool,
-    "fee?": str,
-    "basis?": str,
-    "list_cost_usd": AMOUNT,
-    "billed_cost_usd": AMOUNT,
-    "unsettled_usd?": AMOUNT,
-    "usage": ({str: (int, bool)}, None),
-}
-_INTENT = {
-    "v": int,
-    "call": str,
-    "attempt": int,
-    "expert": str,
-    "model": str,
-    "price": str,
-    "worst_usd": AMOUNT,
-    "request_key": str,
-    "sample": int,
-    "occurrence": int,
-    "scope": str,
-}
+_LINE = Shape(
+    {
+        "v": int,
+        "call": str,
+        "attempt": int,
+        "expert": str,
+        "model": str,
+        "price": str,
+        "status": str,
+        "settled": bool,
+        "stored": bool,
+        "fee?": str,
+        "basis?": str,
+        "list_cost_usd": AMOUNT,
+        "billed_cost_usd": AMOUNT,
+        "unsettled_usd?": AMOUNT,
+        "usage": ({str: (int, bool)}, None),
+    }
+)
+_INTENT = Shape(
+    {
+        "v": int,
+        "call": str,
+        "attempt": int,
+        "expert": str,
+        "model": str,
+        "price": str,
+        "worst_usd": AMOUNT,
+        "request_key": str,
+        "sample": int,
+        "occurrence": int,
+        "scope": str,
+    }
+)
 
 
-def _check(row: Any, name: str, shape: Mapping[str, Any]) -> None:
+def _check(row: Any, name: str, shape: Shape) -> None:
     """Refuses what a newer version wrote, and what is not of this shape."""
     version = row.get("v") if isinstance(row, dict) else None
     if type(version) is int and version > LEDGER_SCHEMA:
@@ -176,7 +180,7 @@ def _check(row: Any, name: str, shape: Mapping[str, Any]) -> None:
             f"the {name} is of schema {version}, this version reads up to {LEDGER_SCHEMA}:"
             " upgrade corl-bench"
         )
-    if fault := find_fault(row, shape):
+    if fault := shape.find_fault(row):
         raise ValueError(fault)
 
 

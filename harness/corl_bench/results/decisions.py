@@ -19,7 +19,7 @@ from typing import Any, Literal
 from corl_bench.errors import ConfigError
 from corl_bench.money.amounts import format_usd
 from corl_bench.results.documents import read_document
-from corl_bench.shapes import AMOUNT, find_fault
+from corl_bench.shapes import AMOUNT, Shape
 
 DECISIONS_NAME = "decisions.json"
 DECISIONS_SCHEMA = "corl-bench/decisions@1"
@@ -130,33 +130,35 @@ def decode_decisions(document: Mapping[str, Any]) -> Decisions:
     return Decisions(**fields, arms=tuple(arms))
 
 
-_SHAPE = {
-    "baseline": str,
-    "baseline_run_id": str,
-    "baseline_digest": str,
-    "margin_accuracy": float,
-    "alpha": float,
-    "beta": float,
-    "arms": [
-        {
-            "task": str,
-            "system": str,
-            "budget": (str, None),
-            "verdict": str,
-            "problems": int,
-            "problems_at_hand": int,
-            "clipped": int,
-            "errors": int,
-            "episodes": int,
-            "episodes_saved": int,
-            "calls_saved": float,
-            "effect": float,
-            "loss_interval": [float],
-            "saved_usd": AMOUNT,
-            "gate_p_value?": (float, None),
-        }
-    ],
-}
+_SHAPE = Shape(
+    {
+        "baseline": str,
+        "baseline_run_id": str,
+        "baseline_digest": str,
+        "margin_accuracy": float,
+        "alpha": float,
+        "beta": float,
+        "arms": [
+            {
+                "task": str,
+                "system": str,
+                "budget": (str, None),
+                "verdict": str,
+                "problems": int,
+                "problems_at_hand": int,
+                "clipped": int,
+                "errors": int,
+                "episodes": int,
+                "episodes_saved": int,
+                "calls_saved": float,
+                "effect": float,
+                "loss_interval": [float],
+                "saved_usd": AMOUNT,
+                "gate_p_value?": (float, None),
+            }
+        ],
+    }
+)
 
 
 def read_decisions(run_dir: Path) -> Decisions | None:
@@ -170,7 +172,7 @@ def read_decisions(run_dir: Path) -> Decisions | None:
         return None
     document = read_document(run_dir, DECISIONS_NAME, DECISIONS_SCHEMA)
     try:
-        if fault := find_fault(document, _SHAPE):
+        if fault := _SHAPE.find_fault(document):
             raise ValueError(fault)
         return decode_decisions(document)
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:

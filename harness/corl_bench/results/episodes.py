@@ -21,7 +21,7 @@ from corl_bench.errors import ConfigError, StorageError
 from corl_bench.files import Record, read_records
 from corl_bench.money.amounts import format_usd, parse_usd
 from corl_bench.money.basis import CostBasis, read_basis, weakest
-from corl_bench.shapes import find_fault
+from corl_bench.shapes import Shape
 from corl_bench.types import VERDICT_STATUSES, Usage, VerdictStatus
 
 EPISODE_SCHEMA = 1
@@ -214,7 +214,7 @@ def decode_episode(row: Mapping[str, Any]) -> EpisodeRecord:
             f"episodes are of schema {row['v']}, this version reads up to {NEWEST_SCHEMA}:"
             " upgrade corl-bench"
         )
-    if fault := find_fault(row, _SHAPE):
+    if fault := _SHAPE.find_fault(row):
         raise ValueError(fault)
     _check_key(row)
     if row["verdict"] not in VERDICT_STATUSES:
@@ -270,31 +270,33 @@ def _decode_charge(row: Mapping[str, Any]) -> ChargeRecord:
     )
 
 
-_SHAPE = {
-    "subject": (str, None),
-    "level": (int, None),
-    "answer": (str, None),
-    "detail": str,
-    "response": (str, None),
-    "events?": [str],
-    "timings": {"latency_s": float, "calls_s": [float]},
-    "calls": [
-        {
-            "id": str,
-            "expert": str,
-            "model": str,
-            "role": str,
-            "status": str,
-            "finish": (str, None),
-            "text": (str, None),
-            "attempts": int,
-            "detail?": str,
-            "usage": ({str: (int, bool)}, None),
-            "source_correct?": (bool, None),
-        }
-    ],
-    "charges?": [{"what": str, "id": str}],
-}
+_SHAPE = Shape(
+    {
+        "subject": (str, None),
+        "level": (int, None),
+        "answer": (str, None),
+        "detail": str,
+        "response": (str, None),
+        "events?": [str],
+        "timings": {"latency_s": float, "calls_s": [float]},
+        "calls": [
+            {
+                "id": str,
+                "expert": str,
+                "model": str,
+                "role": str,
+                "status": str,
+                "finish": (str, None),
+                "text": (str, None),
+                "attempts": int,
+                "detail?": str,
+                "usage": ({str: (int, bool)}, None),
+                "source_correct?": (bool, None),
+            }
+        ],
+        "charges?": [{"what": str, "id": str}],
+    }
+)
 """Beside what is checked as it is decoded."""
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from corl_bench import __version__
 from corl_bench.errors import ConfigError, CorlError
 from corl_bench.results.documents import read_document
-from corl_bench.shapes import AMOUNT, find_fault
+from corl_bench.shapes import AMOUNT, Shape
 
 MANIFEST_NAME = "manifest.json"
 MANIFEST_SCHEMA = "corl-bench/manifest@1"
@@ -66,7 +66,7 @@ def read_manifest(run_dir: Path) -> dict[str, Any]:
         StorageError: it cannot be read.
     """
     manifest = read_document(run_dir, MANIFEST_NAME, MANIFEST_SCHEMA)
-    if fault := find_fault(manifest, _SHAPE):
+    if fault := _SHAPE.find_fault(manifest):
         raise ConfigError(
             f"{run_dir / MANIFEST_NAME} is broken: {fault}; restore it, or make the run anew"
         )
@@ -74,42 +74,44 @@ def read_manifest(run_dir: Path) -> dict[str, Any]:
 
 
 _PRICE = {str: (str, bool, None)}
-_SHAPE = {
-    "run_id?": str,
-    "instance?": str,
-    "created?": str,
-    "corl_bench?": str,
-    "mode?": str,
-    "grader?": str,
-    "grader_digest?": (str, None),  # an import keeps others' verdicts
-    "samples?": int,
-    "seed?": int,
-    "limit?": (int, None),
-    "command?": [str],
-    "budgets?": {str: AMOUNT},
-    "tasks?": {
-        str: {
-            "title?": str,
-            "digest": str,
-            "digest_status?": str,
-            "split?": str,
-            "source?": str,
-            "problems?": int,
-            "total?": int,
-            "redistributable?": bool,
-            "licence?": str,
-            "prompt?": (str, None),
-        }
-    },
-    "pool?": {
-        "name?": str,
-        "digest?": str,
-        "simulated?": bool,
-        "experts?": [{"name?": str, "model?": str, "role?": str, "price?": (_PRICE, None)}],
-    },
-    "systems?": [{"name?": str, "is_oracle?": bool, "reads_budget?": bool}],
-    "identity?": {"tasks?": {str: dict}, "pool?": {"digest?": str, "prices?": {str: str}}},
-    "regraded?": [dict],
-    "imported?": {"notes?": [str]},
-}
+_SHAPE = Shape(
+    {
+        "run_id?": str,
+        "instance?": str,
+        "created?": str,
+        "corl_bench?": str,
+        "mode?": str,
+        "grader?": str,
+        "grader_digest?": (str, None),  # an import keeps others' verdicts
+        "samples?": int,
+        "seed?": int,
+        "limit?": (int, None),
+        "command?": [str],
+        "budgets?": {str: AMOUNT},
+        "tasks?": {
+            str: {
+                "title?": str,
+                "digest": str,
+                "digest_status?": str,
+                "split?": str,
+                "source?": str,
+                "problems?": int,
+                "total?": int,
+                "redistributable?": bool,
+                "licence?": str,
+                "prompt?": (str, None),
+            }
+        },
+        "pool?": {
+            "name?": str,
+            "digest?": str,
+            "simulated?": bool,
+            "experts?": [{"name?": str, "model?": str, "role?": str, "price?": (_PRICE, None)}],
+        },
+        "systems?": [{"name?": str, "is_oracle?": bool, "reads_budget?": bool}],
+        "identity?": {"tasks?": {str: dict}, "pool?": {"digest?": str, "prices?": {str: str}}},
+        "regraded?": [dict],
+        "imported?": {"notes?": [str]},
+    }
+)
 """What readers compute with; what one of them cannot do without is its own to ask for."""

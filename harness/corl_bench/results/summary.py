@@ -19,7 +19,7 @@ from corl_bench.errors import ConfigError
 from corl_bench.money.amounts import format_usd
 from corl_bench.money.basis import CostBasis, is_known, read_basis
 from corl_bench.results.documents import read_document
-from corl_bench.shapes import AMOUNT, find_fault
+from corl_bench.shapes import AMOUNT, Shape
 
 SUMMARY_NAME = "summary.json"
 SUMMARY_SCHEMA = "corl-bench/summary@1"
@@ -196,44 +196,46 @@ _COUNTS = (
     *("truncated", "refused", "errors", "input_tokens", "output_tokens", "reasoning_tokens"),
     *("estimated_calls", "events?"),
 )
-_SHAPE = {
-    "run_id": str,
-    "simulated": bool,
-    "finished": bool,
-    "notes": [str],
-    "tasks": {str: dict},
-    "totals": {
-        "list_cost_usd": AMOUNT,
-        "billed_cost_usd": AMOUNT,
-        "unsettled_usd": AMOUNT,
-        "attempts": int,
-        "unsettled_attempts": int,
-    },
-    "rows": [
-        {
-            **dict.fromkeys(_COUNTS, int),
-            "task": str,
-            "system": str,
-            "budget": (str, None),
-            "budget_usd": (AMOUNT, None),
-            "told_budget": bool,
-            "oracle": bool,
-            "accuracy": float,
-            "verdicts": {str: int},
-            "accuracy_interval": [float],
-            "accuracy_as_recorded": (float, None),
-            "mean_cost_usd": AMOUNT,
-            "total_cost_usd": AMOUNT,
+_SHAPE = Shape(
+    {
+        "run_id": str,
+        "simulated": bool,
+        "finished": bool,
+        "notes": [str],
+        "tasks": {str: dict},
+        "totals": {
+            "list_cost_usd": AMOUNT,
+            "billed_cost_usd": AMOUNT,
             "unsettled_usd": AMOUNT,
-            "calls_by_expert": {str: int},
-            "expert_call_ratio": float,
-            "fees_usd?": AMOUNT,
-            "violation_rate": (float, None),
-            "cost_basis?": str,
-            "timings": dict.fromkeys(_POINT_TIMINGS, float),
-        }
-    ],
-}
+            "attempts": int,
+            "unsettled_attempts": int,
+        },
+        "rows": [
+            {
+                **dict.fromkeys(_COUNTS, int),
+                "task": str,
+                "system": str,
+                "budget": (str, None),
+                "budget_usd": (AMOUNT, None),
+                "told_budget": bool,
+                "oracle": bool,
+                "accuracy": float,
+                "verdicts": {str: int},
+                "accuracy_interval": [float],
+                "accuracy_as_recorded": (float, None),
+                "mean_cost_usd": AMOUNT,
+                "total_cost_usd": AMOUNT,
+                "unsettled_usd": AMOUNT,
+                "calls_by_expert": {str: int},
+                "expert_call_ratio": float,
+                "fees_usd?": AMOUNT,
+                "violation_rate": (float, None),
+                "cost_basis?": str,
+                "timings": dict.fromkeys(_POINT_TIMINGS, float),
+            }
+        ],
+    }
+)
 
 
 def read_summary(run_dir: Path) -> Summary:
@@ -245,7 +247,7 @@ def read_summary(run_dir: Path) -> Summary:
     """
     document = read_document(run_dir, SUMMARY_NAME, SUMMARY_SCHEMA)
     try:
-        if fault := find_fault(document, _SHAPE):
+        if fault := _SHAPE.find_fault(document):
             raise ValueError(fault)
         return decode_summary(document)
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:

@@ -40,18 +40,18 @@ from corl_bench.types import Budget, Problem
 SIZE_LIMIT_BYTES = 64 << 20
 """A larger file is refused; a decision has a hundred bytes."""
 
-_REFERENCES = ("problem_id", "problem_key", "problem")
-COLUMNS = frozenset({*_REFERENCES, "expert", "task", "budget", "cost_usd"})
+COLUMNS = frozenset(
+    {"problem_id", "problem_key", "problem", "expert", "task", "budget", "cost_usd"}
+)
 
 
 class Decision(NamedTuple):
     """One row. Files are long, and a frozen dataclass takes nearly twice as long to make."""
 
-    where: str
-    """`file:line`, for messages."""
-    problem_id: str | None
-    key: str | None
-    """Of the statement; None where the row names its problem by id."""
+    line: int
+    """In the file, from 1."""
+    reference: str
+    """The problem's id, or the key of its statement."""
     task: str | None
     """Label of the task; None: whichever has the problem."""
     budget: str | None
@@ -121,36 +121,38 @@ class DecisionFile:
         names = [budget.name for budget in budgets] if self.names_budgets else [None]
         if not names:
             raise ConfigError(f"{self.path} decides by budget: name budgets with --budget")
-        rows = {(row.task, row.problem_id or row.key, row.budget): row for row in self.rows}
+        rows = {(row.task, row.reference, row.budget): row for row in self.rows}
+        labels = {row.task for row in self.rows}
         found: dict[tuple[str, str | None], Decision] = {}
-        used: dict[str, tuple[str, str]] = {}
+        used: dict[int, tuple[str, str]] = {}
         for task in tasks:
+            own = [label for label in (task.label, None) if label in labels]
             for problem in task.problems:
                 key = key_of(problem.text)
                 for budget in names:
                     fitting = [
                         row
-                        for label in (task.label, None)
+                        for label in own
                         for reference in (problem.id, key)
                         if (row := rows.get((label, reference, budget)))
                     ]
                     if not fitting:
                         which = _named(problem.id, task.label, budget)
                         raise ConfigError(f"{self.path} has no decision on {which}: add a row")
-                    for row in fitting:
-                        task_key = used.setdefault(row.where, (task.label, key))
-                        if task_key[1] != key:
-                            raise ConfigError(
-                                f"{row.where}: {task_key[0]} and {task.label} both have a problem"
-                                f" {quoted(problem.id)}: say which is meant in a column task"
-                            )
                     first = found.setdefault((key, budget), fitting[0])
                     for row in fitting:
+                        task_key = used.setdefault(row.line, (task.label, key))
+                        if task_key[1] != key:
+                            raise ConfigError(
+                                f"{self.path}:{row.line}: {task_key[0]} and {task.label} both have"
+                                f" a problem {quoted(problem.id)}: say which is meant in a column"
+                                " task"
+                            )
                         if row.choice != first.choice:
                             which = _named(problem.id, task.label, budget)
                             raise ConfigError(
-                                f"{row.where}: {which} goes to {row.choice.expert!r}, and"
-                                f" {first.where} sends the same statement to"
+                                f"{self.path}:{row.line}: {which} goes to {row.choice.expert!r},"
+                                f" and {self.path}:{first.line} sends the same statement to"
                                 f" {first.choice.expert!r}: keep one"
                             )
         return replace(self, by_statement={at: row.choice for at, row in found.items()})
@@ -235,59 +237,75 @@ def _decisions(path: Path, data: bytes, known: Sequence[str], pool: str) -> Iter
     Raises:
         ConfigError: a row that cannot be used, or no row at all; it begins with `file:line`.
     """
+    choices = {expert: Choice(expert) for expert in known}
     seen: dict[tuple[str | None, ...], Decision] = {}
     by_budget: bool | None = None
     for number, values in _values(path, data):
-        where = f"{path}:{number}"
         try:
-            row = _decision(where, values)
-            if row.choice.expert not in known:
-                near = get_close_matches(row.choice.expert, known, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(known)}"
-                raise RowError(f"no expert {quoted(row.choice.expert)} in pool {pool!r}; {hint}")
+            row = _decision(number, values, choices, pool)
             by_budget = row.budget is not None if by_budget is None else by_budget
             if (row.budget is not None) != by_budget:
                 raise RowError("rows with a budget and rows without one; give all of them one")
         except RowError as error:
-            raise ConfigError(f"{where}: {error}") from None
-        first = seen.setdefault((row.task, row.problem_id or row.key, row.budget), row)
+            raise ConfigError(f"{path}:{number}: {error}") from None
+        first = seen.setdefault((row.task, row.reference, row.budget), row)
         if first is not row:
-            raise ConfigError(f"{where} decides on the problem of {first.where} again: keep one")
+            raise ConfigError(
+                f"{path}:{number} decides on the problem of {path}:{first.line} again: keep one"
+            )
         yield row
     if not seen:
         raise ConfigError(f"{path} holds no decision")
 
 
-def _decision(where: str, values: Mapping[str, Any]) -> Decision:
-    problem_id, digest, statement = map(values.get, _REFERENCES)
-    if (problem_id, digest, statement).count(None) != 2:
+def _decision(
+    line: int, values: Mapping[str, Any], choices: Mapping[str, Choice], pool: str
+) -> Decision:
+    """The decision of a row.
+
+    Args:
+        line: of the file.
+        values: the row.
+        choices: by alias, the experts that it may name.
+        pool: that has these, for messages.
+
+    Raises:
+        RowError: it is none.
+    """
+    get = values.get
+    problem_id, digest, statement = get("problem_id"), get("problem_key"), get("problem")
+    if (problem_id is None) + (digest is None) + (statement is None) != 2:
         raise RowError("name the problem by one of problem_id, problem_key and problem")
-    key = None
     if problem_id is not None:
-        problem_id = read_problem_id(problem_id)
+        reference = read_problem_id(problem_id)
     elif digest is not None:
-        key = read_digest(digest, "problem_key")
+        reference = read_digest(digest, "problem_key")
     else:
-        key = problem_key(read_statement(statement))
-    expert, task, budget, cost = map(values.get, ("expert", "task", "budget", "cost_usd"))
+        reference = problem_key(read_statement(statement))
+    expert, task, budget, cost = get("expert"), get("task"), get("budget"), get("cost_usd")
     if expert is None:
         raise RowError("no expert")
-    expert = read_name(expert, "expert")
-    try:
-        cost_usd = None if cost is None else parse_json_usd(cost, what="cost_usd")
-    except ConfigError as error:
-        raise RowError(str(error)) from None
-    if odd := sorted(values.keys() - COLUMNS):
-        near = get_close_matches(odd[0], COLUMNS, n=1)
+    choice = choices.get(read_name(expert, "expert"))
+    if choice is None:
+        near = get_close_matches(expert, choices, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(choices)}"
+        raise RowError(f"no expert {quoted(expert)} in pool {pool!r}; {hint}")
+    if cost is not None:
+        try:
+            choice = replace(choice, cost_usd=parse_json_usd(cost, what="cost_usd"))
+        except ConfigError as error:
+            raise RowError(str(error)) from None
+    if not values.keys() <= COLUMNS:
+        odd = min(values.keys() - COLUMNS)
+        near = get_close_matches(odd, COLUMNS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(COLUMNS))}"
-        raise RowError(f"no column {quoted(odd[0])}; {hint}")
+        raise RowError(f"no column {quoted(odd)}; {hint}")
     return Decision(
-        where=where,
-        problem_id=problem_id,
-        key=key,
+        line,
+        reference,
         task=None if task is None else read_name(task, "task"),
         budget=None if budget is None else read_name(budget, "budget"),
-        choice=Choice(expert, cost_usd=cost_usd),
+        choice=choice,
     )
 
 
