@@ -1,10 +1,10 @@
 """kill -9 at random points of everything that writes: is anything lost, paid twice, unreadable?
 
 Every command is killed at its n-th change of a file (a write, half of one, a truncation, a rename,
-…), n drawn at random, by `crash/kill_at_write.c`; and then again, until it has been killed often enough
-in this folder and may end. After each kill a copy of the folder is read as the next command would
-read it. A command is a fork of this process, so that nothing is imported two hundred times. What
-must hold, or the exit code is 1:
+…), n drawn at random, by `crash/kill_at_write.c`; and then again, until it has been killed often
+enough in this folder and may end. After each kill a copy of the folder is read as the next command
+would read it. A command is a fork of this process, so that nothing is imported two hundred times.
+What must hold, or the exit code is 1:
 
 - every file can be read, and nothing that was in it at an earlier kill is gone;
 - no reply that is stored is asked for again, by the server's own count;
