@@ -405,6 +405,12 @@ def test_a_zip_bomb(tmp_path: Path, refuse: Refuse, monkeypatch: pytest.MonkeyPa
         assert "unpacks to more than 32 MiB" in refuse("inspect", path)
 
 
+def test_a_member_whose_name_is_no_text(tmp_path: Path, refuse: Refuse) -> None:
+    path = eval_log(tmp_path / "odd.eval", [("é.json", HEADER)])  # its name is marked as UTF-8
+    path.write_bytes(path.read_bytes().replace("é".encode(), b"\xff\xff"))
+    assert "no whole zip archive" in refuse("inspect", path)
+
+
 def test_many_members_together_are_bounded_as_well(
     tmp_path: Path, refuse: Refuse, monkeypatch: pytest.MonkeyPatch
 ) -> None:

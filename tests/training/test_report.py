@@ -86,6 +86,7 @@ def test_of_an_iteration_that_was_made_twice_the_last_counts(tmp_path: Path) -> 
         ({"metrics.jsonl": "nonsense\n{}\n"}, r"metrics\.jsonl:1: not JSON"),
         ({"metrics.jsonl": "[]\n"}, r"metrics\.jsonl:1: not a JSON object"),
         ({"samples.jsonl": '{"iteration":1}\n'}, r"samples\.jsonl:1: budget: field required"),
+        ({"samples.jsonl": '{"iteration":"1"}\n'}, r"samples\.jsonl:1: iteration: .* integer"),
     ],
 )
 def test_a_broken_run_is_one_line(damage: dict[str, str | None], said: str, tmp_path: Path) -> None:

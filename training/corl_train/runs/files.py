@@ -154,7 +154,7 @@ def _read(path: Path, shape: TypeAdapter[Any]) -> list[dict[str, Any]]:
     try:
         for number, row in enumerate(read_lines(path), 1):
             try:
-                shape.validate_python(row)
+                shape.validate_python(row, strict=True)
             except ValidationError as invalid:
                 first = invalid.errors(include_url=False)[0]
                 place = ".".join(map(str, first["loc"])) or "the line"

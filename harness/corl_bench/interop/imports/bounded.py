@@ -150,7 +150,7 @@ class Reader:
                 if len(packed.namelist()) > MEMBER_LIMIT:
                     raise ConfigError(f"{path}: more than {MEMBER_LIMIT:,} members")
                 yield Archive(path, packed)
-        except (zipfile.BadZipFile, plain_zipfile.BadZipFile, EOFError) as error:
+        except (zipfile.BadZipFile, plain_zipfile.BadZipFile, EOFError, UnicodeError) as error:
             raise ConfigError(f"{path}: no whole zip archive ({error})") from None
         except (zlib.error, zstd.ZstdError, NotImplementedError, RuntimeError) as error:
             raise ConfigError(f"{path}: cannot be unpacked ({error})") from None
