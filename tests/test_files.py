@@ -8,8 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from corl_bench.errors import StorageError
-from corl_bench.files import LineFile, read_lines, remove_partials, write_json, write_text
+from corl_bench.errors import ConfigError, StorageError
+from corl_bench.files import (
+    LineFile,
+    path_of,
+    read_lines,
+    remove_partials,
+    write_json,
+    write_text,
+)
 
 
 def test_a_torn_last_line_is_cut_off_and_the_rest_kept(tmp_path: Path) -> None:
@@ -144,3 +151,16 @@ def test_what_killed_processes_left_half_written_goes_and_nothing_else(tmp_path:
         path.touch()
     remove_partials(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
+def test_a_path_is_its_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert path_of("~/runs") == tmp_path / "runs"  # whether it is there or not
+    assert path_of("runs/a b") == Path("runs/a b")
+
+
+@pytest.mark.parametrize("text", ["~nosuchuser0/runs", "x\0y", "x" * 300, "a/" * 3000])
+def test_what_names_no_file_is_one_line(text: str) -> None:
+    with pytest.raises(ConfigError, match="names no file") as caught:
+        path_of(text)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 120

@@ -15,6 +15,7 @@ nothing.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from abc import ABC, abstractmethod
@@ -30,6 +31,24 @@ Record = TypeVar("Record")
 
 _REPLACED = (".json", ".jsonl", ".html")
 """Endings of files that are replaced as a whole in the folders of runs and servers."""
+
+
+def path_of(text: str) -> Path:
+    """A path as its user writes it: `~` is a home.
+
+    Raises:
+        ConfigError: nobody knows that home, or no file can have such a name.
+    """
+    try:
+        path = Path(text).expanduser()
+        os.lstat(path)
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(f"{text!r} names no file: {str(error).rstrip('.')}") from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ConfigError(f"{text[:60]!r}… names no file: {error.strerror}") from None
+        # Whoever reads the file says what it is for, and why it cannot be read.
+    return path
 
 
 class Closing(ABC):

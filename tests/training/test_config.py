@@ -41,6 +41,7 @@ from corl_train.recipe_file import recipes, to_toml
         ),
         (["data.words=1"], "data.words: unknown key"),
         (["reward=1"], "write TABLE.KEY=VALUE"),
+        (["training.iterations=" + 5_000 * "["], "training.iterations: input should be"),
     ],
 )
 def test_what_no_recipe_may_say(settings: list[str], said: str) -> None:

@@ -18,6 +18,7 @@ from corl_bench.errors import ConfigError
 from corl_bench.experts.base import ExpertSpec
 from corl_bench.experts.providers import ProviderContext
 from corl_bench.extras import require
+from corl_bench.files import path_of
 
 if TYPE_CHECKING:
     from corl_train.speaker import Speaker
@@ -63,7 +64,7 @@ def weights_of(spec: ExpertSpec) -> Path:
     """
     from corl_train.setup import digest_of
 
-    folder = Path(str(spec.options["path"])).expanduser()
+    folder = path_of(str(spec.options["path"]))
     if not folder.is_dir():
         raise ConfigError(
             f"{spec.name}: there is no folder {folder}: carry the weights along with the"

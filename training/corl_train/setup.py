@@ -23,7 +23,7 @@ from corl_bench.experts.base import ExpertSpec, Pool, Sampling
 from corl_bench.experts.card_file import FILE_NAME as CARDS_NAME
 from corl_bench.experts.card_file import encode_cards, keyed
 from corl_bench.experts.pools import load_pool
-from corl_bench.files import write_text
+from corl_bench.files import path_of, write_text
 from corl_bench.money.amounts import PRICE_DECIMALS, parse_usd
 from corl_bench.money.prices import Price
 from corl_bench.routers.controller import Controller
@@ -193,7 +193,7 @@ def new_policy(setup: Setup, *, seed: int) -> Policy:
 
         lora = Lora(table.lora_rank, table.lora_alpha, table.lora_targets)
         return HuggingFacePolicy.open(
-            Path(table.path).expanduser(),
+            path_of(table.path),
             device=table.device,
             dtype=table.dtype,
             context=table.context,

@@ -26,7 +26,6 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from http.client import HTTPException
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,6 +36,7 @@ from corl_bench.experts.card_file import read_cards
 from corl_bench.experts.pool_file import ExpertTable, validate
 from corl_bench.experts.pools import make_expert
 from corl_bench.experts.transport import is_loopback
+from corl_bench.files import path_of
 from corl_bench.routers.base import Router
 from corl_bench.routers.controller import Controller
 from corl_bench.routers.protocol import Protocol, load_protocol
@@ -97,7 +97,7 @@ def _check_names(controller: Controller, pool: Pool) -> None:
 
 def _described(rest: str, on: date) -> Controller:
     name = f"controller:{rest.rstrip('/') or '/'}"
-    path = Path(rest).expanduser()
+    path = path_of(rest)
     path = path / FILE_NAME if path.is_dir() else path
     try:
         data = parse_toml(path.read_text(encoding="utf-8-sig"), parse_float=Decimal)

@@ -31,6 +31,7 @@ from corl_bench.experts.recording_columns import (
     read_problem_id,
     read_statement,
 )
+from corl_bench.files import path_of
 from corl_bench.money.amounts import parse_json_usd
 from corl_bench.routers.base import Router
 from corl_bench.routers.decisions import Choice, Deciding, DecisionError, Question
@@ -185,7 +186,7 @@ def make_players(rest: str, pool: Pool) -> list[Router]:
     """
     if not rest:
         raise ConfigError("'decisions:': write decisions:FILE, a JSONL or CSV file")
-    path = Path(rest)
+    path = path_of(rest)
     data = _read(path)
     known = [expert.name for expert in pool.experts if expert.role == "expert"]
     player = DecisionFile(path, tuple(_decisions(path, data, known, pool.name)))

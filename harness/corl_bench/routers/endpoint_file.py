@@ -36,6 +36,7 @@ from corl_bench.experts.base import ExpertSpec, Pool
 from corl_bench.experts.pool_file import Amount, ExpertTable, StrictTable, Text, validate
 from corl_bench.experts.pools import make_expert
 from corl_bench.experts.tariff import Fees, Rate, Tariff
+from corl_bench.files import path_of
 from corl_bench.money.price_library import price_at
 from corl_bench.money.prices import FIGURES, Price
 from corl_bench.routers.base import Router
@@ -96,7 +97,7 @@ def read_endpoint(rest: str, pool: Pool) -> Endpoint:
         return _endpoint(f"endpoint:{model}", model, given, pool, "--system endpoint")
     if not rest:
         raise ConfigError("'endpoint:': name a TOML file, or an address as endpoint:URL#MODEL")
-    path = Path(rest).expanduser()
+    path = path_of(rest)
     data = _read(path)
     if unknown := sorted(set(data) - set(_TABLES)):
         raise ConfigError(f"{path}: unknown key {unknown[0]!r}; it has {', '.join(_TABLES)}")

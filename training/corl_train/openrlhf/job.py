@@ -20,7 +20,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from corl_bench.errors import ConfigError, StorageError
-from corl_bench.files import write_json
+from corl_bench.files import path_of, write_json
 from corl_bench.money.amounts import DECIMALS, PRICE_DECIMALS, parse_usd
 from corl_bench.types import Budget
 from corl_train.config import GateTable, RewardTable
@@ -168,7 +168,7 @@ def job_of_environment(environment: Mapping[str, str]) -> tuple[Job, Path]:
             f"{VARIABLE} names no job: start the training with `corl-train launch`, or set it to"
             f" the {FILE_NAME} of the job's directory on every node"
         )
-    file = Path(path).expanduser()
+    file = path_of(path)
     return read_job(file), file.parent
 
 

@@ -11,11 +11,11 @@ refused by `preflight`, which knows the cluster, too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from corl_bench.files import path_of
 from corl_train.config import GateTable, RewardTable
 from corl_train.recipe_file import Table, parse_recipe, read_recipe
 
@@ -179,7 +179,7 @@ def _resolved(path: str) -> str:
     Said once, where the recipe is read: OpenRLHF runs in another directory, and knows no `~`. What
     is a directory here is taken for one, as `transformers` does it.
     """
-    directory = Path(path).expanduser()
+    directory = path_of(path)
     if directory.is_dir() or path.startswith(("~", ".", "/")):
         return str(directory.absolute())
     return path

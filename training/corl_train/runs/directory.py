@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from corl_bench.errors import ConfigError, StorageError
-from corl_bench.files import remove_partials
+from corl_bench.files import path_of, remove_partials
 from corl_bench.results.manifest import MANIFEST_NAME
 from corl_bench.runs.directory import lock_directory
 from corl_train.experts import Experts
@@ -118,7 +118,7 @@ def _inputs(setup: Setup, experts: Experts) -> dict[str, Any]:
         "validation": setup.validation.digest,
         "left_out": [one.to_json() for one in setup.left_out],
         "protocol": hashlib.sha256(setup.protocol_text.encode()).hexdigest(),
-        "model": None if model is None else digest_of(Path(model).expanduser()),
+        "model": None if model is None else digest_of(path_of(model)),
         "mode": experts.mode,
         "recordings": None if experts.recordings is None else _digest(experts.recordings),
         _THREADS: torch.get_num_threads(),

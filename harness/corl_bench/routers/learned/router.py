@@ -17,11 +17,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
 
 from corl_bench.episode import Episode, ExpertReply
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import Pool
+from corl_bench.files import path_of
 from corl_bench.metrics.arrays import Array
 from corl_bench.routers.base import CallCounts, Router
 from corl_bench.routers.decisions import FEE, Choice, Deciding, Question
@@ -44,7 +44,7 @@ def make_learned(rest: str, pool: Pool) -> list[Router]:
         ConfigError: there is no fitted router, it cannot be used with this pool, or no such λ.
     """
     folder_text, trade_offs = _parse(rest)
-    saved = read_fitted(Path(folder_text).expanduser())
+    saved = read_fitted(path_of(folder_text))
     _check_pool(saved, pool, f"learned:{rest}")
     name = f"learned:{folder_text.rstrip('/') or '/'}"
     if trade_offs == "":
@@ -189,7 +189,7 @@ def _parse(rest: str) -> tuple[str, str]:
     if not rest:
         raise ConfigError("'learned:': name the folder of a fitted router, learned:DIR")
     folder, at, trade_offs = rest.rpartition("@")
-    if not at or (Path(rest).expanduser() / FILE_NAME).is_file():
+    if not at or (path_of(rest) / FILE_NAME).is_file():
         return rest, ""
     if not folder or not trade_offs:
         raise ConfigError(f"'learned:{rest}': write learned:DIR@0.3, or learned:DIR@* for every λ")
