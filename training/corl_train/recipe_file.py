@@ -158,7 +158,7 @@ def _set(data: dict[str, Any], setting: str, model: type[Table]) -> None:
         raise ConfigError(f"--set {setting!r}: write TABLE.KEY=VALUE, as in training.iterations=10")
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = text.strip()
     if not isinstance(value, str | None) and _is_text(model, tables[0], key):
         value = text.strip()  # a price or a budget is taken as it was written, digit by digit
