@@ -17,7 +17,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from corl_bench.experts.pools import cheapest_first  # noqa: E402
+from corl_bench.money.prices import cheapest_first  # noqa: E402
 from corl_train.config import load_recipe  # noqa: E402
 from corl_train.environment import Environment, draw_errands  # noqa: E402
 from corl_train.policies.base import Policy  # noqa: E402

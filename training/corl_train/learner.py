@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from corl_bench.experts.pools import cheapest_first
+from corl_bench.money.prices import cheapest_first
 from corl_train.environment import Environment, Errand, draw_errands
 from corl_train.evaluation.counting import count
 from corl_train.evaluation.scores import BudgetScore, rewarded, score_by_budget

@@ -28,31 +28,37 @@ def command(run_dir: Path, files: tuple[Path, ...], as_json: bool) -> None:
     decisions:FILE` plays one as an episode each, to the same verdicts and dollars.
     """
     import json
+
+    outcomes = [point for file in _replayed(run_dir, files) for point in file]
+    if as_json:
+        click.echo(json.dumps([_row(point) for point in outcomes], ensure_ascii=False, indent=2))
+    else:
+        _write_table(run_dir, outcomes)
+
+
+def _row(point: Outcomes) -> dict[str, Any]:
+    from corl_bench.money.amounts import format_usd
+
+    return {
+        "task": point.task,
+        "system": point.system,
+        "budget": point.budget,
+        "episodes": point.episodes,
+        "accuracy": point.accuracy,
+        "total_cost_usd": format_usd(point.total_cost_usd),
+        "mean_cost_usd": format_usd(point.mean_cost_usd),
+        "cost_basis": point.cost_basis,
+        "errors": point.errors,
+    }
+
+
+def _write_table(run_dir: Path, outcomes: Sequence[Outcomes]) -> None:
     import sys
 
-    from corl_bench.money.amounts import format_usd
     from corl_bench.report.figures import SIMULATED, cost_sentences
     from corl_bench.report.plain import Block, Grid, Heading, Paragraph, write_blocks
     from corl_bench.results import read_manifest
 
-    outcomes = [point for file in _replayed(run_dir, files) for point in file]
-    if as_json:
-        rows = [
-            {
-                "task": point.task,
-                "system": point.system,
-                "budget": point.budget,
-                "episodes": point.episodes,
-                "accuracy": point.accuracy,
-                "total_cost_usd": format_usd(point.total_cost_usd),
-                "mean_cost_usd": format_usd(point.mean_cost_usd),
-                "cost_basis": point.cost_basis,
-                "errors": point.errors,
-            }
-            for point in outcomes
-        ]
-        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
-        return
     columns = ("system", "task", "episodes", "errors", "accuracy", "$/problem", "total $")
     cells = [_cells(point) for point in outcomes]
     blocks: list[Block] = [Heading(f"corl-bench · replay · {run_dir.resolve().name}")]

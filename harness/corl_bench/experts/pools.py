@@ -14,11 +14,11 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from corl_bench.errors import ConfigError, UnpricedModelError
 from corl_bench.experts.base import ExpertSpec, Pool, Sampling, SharedPool
@@ -32,16 +32,6 @@ _BUILT_IN = Path(__file__).with_name("pools")
 
 _OWN_KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 """Sent to the provider's own address only; an expert with a `base_url` names its variable."""
-
-
-class Priced(Protocol):
-    """An expert, or what a routing system may know of one."""
-
-    @property
-    def price(self) -> Price: ...
-
-
-AnyPriced = TypeVar("AnyPriced", bound=Priced)
 
 
 def builtin_pools() -> Mapping[str, Path]:
@@ -117,11 +107,6 @@ def pool_digest(pool: Pool) -> str:
         default=str,
     )
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def cheapest_first(experts: Iterable[AnyPriced]) -> list[AnyPriced]:
-    """Experts by the price of their output, then of their input; equals stay in their order."""
-    return sorted(experts, key=lambda e: (e.price.output_usd_per_mtok, e.price.input_usd_per_mtok))
 
 
 def figures_of(expert: ExpertSpec) -> dict[str, Any]:

@@ -162,4 +162,12 @@ def _refuse_constant(name: str) -> None:
 
 
 # One decoder for all lines: `json.loads` would make one a line.
-_parse = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def _parse(line: str) -> Any:
+    text = line.strip(" \t\r\n")  # what JSON takes for white space
+    value, end = _decoder.raw_decode(text)
+    if end < len(text):
+        raise json.JSONDecodeError("Extra data", text, end)
+    return value

@@ -13,11 +13,11 @@ in a context that raises where a digit would be lost (`corl_bench.money.amounts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from corl_bench.money.amounts import EXACT, PRICE_DECIMALS, format_usd, parse_usd
 from corl_bench.types import Usage
@@ -127,3 +127,18 @@ def price_from_dict(row: Mapping[str, Any]) -> Price:
             if name in FIGURES[:2] or name in row
         },
     )
+
+
+class Priced(Protocol):
+    """An expert, or what a routing system may know of one."""
+
+    @property
+    def price(self) -> Price: ...
+
+
+AnyPriced = TypeVar("AnyPriced", bound=Priced)
+
+
+def cheapest_first(experts: Iterable[AnyPriced]) -> list[AnyPriced]:
+    """Experts by the price of their output, then of their input; equals stay in their order."""
+    return sorted(experts, key=lambda e: (e.price.output_usd_per_mtok, e.price.input_usd_per_mtok))

@@ -286,9 +286,9 @@ def _decision(
     expert, task, budget, cost = get("expert"), get("task"), get("budget"), get("cost_usd")
     if expert is None:
         raise RowError("no expert")
-    choice = choices.get(read_name(expert, "expert"))
+    choice = choices.get(expert) if isinstance(expert, str) else None
     if choice is None:
-        near = get_close_matches(expert, choices, n=1)
+        near = get_close_matches(read_name(expert, "expert"), choices, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(choices)}"
         raise RowError(f"no expert {quoted(expert)} in pool {pool!r}; {hint}")
     if cost is not None:

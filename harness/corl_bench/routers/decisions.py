@@ -21,12 +21,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from corl_bench.episode import Episode, ExpertInfo
 from corl_bench.errors import CorlError
-from corl_bench.experts.pools import cheapest_first
+from corl_bench.money.prices import cheapest_first
 from corl_bench.types import Budget
+
+if TYPE_CHECKING:
+    from corl_bench.episode import Episode, ExpertInfo
 
 FEE = "router fee"
 """What the fee of a decision is for, as the ledger names it."""

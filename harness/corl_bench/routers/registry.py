@@ -19,7 +19,7 @@ from pathlib import Path
 
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import ExpertSpec, Pool
-from corl_bench.experts.pools import cheapest_first
+from corl_bench.money.prices import cheapest_first
 from corl_bench.routers.agreement import Cascade, Vote
 from corl_bench.routers.base import Router
 from corl_bench.routers.fixed import Mixture, Random, Single

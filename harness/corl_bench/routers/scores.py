@@ -20,7 +20,7 @@ from typing import Protocol
 
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import Pool
-from corl_bench.experts.pools import cheapest_first
+from corl_bench.money.prices import cheapest_first
 from corl_bench.routers.decisions import Choice, DecisionError, Question, faults, shown
 from corl_bench.routers.learning import Training
 from corl_bench.routers.options import read_expert, read_number
