@@ -73,8 +73,11 @@ def main() -> int:
     if unknown := set(kinds) - set(COMMANDS):
         parser.error(f"no such command: {', '.join(sorted(unknown))}")
     if "train" in kinds and importlib.util.find_spec("torch") is None:
-        print("without training: torch is not installed")
         kinds.remove("train")
+        if not kinds:
+            parser.error("training needs torch, which is not installed")
+        if FOLDER not in os.environ:  # said once, before this script starts itself again
+            print("without training: torch is not installed", flush=True)
     if FOLDER not in os.environ:
         if asked.keep is not None:
             asked.keep.mkdir(parents=True)
@@ -122,7 +125,15 @@ def noting(bench: Bench, kind: str) -> Iterator[None]:
     """A file that cannot be read is a finding, and the end of this command's kills."""
     try:
         yield
-    except (ConfigError, AssertionError, OSError, ValueError, sqlite3.Error) as error:
+    except (
+        ConfigError,
+        AssertionError,
+        LookupError,
+        OSError,
+        TypeError,
+        ValueError,
+        sqlite3.Error,
+    ) as error:
         bench.faults.append(f"{kind}: {type(error).__name__}: {error}")
 
 

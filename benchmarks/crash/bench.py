@@ -20,6 +20,8 @@ from corl_train.cli.main import main as corl_train
 
 PER_FOLDER = 8
 """A folder's commands are killed so many times before one may end."""
+MOST_IDLE = 20
+"""A command that fails by itself, or changes no file, is never killed."""
 PROGRAMS = {"corl-bench": corl_bench, "corl-train": corl_train}
 
 
@@ -144,8 +146,9 @@ def killed_often(
         total: changes of files that an uninterrupted command makes.
         chain: makes the commands for a folder with a number.
     """
-    number = 0
+    number = idle = 0
     while bench.kills[kind] < kills:
+        before = bench.kills[kind]
         step = chain(number)
         planned = min(PER_FOLDER, kills - bench.kills[kind])
         for _ in range(planned):
@@ -157,3 +160,7 @@ def killed_often(
             step.look()
         step.end()
         number += 1
+        idle = 0 if bench.kills[kind] > before else idle + 1
+        if idle == MOST_IDLE:
+            bench.faults.append(f"{kind}: {idle} commands in a row came to no kill")
+            return

@@ -39,14 +39,15 @@ def path_of(text: str) -> Path:
     Raises:
         ConfigError: nobody knows that home, or no file can have such a name.
     """
+    shown = repr(text) if len(text) <= 60 else f"{text[:60]!r}…"
     try:
         path = Path(text).expanduser()
         os.lstat(path)
     except (RuntimeError, ValueError) as error:
-        raise ConfigError(f"{text!r} names no file: {str(error).rstrip('.')}") from None
+        raise ConfigError(f"{shown} names no file: {str(error).rstrip('.')}") from None
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            raise ConfigError(f"{text[:60]!r}… names no file: {error.strerror}") from None
+            raise ConfigError(f"{shown} names no file: {error.strerror}") from None
         # Whoever reads the file says what it is for, and why it cannot be read.
     return path
 

@@ -15,7 +15,10 @@ from typing import Any, cast
 
 
 def regex(source: str, flags: int = 0) -> re.Pattern[str]:
-    """What `re.compile` gives, which is called with the first use.
+    """What `re.compile` gives, which is called with the first use of a method.
+
+    It stands where a module keeps an expression and calls its methods; what asks for the type of
+    a pattern (`re.sub(pattern, …)`, `copy`, `pickle`) needs `re.compile`.
 
     Args:
         source: the expression. One that is wrong is noticed at its first use alone, so what uses
@@ -33,6 +36,8 @@ class _Later:
         self._flags = flags
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
         # The second attribute that is asked for finds the pattern in the cache of `re`.
         found = getattr(re.compile(self.pattern, self._flags), name)
         setattr(self, name, found)

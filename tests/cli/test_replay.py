@@ -114,6 +114,39 @@ def test_an_expert_that_the_run_has_not(folder: Path, tmp_path: Path) -> None:
     assert "did you mean 'large'?" in str(result.exception)
 
 
+def test_the_controllers_own_model_is_nobody_who_is_asked(folder: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.jsonl"
+    own.write_text((folder / "plain.jsonl").read_text().replace('"large"', '"self"'))
+    said = {
+        str(result.exception).partition(";")[0]
+        for result in (
+            invoke("replay", folder / "known", own),
+            invoke("run", "--limit", 25, "--system", f"decisions:{own}", "--out", tmp_path / "run"),
+        )
+    }
+    assert len(said) == 1
+    assert "no expert 'self' in pool 'sim'" in said.pop()
+
+
+def test_files_of_one_name_are_told_apart(folder: Path, tmp_path: Path) -> None:
+    again = Path(shutil.copy(folder / "plain.jsonl", tmp_path))
+    rows = replayed(folder, "plain.jsonl", str(again))
+    assert {row["system"] for row in rows} == {
+        f"decisions:{folder / 'plain.jsonl'}",
+        f"decisions:{again}",
+    }
+
+
+@pytest.mark.parametrize("lacking", ["pool", "budgets"])
+def test_a_manifest_that_says_too_little(folder: Path, tmp_path: Path, lacking: str) -> None:
+    run_dir = Path(shutil.copytree(folder / "known", tmp_path / "known"))
+    manifest = json.loads((run_dir / "manifest.json").read_text())
+    del manifest[lacking]
+    (run_dir / "manifest.json").write_text(json.dumps(manifest))
+    result = invoke("replay", run_dir, folder / "plain.jsonl")
+    assert f"manifest.json is broken (it lacks '{lacking}')" in str(result.exception)
+
+
 def test_a_run_without_single_experts_says_what_to_do(tmp_path: Path, folder: Path) -> None:
     run(tmp_path / "random", "random")
     result = invoke("replay", tmp_path / "random", folder / "plain.jsonl")

@@ -101,7 +101,16 @@ async def test_decisions_by_budget_and_their_costs(
     [
         (by_id(a="deer"), ".jsonl:1: no expert 'deer' in pool 'test'; did you mean 'dear'?"),
         ([*by_id(a="dear"), *by_id(a="dear")], ".jsonl:2 decides on the problem of"),
-        ([{"problem_id": "a", "exprt": "dear"}], ".jsonl:1: no expert"),
+        (
+            [{"problem_id": "a", "exprt": "dear"}],
+            ".jsonl:1: no column 'exprt'; did you mean 'expert'",
+        ),
+        ([{"problem_id": "a"}], ".jsonl:1: no expert"),
+        (
+            ['{"problem_id": "a", "expert": "dear", "expert": "cheap"}'],
+            "'expert' stands there twice",
+        ),
+        (['   {"problem_id": "a"} x'], ".jsonl:1: no JSON: Extra data, column 24"),
         ([{"problem_id": "a", "expert": "dear", "budgt": 1}], "did you mean 'budget'?"),
         ([{"expert": "dear"}], ":1: name the problem by one of problem_id, problem_key"),
         ([{"problem_id": "a", "problem": "x", "expert": "dear"}], "by one of"),
@@ -138,7 +147,8 @@ def test_a_row_that_cannot_be_used_is_one_line_that_says_where(
         (["problem_id,problem_id", "a,b"], ".csv:1: two columns have one name"),
         (["problem_id,expert", '"a,dear'], "no CSV"),
         (["problem_id,expert", "a,dear", '"b\nb",deer'], ".csv:4: no expert 'deer'"),
-        (["id,expert", "a,dear"], "name the problem by one of problem_id"),
+        (["id,expert", "a,dear"], ".csv:2: no column 'id'; there are budget, cost_usd"),
+        (["problem_id, expert", "a,dear"], "no column ' expert'; did you mean 'expert'"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_one_line(
@@ -148,6 +158,13 @@ def test_a_table_that_cannot_be_used_is_one_line(
         play(*rows, name="decided.csv")
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_blank_lines_and_odd_separators_are_none(
+    play: Callable[..., Deciding], task: LoadedTask
+) -> None:
+    lines = ["problem_id,expert", "", "a,dear", "b,cheap", "c\u2028d,cheap", "", ""]
+    assert match_decisions(play(*lines, name="decided.csv"), [task], [])
 
 
 def test_a_file_that_does_not_fit_the_problems_is_refused(

@@ -152,6 +152,8 @@ def test_points_are_told_apart_and_any_number_is_one(corl: Callable[..., str]) -
     digests = {code_digest(system) for system in systems}
     assert len(digests) == 1 and None not in digests
     assert "expected" in corl(*running(*texts), "--dry-run")
+    many = ",".join(f"0.{n:03}" for n in range(80))  # more than a file's name may have
+    assert len(parse_systems([f"learned:a@b@{many}"], pool)) == 80
     assert "is a number" in corl(*running("learned:a@b@nan"), code=2)
     assert "is a number" in corl(*running("learned:a@b@-1"), code=2)
 

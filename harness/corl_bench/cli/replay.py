@@ -88,15 +88,25 @@ class _Task:
 
 def _replayed(run_dir: Path, files: Sequence[Path]) -> Iterator[list[Outcomes]]:
     """The outcomes of each file, by task and budget."""
+    from collections import Counter
     from functools import cache
 
     from corl_bench.errors import ConfigError
     from corl_bench.experts.recording import problem_key
+    from corl_bench.files import path_of
     from corl_bench.results import read_episodes, read_manifest
     from corl_bench.results.replay import recorded_experts
     from corl_bench.routers.decision_file import name_of, read_decisions
 
     manifest = read_manifest(run_dir)
+    try:
+        pool, budgets = manifest["pool"], _budgets(manifest)
+        experts_of_pool = [e["name"] for e in pool["experts"] if e["role"] == "expert"]
+    except KeyError as error:
+        raise ConfigError(
+            f"{run_dir / 'manifest.json'} is broken (it lacks {error}): restore it, or make the"
+            " run anew"
+        ) from error
     episodes = read_episodes(run_dir)
     tasks = _tasks(run_dir)
     recorded = [recorded_experts(episodes, task=task.label) for task in tasks]
@@ -106,12 +116,15 @@ def _replayed(run_dir: Path, files: Sequence[Path]) -> Iterator[list[Outcomes]]:
                 f"{run_dir} lacks replies to {missing:,} of {len(task.problems):,} problems of"
                 f" {task.label}: finish the run with its own command"
             )
-    budgets = _budgets(manifest)
-    pool = str(manifest["pool"]["name"])
+    # As where they are played: the controller's own model is nobody who is asked.
+    known = [name for name in recorded[0].experts if name in experts_of_pool]
     key_of = cache(problem_key)
     keys = [{problem.id: key_of(problem.text) for problem in task.problems} for task in tasks]
-    for path in files:
-        decided = read_decisions(path, recorded[0].experts, pool).matched(tasks, budgets, key_of)
+    paths = [path_of(str(file)) for file in files]
+    names = Counter(path.name for path in paths)
+    for path in paths:
+        decided = read_decisions(path, known, str(pool["name"])).matched(tasks, budgets, key_of)
+        system = name_of(path) if names[path.name] == 1 else f"decisions:{path}"
         assert decided.by_statement is not None
         found = []
         for own_keys, experts in zip(keys, recorded, strict=True):
@@ -121,7 +134,7 @@ def _replayed(run_dir: Path, files: Sequence[Path]) -> Iterator[list[Outcomes]]:
                 found.append(
                     experts.replay(
                         {problem: choice.expert for problem, choice in choices.items()},
-                        system=name_of(path),
+                        system=system,
                         budget=budget,
                         fees_usd={p: c.cost_usd for p, c in choices.items() if c.cost_usd},
                     )

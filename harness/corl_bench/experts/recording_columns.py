@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from corl_bench.text import well_formed
@@ -161,13 +162,23 @@ def _refuse_constant(name: str) -> None:
     raise RowError(f"{name} is no number")
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RowError(f"{quoted(twice)} stands there twice")
+    return made
+
+
 # One decoder for all lines: `json.loads` would make one a line.
-_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_object)
 
 
 def _parse(line: str) -> Any:
     text = line.strip(" \t\r\n")  # what JSON takes for white space
-    value, end = _decoder.raw_decode(text)
-    if end < len(text):
-        raise json.JSONDecodeError("Extra data", text, end)
-    return value
+    with suppress(json.JSONDecodeError):
+        value, end = _decoder.raw_decode(text)
+        if end == len(text):
+            return value
+    return _decoder.decode(line)  # for the place in the line as it stands

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -273,6 +274,11 @@ def _decision(
     Raises:
         RowError: it is none.
     """
+    if not values.keys() <= COLUMNS:
+        odd = min(values.keys() - COLUMNS)
+        near = get_close_matches(odd, COLUMNS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(COLUMNS))}"
+        raise RowError(f"no column {quoted(odd)}; {hint}")
     get = values.get
     problem_id, digest, statement = get("problem_id"), get("problem_key"), get("problem")
     if (problem_id is None) + (digest is None) + (statement is None) != 2:
@@ -296,11 +302,6 @@ def _decision(
             choice = replace(choice, cost_usd=parse_json_usd(cost, what="cost_usd"))
         except ConfigError as error:
             raise RowError(str(error)) from None
-    if not values.keys() <= COLUMNS:
-        odd = min(values.keys() - COLUMNS)
-        near = get_close_matches(odd, COLUMNS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(COLUMNS))}"
-        raise RowError(f"no column {quoted(odd)}; {hint}")
     return Decision(
         line,
         reference,
@@ -333,12 +334,14 @@ def _json_values(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]
 
 
 def _csv_values(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    rows = csv.reader(text.splitlines(keepends=True), strict=True)
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         head = next(rows, [])
         if len(set(head)) < len(head):
             raise ConfigError(f"{path}:1: two columns have one name")
         for cells in rows:
+            if not cells:  # a blank line
+                continue
             if len(cells) != len(head):
                 raise ConfigError(
                     f"{path}:{rows.line_num}: {len(cells)} cells under {len(head)} columns"

@@ -145,12 +145,12 @@ class Reader:
             if not stream.read(1):
                 raise ConfigError(f"{path} is empty")
         try:
-            with zipfile.ZipFile(path) as packed:
+            with _open_archive(path) as packed:
                 self.require_size(path, TABLE_LIMIT_BYTES)
                 if len(packed.namelist()) > MEMBER_LIMIT:
                     raise ConfigError(f"{path}: more than {MEMBER_LIMIT:,} members")
                 yield Archive(path, packed)
-        except (zipfile.BadZipFile, plain_zipfile.BadZipFile, EOFError, UnicodeError) as error:
+        except (zipfile.BadZipFile, plain_zipfile.BadZipFile, EOFError) as error:
             raise ConfigError(f"{path}: no whole zip archive ({error})") from None
         except (zlib.error, zstd.ZstdError, NotImplementedError, RuntimeError) as error:
             raise ConfigError(f"{path}: cannot be unpacked ({error})") from None
@@ -270,3 +270,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(made) < len(pairs):
         raise RowError("an object has a key twice")
     return made
+
+
+def _open_archive(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except UnicodeError as error:  # a name that is marked as UTF-8 and is none
+        raise zipfile.BadZipFile(str(error)) from error

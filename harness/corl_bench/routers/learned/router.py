@@ -189,11 +189,19 @@ def _parse(rest: str) -> tuple[str, str]:
     if not rest:
         raise ConfigError("'learned:': name the folder of a fitted router, learned:DIR")
     folder, at, trade_offs = rest.rpartition("@")
-    if not at or (path_of(rest) / FILE_NAME).is_file():
+    if not at or _is_fitted(rest):
         return rest, ""
     if not folder or not trade_offs:
         raise ConfigError(f"'learned:{rest}': write learned:DIR@0.3, or learned:DIR@* for every λ")
     return folder, trade_offs
+
+
+def _is_fitted(folder: str) -> bool:
+    """Whether there is a fitted router by that name; λ behind it may make it none of a file."""
+    try:
+        return (path_of(folder) / FILE_NAME).is_file()
+    except (ConfigError, OSError):
+        return False
 
 
 def _points(fitted: Fitted, text: str, system: str) -> Sequence[Point]:
