@@ -63,6 +63,17 @@ async def test_it_speaks_with_the_weights_of_the_folder(weights: Path, policy: T
     assert (await provider.make(spec, context(2)).send(hot)).text in texts
 
 
+def test_replies_of_other_weights_are_not_its_own(tmp_path: Path) -> None:
+    """Two seeds of a recipe share the model's name, and may be benched from one store."""
+
+    def key(folder: str, digest: str) -> str:
+        spec = spec_of(tmp_path / folder, sha256=digest)
+        return Request(spec, (Message("user", "one"),), spec.sampling, "one").key()
+
+    assert key("seed-0", "aa") != key("seed-1", "bb")
+    assert key("seed-0", "aa") == key("carried/elsewhere", "aa")
+
+
 def test_other_weights_are_refused(weights: Path) -> None:
     expected = digest_of(weights)
     (weights / "weights.pt").write_bytes(b"other")

@@ -218,6 +218,9 @@ class Request:
         if self.expert.provider == "simulated":
             shared = self.expert.shared
             asked["seed"] = self.seed if shared is None else shared.seed
+        # Weights that run in this process: trained again under the same name they are others.
+        if weights := self.expert.options.get("sha256"):
+            asked["weights"] = weights
         # Fields of the body that the pool adds (an extended-thinking budget, say).
         if body := self.expert.options.get("body"):
             asked["body"] = body
