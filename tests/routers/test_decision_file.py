@@ -108,7 +108,7 @@ async def test_decisions_by_budget_and_their_costs(
         ([{"problem_id": "a"}], ".jsonl:1: no expert"),
         (
             ['{"problem_id": "a", "expert": "dear", "expert": "cheap"}'],
-            "'expert' stands there twice",
+            "an object has a key twice: 'expert'",
         ),
         (['   {"problem_id": "a"} x'], ".jsonl:1: no JSON: Extra data, column 24"),
         ([{"problem_id": "a", "expert": "dear", "budgt": 1}], "did you mean 'budget'?"),

@@ -87,6 +87,20 @@ def parse_object(line: str) -> dict[str, Any]:
     return row
 
 
+def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object as it is parsed: Python would let the last of two equal keys win.
+
+    Raises:
+        RowError: a key stands there twice.
+    """
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise RowError(f"an object has a key twice: {quoted(twice)}")
+    return made
+
+
 def read_count(value: object, what: str) -> int:
     """A whole number from 0 to `MAX_COUNT`; 3.0 and true are none."""
     if type(value) is not int or not 0 <= value <= MAX_COUNT:
@@ -162,17 +176,8 @@ def _refuse_constant(name: str) -> None:
     raise RowError(f"{name} is no number")
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise RowError(f"{quoted(twice)} stands there twice")
-    return made
-
-
 # One decoder for all lines: `json.loads` would make one a line.
-_decoder = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_object)
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=object_of)
 
 
 def _parse(line: str) -> Any:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from corl_bench.errors import ConfigError
-from corl_bench.experts.recording_columns import RowError
+from corl_bench.experts.recording_columns import RowError, object_of
 
 if sys.version_info >= (3, 14):
     import zipfile
@@ -216,7 +216,7 @@ def parse_json(data: bytes, place: str) -> Any:
             text,
             parse_float=_decimal,
             parse_constant=lambda name: NOT_A_NUMBER,
-            object_pairs_hook=_object,
+            object_pairs_hook=object_of,
         )
     except RowError as error:
         raise ConfigError(f"{place}: {error}") from None
@@ -263,13 +263,6 @@ def _decimal(text: str) -> Decimal:
     if number and not -400 < number.adjusted() < 400:
         raise RowError("a number beyond reason")
     return number
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        raise RowError("an object has a key twice")
-    return made
 
 
 def _open_archive(path: Path) -> zipfile.ZipFile:
