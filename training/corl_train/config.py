@@ -148,6 +148,10 @@ class WarmStartTable(Table):
     counsel_caution: float = Field(default=0.0, ge=0)
     """Worth that breaking the budget takes away, beside the answer that counts for nothing then."""
     learning_rate: float = Field(default=2e-3, gt=0)
+    optimiser: Literal["adamw", "muon"] = "adamw"
+    """`muon` makes the steps of weight matrices orthogonal, and as large as AdamW's would be (K.
+    Jordan et al., 2024; J. Liu et al., arXiv 2502.16982); all else has AdamW. It takes a policy
+    that begins from nothing."""
     minibatch: int = Field(default=32, ge=1)
     bare_epochs: int = Field(default=20, ge=0)
     """At most so many over episodes without their statements, until the skills are there."""
@@ -383,6 +387,10 @@ class Config(Table):
             raise ValueError(
                 "problems that a plan draws have no words, which a language model reads: set"
                 " warm_start.drawn_share=0"
+            )
+        if self.warm_start.optimiser == "muon" and self.policy.kind == "huggingface":
+            raise ValueError(
+                "muon teaches policies that begin from nothing: set warm_start.optimiser=adamw"
             )
         if self.reward.kind == "mean" and not is_planned:
             raise ValueError("reward mean takes its prices from a plan: set warm_start.plays=plan")

@@ -1,10 +1,11 @@
 """School: a policy learns from rehearsals what foresight says to every turn.
 
 Each turn teaches its whole distribution: the better a choice, the more probable it is to be, e to
-the power of its worth in `heat`s. Whom to believe is asked at every turn, also where it is not
-time to answer, or there would be few turns to learn it from. Heads that are thrown away afterwards
-teach to read: what each choice is worth, which subject the problem is of, and how good each expert
-is at it. So a state holds the figures that a decision needs before any decision is right.
+the power of its worth in `heat`s; and what turns fall short of the best one counts beside. Whom to
+believe is asked at every turn, also where it is not time to answer, or there would be few turns to
+learn it from. Heads that are thrown away afterwards teach to read: what each choice is worth, which
+subject the problem is of, and how good each expert is at it. So a state holds the figures that a
+decision needs before any decision is right.
 
     school = School(policy, protocol, subjects, how, heat=0.015)
     school.teach([school.drill(rehearsal) for rehearsal in rehearsals], rate=1e-3, rng=Random(0))
@@ -28,7 +29,7 @@ from corl_train.policies.base import Policy
 from corl_train.policies.vocabulary import MOST_EXPERTS
 from corl_train.variety.rehearsals import Advice, Rehearsal, answer_turn, call_turn
 from corl_train.warmstart.lessons import pad_targets
-from corl_train.warmstart.teaching import Teaching
+from corl_train.warmstart.teaching import REGRET_WEIGHT, Teaching, falls_short
 
 _CHOICES = (*LETTERS[:MOST_EXPERTS], None)
 
@@ -87,7 +88,7 @@ class School:
         self._answers = {name: self._first(answer_turn(protocol, name)) for name in letters}
         self.teaching = Teaching(
             policy,
-            rate=how.learning_rate,
+            how,
             heads={
                 "worth": len(_CHOICES),
                 "trust": MOST_EXPERTS,
@@ -160,10 +161,12 @@ class School:
         places, shares = pad_targets(targets)
         told = -(shares * distributions.gather(1, places)).sum(dim=1).mean()
         given = torch.tensor([turn for drill in drills for turn in drill.answers])
+        worth = torch.tensor([turn for drill in drills for turn in drill.worth])
+        turns = list(self._calls.values()), list(self._answers.values())
+        short = falls_short(distributions, turns, worth, given)
         answered = ~given.isnan().all(dim=1)
         given = given[answered].nan_to_num(-math.inf)
         answers = distributions[answered][:, list(self._answers.values())].log_softmax(dim=1)
-        worth = torch.tensor([turn for drill in drills for turn in drill.worth])
         best = worth.nan_to_num(-1.0).max(dim=1).values
         values = scores.values[mask > 0]
         read = self.teaching.misjudged(states, "worth", worth)
@@ -174,7 +177,8 @@ class School:
         subjects = torch.tensor([drill.subject for drill in drills for _ in drill.own])
         guessed = self.teaching.told(states, "subject")
         read = read + F.cross_entropy(guessed, subjects)
-        loss = told + self.reading_weight * read + self.value_weight * ((values - best) ** 2).mean()
+        loss = told + REGRET_WEIGHT * short + self.reading_weight * read
+        loss = loss + self.value_weight * ((values - best) ** 2).mean()
         with torch.no_grad():
             chosen = self._chosen(distributions, worth)
             regret = (best - chosen).mean()

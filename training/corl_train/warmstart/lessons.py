@@ -123,7 +123,7 @@ class School:
         experts = len(demonstrator.experts)
         self.teaching = Teaching(
             self.policy,
-            rate=self.how.learning_rate,
+            self.how,
             heads={"subject": max(1, len(self.subjects)), "rights": experts, "fits": experts},
         )
 

@@ -37,7 +37,7 @@ from corl_train.warmstart.demonstrator import results_of
 from corl_train.warmstart.difficulty import Sighting
 from corl_train.warmstart.lessons import Targets, pad_targets, targets_of
 from corl_train.warmstart.rehearsals import converse
-from corl_train.warmstart.teaching import Teaching, cosine
+from corl_train.warmstart.teaching import REGRET_WEIGHT, Teaching, cosine, falls_short
 
 ROUND = 1024
 """Rehearsals of one round."""
@@ -48,8 +48,6 @@ _OWN_FROM = 1 / 4
 _MOST_TIMES = 4
 """That the same conversation is taught in a round. A plan for little money comes to a handful of
 them, which would else be most of what is taught; one for much money to thousands."""
-_REGRET_WEIGHT = 4.0
-"""Of what turns fall short of the best one, beside what was advised."""
 _ROUNDS_TOLD = 8
 """After so many rounds it is said how it goes."""
 
@@ -207,7 +205,7 @@ class _School:
         experts = len(advised.experts)
         self.teaching = Teaching(
             self.policy,
-            rate=self.how.learning_rate,
+            self.how,
             heads={"worth": experts + 1, "rights": experts},
         )
 
@@ -256,33 +254,20 @@ class _School:
         own = [advice for drill in drills for advice in drill.advice]
         places = [place for place, advice in enumerate(own) if advice is not None]
         advised, states = [advice for advice in own if advice is not None], scores.states[places]
-        told = told + _REGRET_WEIGHT * self._regret(scores.distributions[places], advised)
+        worth = self._tensor(states, [advice.worth for advice in advised])
+        rights = self._tensor(states, [advice.rights for advice in advised])
+        if self._are_told_apart:
+            turns = self.calls, list(self.answers.values())
+            short = falls_short(scores.distributions[places], turns, worth, rights)
+            told = told + REGRET_WEIGHT * short
         unbelieved = self._unbelieved(scores.distributions[places], advised)
         misread = (
             unbelieved
-            + self._misjudged(states, "worth", [advice.worth for advice in advised])
-            + self._misjudged(states, "rights", [advice.rights for advice in advised])
+            + self.teaching.misjudged(states, "worth", worth)
+            + self.teaching.misjudged(states, "rights", rights)
         )
         whole = loss + told + self.how.reading_weight * misread
         return whole, (told.item(), unbelieved.item())
-
-    def _regret(self, distributions: Tensor, advised: Sequence[Advice]) -> Tensor:
-        """What turns fall short of the best one, on average; of the turns, and of answers alone.
-
-        To be surprised costs the same whether little or all is lost by it; this does not.
-        """
-        if not self._are_told_apart:
-            return distributions.new_zeros(())
-        answers = list(self.answers.values())
-        worth = torch.tensor([a.worth for a in advised], device=distributions.device)
-        rights = torch.tensor([a.rights for a in advised], device=distributions.device)
-        each = torch.cat([worth[:, :-1], rights], dim=1).nan_to_num(0.0)
-        best = worth.nan_to_num(0.0).amax(dim=1, keepdim=True)
-        lost = (distributions[:, [*self.calls, *answers]].exp() * (best - each)).sum(dim=1)
-        rights = rights.nan_to_num(0.0)
-        short = rights.amax(dim=1, keepdim=True) - rights
-        believed = distributions[:, answers].softmax(dim=1)
-        return lost.mean() + (believed * short).sum(dim=1).mean()
 
     @property
     def _are_told_apart(self) -> bool:
@@ -304,9 +289,8 @@ class _School:
         answers = distributions[known].masked_fill(others, -math.inf).log_softmax(dim=1)
         return _divergence(answers, [beliefs[row] for row in known])
 
-    def _misjudged(self, states: Tensor, what: str, shares: Sequence[Sequence[float]]) -> Tensor:
-        """Cross-entropy of telling shares, where they are known."""
-        return self.teaching.misjudged(states, what, torch.tensor(shares, device=states.device))
+    def _tensor(self, states: Tensor, shares: Sequence[Sequence[float]]) -> Tensor:
+        return torch.tensor(shares, device=states.device)
 
 
 def _divergence(log_probs: Tensor, targets: Targets) -> Tensor:
