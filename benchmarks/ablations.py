@@ -1,15 +1,20 @@
-"""What each part of the algorithm is worth: PPO with one thing changed, on the simulated pool.
+"""What each part of the algorithm is worth: PPO with one thing changed.
 
 Every seed's protocol is taught once, so that whatever follows is the algorithm's doing: of
-`quickstart` by random play alone (no counsel), of `general` by a few rehearsals. From there each
-variant trains for the same number of episodes with the same seed, and its greedy decisions are
-counted against the exact optimum on the test split.
+`quickstart` by random play alone (no counsel), of the others by a few rehearsals. From there each
+variant trains for the same number of episodes with the same seed and plays the test split
+greedily. With simulated experts its decisions are counted against the exact optimum; with recorded
+ones it is how often it is right, for how many dollars, and what that earns at the plan's prices.
 
     python benchmarks/ablations.py --seeds 0,1,2 --iterations 16
     python benchmarks/ablations.py --recipe general --only grpo --seeds 0 --out general.jsonl
+    python benchmarks/ablations.py --recipe recorded --recordings math-l5.sqlite --out math.jsonl \
+        --set data.pool=math-l5.toml --set data.train=problems.jsonl.zst:train …
 
-A minute of CPU a variant and seed, and three of `general`. Lines are written as they come, and a
-line that `--out` holds already is not made again.
+`digest` and `whole text` are taught anew, each with its own protocol: the recipe's, with four
+calls, that shows of a reply its answer, or all of it. A minute of CPU a variant and seed, and three
+of `general`. Lines are written as they come, and a line that `--out` holds already is not made
+again.
 """
 
 from __future__ import annotations
@@ -17,20 +22,27 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import re
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 import torch
 
+from corl_bench.routers.protocol import read_protocol
 from corl_bench.tasks import LoadedTask, load_task
 from corl_train.config import load_recipe
 from corl_train.environment import Environment
+from corl_train.evaluation.judgement import Judged
 from corl_train.evaluation.running import evaluate
+from corl_train.experts import ANY_EXPERTS, Experts
+from corl_train.judging import Judging
 from corl_train.learner import Learner
 from corl_train.policies.base import Policy
 from corl_train.runs.checkpoints import Halfway
@@ -38,7 +50,6 @@ from corl_train.runs.interruption import Stop
 from corl_train.setup import Setup, new_policy, prepare
 
 SCHEDULE = (
-    "reward.kind=gate",  # without fines
     "training.learning_rate=1e-3",
     "training.last_learning_rate=1e-4",
     "training.kl_weight=0.1",
@@ -55,8 +66,15 @@ TAUGHT: Mapping[str, Sequence[str]] = {
         "warm_start.epochs=6",
     ),
     "general": ("variety.rehearsals=4800", "warm_start.epochs=1"),
+    "recorded": ("warm_start.episodes=4096", "warm_start.epochs=1", "warm_start.own_share=0"),
 }
 """By recipe: little more than the protocol."""
+
+REWARDS: Mapping[str, str] = {"recorded": "reward.kind=mean"}
+"""Of recipes whose budgets hold on average; of the others the gate, without fines."""
+
+# Problems that a plan draws have no text.
+_SHOWN = ("warm_start.drawn_share=0",)
 
 VARIANTS: Mapping[str, Sequence[str]] = {
     "base": (),
@@ -66,8 +84,14 @@ VARIANTS: Mapping[str, Sequence[str]] = {
     "λ = 0.95, walk": ("training.lam=0.95", "training.over=walk"),
     "grpo": ("training.estimator=grpo",),
     "no KL": ("training.kl=none",),
+    "digest": _SHOWN,
+    "whole text": (*_SHOWN, "policy.context=2048"),
 }
-"""What is changed; the two at λ = 0.95 belong together, for at 1 both walks are the same."""
+"""What is changed; the two at λ = 0.95 belong together, for at 1 both walks are the same, and so do
+the last two."""
+
+SHOWS: Mapping[str, str] = {"digest": "answer", "whole text": "text"}
+"""What the protocol shows of a reply, in variants that have one of their own."""
 
 
 def main() -> None:
@@ -77,67 +101,136 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=16)
     parser.add_argument("--samples", type=int, default=1, help="episodes of each test problem")
     parser.add_argument("--only", choices=VARIANTS, action="append")
+    parser.add_argument("--set", dest="settings", action="append", default=[])
+    parser.add_argument("--recordings", type=Path, help="a store of replies; nobody else is asked")
     parser.add_argument("--out", type=Path, default=Path("ablations.jsonl"))
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     for seed in map(int, chosen.seeds.split(",")):
         made = {line["variant"] for line in read_lines(chosen.out) if line["seed"] == seed}
-        if todo := [name for name in chosen.only or VARIANTS if name not in made]:
-            taught = teach(seed, chosen)
-            for name in todo:
-                line = {"variant": name, "seed": seed, **measure(name, taught, seed, chosen)}
-                with chosen.out.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        taught: Taught | None = None
+        for name in chosen.only or VARIANTS:
+            if name in made:
+                continue
+            with tempfile.TemporaryDirectory() as folder:
+                bench = Bench(chosen, seed, Path(folder))
+                if name in SHOWS:
+                    figures = bench.measure(name, bench.teach(name))
+                else:
+                    taught = taught or bench.teach("base")
+                    figures = bench.measure(name, taught)
+            line = {"variant": name, "seed": seed, **figures}
+            with chosen.out.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
     print_table(read_lines(chosen.out))
 
 
-def teach(seed: int, chosen: argparse.Namespace) -> Policy:
+@dataclass(frozen=True, slots=True)
+class Taught:
     """A policy that knows the protocol."""
-    setup = variant("base", chosen)
-    policy = new_policy(setup, seed=seed)
-    with (
-        environment_of(setup, setup.train, policy, seed) as environment,
-        tempfile.TemporaryDirectory() as folder,
-    ):
-        Learner(setup, policy, environment, seed=seed).warm_up(
-            Stop(),
-            lambda line: print(f"seed {seed}, {line}", file=sys.stderr),
-            Halfway(Path(folder), "ablations", time.process_time),
+
+    policy: Policy
+    prices: Mapping[Decimal, float]
+    """What a dollar is worth by its plan, by the budget's dollars; empty where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Where variants are taught and measured."""
+
+    chosen: argparse.Namespace
+    seed: int
+    folder: Path
+    """For what is only written to be read again."""
+
+    def teach(self, name: str) -> Taught:
+        """What a variant begins with."""
+        setup = self.variant(name)
+        policy = new_policy(setup, seed=self.seed)
+        with self.playing(setup, setup.train, policy) as environment:
+            learner = Learner(setup, policy, environment, seed=self.seed)
+            learner.warm_up(
+                Stop(),
+                lambda line: print(f"seed {self.seed}, {line}", file=sys.stderr),
+                Halfway(self.folder, "ablations", time.process_time),
+            )
+        return Taught(policy, learner.prices)
+
+    def measure(self, name: str, taught: Taught) -> dict[str, Any]:
+        """Trains a copy: figures by budget, and the last entropy."""
+        setup, policy = self.variant(name), copy.deepcopy(taught.policy)
+        with self.playing(setup, setup.train, policy) as environment:
+            learner = Learner(setup, policy, environment, seed=self.seed)
+            learner.set_prices(taught.prices)
+            line: dict[str, Any] = {}
+            while learner.iteration < self.chosen.iterations:
+                line = learner.step()
+                told = f"seed {self.seed}, {name}: {learner.iteration} of {self.chosen.iterations}"
+                print(f"\r{told}", end="", file=sys.stderr)
+        print(file=sys.stderr)
+        test = load_task(setup.config.data.test)
+        with self.playing(setup, test, policy) as environment:
+            evaluation = evaluate(environment, setup.budgets, samples=self.chosen.samples)
+        return {
+            "entropy": line["entropy"],
+            "by_budget": {
+                judged.score.budget: figures_of(judged, taught.prices.get(budget.usd))
+                for judged, budget in zip(evaluation.budgets, setup.budgets, strict=True)
+            },
+        }
+
+    def variant(self, name: str) -> Setup:
+        """The recipe with one thing changed."""
+        recipe = self.chosen.recipe
+        settings = [
+            *TAUGHT[recipe],
+            *SCHEDULE,
+            REWARDS.get(recipe, "reward.kind=gate"),
+            *self.chosen.settings,
+            *VARIANTS[name],
+            f"training.iterations={self.chosen.iterations}",
+        ]
+        if name in SHOWS:
+            settings.append(f"data.protocol={self.protocol(SHOWS[name])}")
+        return prepare(load_recipe(recipe, settings=settings))
+
+    def protocol(self, shows: str) -> Path:
+        """The recipe's own, with four calls, and with something else of a reply."""
+        text = read_protocol(load_recipe(self.chosen.recipe).data.protocol)
+        for key, value in (("max_calls", 4), ("shows", json.dumps(shows))):
+            text = re.sub(rf"(?m)^{key} = .*$", f"{key} = {value}", text)
+        path = self.folder / f"{shows}.toml"
+        path.write_text(text)
+        return path
+
+    def playing(self, setup: Setup, task: LoadedTask, policy: Policy) -> Environment:
+        """Where the policy plays a task."""
+        return Environment(
+            setup.pool,
+            task,
+            task.problems,
+            setup.controller,
+            policy,
+            experts=experts_of(self.chosen),
+            seed=self.seed,
+            judging=Judging.of_recipe(setup.config.data),
         )
-    return policy
 
 
-def measure(name: str, taught: Policy, seed: int, chosen: argparse.Namespace) -> dict[str, Any]:
-    """Trains a copy; shares of the optimum and of violations by budget, and the last entropy."""
-    setup, policy = variant(name, chosen), copy.deepcopy(taught)
-    with environment_of(setup, setup.train, policy, seed) as environment:
-        learner = Learner(setup, policy, environment, seed=seed)
-        figures: dict[str, Any] = {}
-        while learner.iteration < chosen.iterations:
-            figures = learner.step()
-            told = f"seed {seed}, {name}: {learner.iteration} of {chosen.iterations}"
-            print(f"\r{told}", end="", file=sys.stderr)
-    print(file=sys.stderr)
-    test = load_task(setup.config.data.test)
-    with environment_of(setup, test, policy, seed) as environment:
-        evaluation = evaluate(environment, setup.budgets, samples=chosen.samples)
-    return {
-        "entropy": figures["entropy"],
-        "fractions": {b.score.budget: b.fraction for b in evaluation.budgets},
-        "violations": {b.score.budget: b.score.violation_rate for b in evaluation.budgets},
-    }
+def experts_of(chosen: argparse.Namespace) -> Experts:
+    """Who is asked."""
+    if chosen.recordings is None:
+        return ANY_EXPERTS
+    return Experts(mode="replay", recordings=chosen.recordings)
 
 
-def variant(name: str, chosen: argparse.Namespace) -> Setup:
-    """The recipe with one thing changed."""
-    settings = [*TAUGHT[chosen.recipe], *SCHEDULE, *VARIANTS[name]]
-    settings.append(f"training.iterations={chosen.iterations}")
-    return prepare(load_recipe(chosen.recipe, settings=settings))
-
-
-def environment_of(setup: Setup, task: LoadedTask, policy: Policy, seed: int) -> Environment:
-    """Where the policy plays a task."""
-    return Environment(setup.pool, task, task.problems, setup.controller, policy, seed=seed)
+def figures_of(judged: Judged, price: float | None) -> dict[str, float]:
+    """What is told of a variant at a budget, the most telling figure first."""
+    score = judged.score
+    if price is None:
+        return {"of the optimum": judged.fraction or 0.0, "over": score.violation_rate}
+    usd = float(score.mean_cost_usd)
+    return {"earned": score.accuracy - price * usd, "right": score.accuracy, "usd": usd}
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -146,21 +239,26 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def print_table(lines: Sequence[dict[str, Any]]) -> None:
-    """Means over seeds, with the lowest and the highest."""
+    """Means over seeds; of the first figure the lowest and the highest, too."""
     for name in VARIANTS:
         own = [line for line in lines if line["variant"] == name]
         if not own:
             continue
-        cells = []
-        for budget in own[0]["fractions"]:
-            shares = [line["fractions"][budget] for line in own]
-            over = mean(line["violations"][budget] for line in own)
-            cells.append(
-                f"{budget} {mean(shares):6.1%} [{min(shares):.1%}, {max(shares):.1%}]"
-                f" over {over:.1%}"
-            )
         entropy = mean(line["entropy"] for line in own)
-        print(f"{name:16} {'   '.join(cells)}   entropy {entropy:.2f}   {len(own)} seeds")
+        print(f"{name}, {len(own)} seeds, entropy {entropy:.2f}")
+        for budget, first in own[0]["by_budget"].items():
+            cells = []
+            for figure in first:
+                several = [line["by_budget"][budget][figure] for line in own]
+                cells.append(f"{figure} {shown(figure, mean(several))}")
+                if len(cells) == 1:
+                    cells[0] += f" [{shown(figure, min(several))}, {shown(figure, max(several))}]"
+            print(f"  {budget:10} {'   '.join(cells)}")
+
+
+def shown(figure: str, value: float) -> str:
+    """A share or dollars."""
+    return f"${value:.5f}" if figure == "usd" else f"{value:.1%}"
 
 
 if __name__ == "__main__":

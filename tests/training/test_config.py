@@ -39,6 +39,13 @@ from corl_train.recipe_file import recipes, to_toml
             ],
             "a language model reads: set warm_start.drawn_share=0",
         ),
+        (
+            [
+                *("warm_start.optimiser=muon", "policy.kind=huggingface"),
+                *("policy.path=x", "policy.usd_per_mtok=1"),
+            ],
+            "begin from nothing: set warm_start.optimiser=adamw",
+        ),
         (["data.words=1"], "data.words: unknown key"),
         (["reward=1"], "write TABLE.KEY=VALUE"),
         (["training.iterations=" + 5_000 * "["], "training.iterations: input should be"),

@@ -77,6 +77,12 @@ class Learner:
         """What the percentile reward looks back on; empty for the others."""
         return list(self.reward.recent_usd) if isinstance(self.reward, Percentile) else []
 
+    def set_prices(self, prices: Mapping[Decimal, float]) -> None:
+        """What a dollar is worth from now on, by a budget's dollars; see `prices`."""
+        self.prices = dict(prices)
+        if isinstance(self.reward, Mean):
+            self.reward = replace(self.reward, per_usd=self.prices)
+
     def restore(self, kept: Checkpoint) -> None:
         """Goes back, or on, to a checkpoint."""
         self.policy.module.load_state_dict(kept.policy)
@@ -85,8 +91,7 @@ class Learner:
         if isinstance(self.reward, Percentile):
             self.reward = replace(self.reward, recent_usd=tuple(kept.recent_usd))
         self.iteration = kept.iteration
-        self.prices = {Decimal(usd): price for usd, price in kept.prices.items()}
-        self._set_prices()
+        self.set_prices({Decimal(usd): price for usd, price in kept.prices.items()})
 
     def warm_up(self, stop: Stop, say: Callable[[str], None], halfway: Halfway) -> None:
         """Plays demonstrations and learns from them; what comes of it is the reference.
@@ -120,7 +125,7 @@ class Learner:
         experts = tuple(expert.name for expert in cheapest_first(setup.pool.experts))
         demonstrator = Demonstrator(self.policy, setup.protocol, experts, how)
         if how.plays == "plan":
-            self.prices = teach_plan(
+            prices = teach_plan(
                 demonstrator,
                 setup,
                 self._environment,
@@ -129,7 +134,7 @@ class Learner:
                 say=say,
                 stop=stop,
             )
-            self._set_prices()
+            self.set_prices(prices)
             self.reference.module.load_state_dict(self.policy.module.state_dict())
             return
 
@@ -261,14 +266,9 @@ class Learner:
             return errands
         return varied(errands, self.setup.world, self.rng("pools"))
 
-    def _set_prices(self) -> None:
-        if isinstance(self.reward, Mean):
-            self.reward = replace(self.reward, per_usd=self.prices)
-
     def _rewarded_at(self, rollout: Rollout, prices: Mapping[Decimal, float]) -> Rollout:
         """The rollout with its reward, at prices that are only being found."""
-        self.prices = dict(prices)
-        self._set_prices()
+        self.set_prices(prices)
         return self._rewarded(rollout)
 
     def _rewarded(self, rollout: Rollout) -> Rollout:
