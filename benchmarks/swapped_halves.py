@@ -13,7 +13,8 @@ runs hold are added, chosen on the other half by its single experts' replies,
     python benchmarks/swapped_halves.py runs/test-half runs/train-half --budgets 0.0005,0.001
 
 Systems of the two runs are one where they have the same name, so name controllers alike: bench
-`controller:seed-0` in a folder of each half. Intervals are 95 %, paired over problems, as
+`controller:seed-0` in a folder of each half. The last table holds the controllers against every
+other system at exactly what that one has spent. Intervals are 95 %, paired over problems, as
 `corl-bench compare` has them. That another seed would have trained another controller is not in
 them: bench several, which have rows of their own and, at exactly some dollars, a row of their mean
 with the least and the most of them. Nor is it in them that these mixes are weighed by what the
@@ -44,6 +45,7 @@ from corl_bench.results import EpisodeRecord, read_episodes
 from corl_bench.results.outcomes import Outcomes, collect_outcomes, is_single
 
 TASK = "both halves"
+_CONTROLLER = "controller:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ def main() -> None:
     best = max(alone, key=lambda point: point.accuracy).label
     print_points(panel, best, chosen.resamples)
     print_mixes(panel, best, budgets)
+    print_rivals(panel)
 
 
 def rejudged(episodes: Iterable[EpisodeRecord], verdicts: str) -> list[EpisodeRecord]:
@@ -254,23 +257,73 @@ def print_mixes(panel: Panel, best: str, budgets: Sequence[Decimal]) -> None:
     print("| system | $ a problem | accuracy [95 %] | less the best single [95 %] |")
     print("|---|---|---|---|")
     rival = panel.accuracy[:, panel.column(best)]
-    controllers: dict[float, list[NDArray[Any]]] = {}
-    for system in sorted({p.system for p in panel.points if p.budget is not None and p.is_ranked}):
-        columns = [i for i, p in enumerate(panel.points) if p.system == system and p.budget]
-        columns.sort(key=lambda i: panel.cost_usd[:, i].mean())
-        spends = panel.cost_usd.mean(axis=0)[columns]
+    for system, levels in levels_of(panel).items():
         for usd in map(float, budgets):
-            if usd < spends[0]:
-                continue
-            mixed = panel.accuracy[:, columns] @ shares_at(usd, spends)
-            print(mix_row(system, min(usd, spends[-1]), mixed, rival))
-            if system.startswith("controller:"):
-                controllers.setdefault(usd, []).append(mixed)
-    for usd, several in controllers.items():
-        if len(several) > 1:
+            if usd >= levels.spends[0]:
+                print(mix_row(system, min(usd, levels.spends[-1]), levels.at(usd), rival))
+    controllers = controllers_of(panel)
+    if len(controllers) < 2:
+        return
+    for usd in map(float, budgets):
+        several = [levels.at(usd) for levels in controllers if usd >= levels.spends[0]]
+        if several:
             means = [float(mixed.mean()) for mixed in several]
             label = f"{len(several)} controllers, {min(means):.1%} to {max(means):.1%}"
             print(mix_row(label, usd, np.mean(several, axis=0), rival))
+
+
+def print_rivals(panel: Panel) -> None:
+    """Every other system, and what the controllers reach at exactly its spend."""
+    controllers = controllers_of(panel)
+    if not controllers:
+        return
+    print(
+        "\nThe mean of the controllers at exactly what each other system has spent, less that"
+        " system.\n"
+    )
+    print("| system | $ a problem | accuracy | controllers there | they have more [95 %] |")
+    print("|---|---|---|---|---|")
+    least = max(levels.spends[0] for levels in controllers)
+    for place, point in enumerate(panel.points):
+        usd = float(panel.cost_usd[:, place].mean())
+        if point.system.startswith(_CONTROLLER) or not point.is_ranked or usd < least:
+            continue
+        rival = panel.accuracy[:, place]
+        mixed = np.mean([levels.at(usd) for levels in controllers], axis=0)
+        low, high = difference_interval(mixed.tolist(), rival.tolist(), 1)
+        more = _points(float(mixed.mean() - rival.mean()), low, high)
+        print(f"| {point.label} | {usd:.3g} | {rival.mean():.1%} | {mixed.mean():.1%} | {more} |")
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """A system's budgets, from cheap to dear by what was spent."""
+
+    accuracy: NDArray[Any]
+    """(problems, levels)"""
+    spends: NDArray[Any]
+    """(levels,), mean dollars a problem."""
+
+    def at(self, usd: float) -> NDArray[Any]:
+        """How often it is right at exactly so many mean dollars, by problem; see `shares_at`."""
+        right: NDArray[Any] = self.accuracy @ shares_at(usd, self.spends)
+        return right
+
+
+def levels_of(panel: Panel) -> dict[str, Levels]:
+    """By system, of all that play to budgets."""
+    found = {}
+    for system in sorted({p.system for p in panel.points if p.budget is not None and p.is_ranked}):
+        columns = [i for i, p in enumerate(panel.points) if p.system == system and p.budget]
+        columns.sort(key=lambda i: panel.cost_usd[:, i].mean())
+        found[system] = Levels(panel.accuracy[:, columns], panel.cost_usd.mean(axis=0)[columns])
+    return found
+
+
+def controllers_of(panel: Panel) -> list[Levels]:
+    """Of all controllers."""
+    levels = levels_of(panel)
+    return [own for system, own in levels.items() if system.startswith(_CONTROLLER)]
 
 
 def mix_row(label: str, usd: float, mixed: NDArray[Any], rival: NDArray[Any]) -> str:
