@@ -91,7 +91,8 @@ def test_what_it_cannot_use_is_said_in_a_line(tmp_path: Path) -> None:
 
     assert "there is no folder" in said(tmp_path / "gone")
     assert "no option 'sha'; it has context, device, dtype, path, sha256" in said(tmp_path, sha="x")
-    assert "holds no controller's weights" in said(tmp_path)
+    assert f'write sha256 = "{digest_of(tmp_path)}" among its options' in said(tmp_path)
+    assert "holds no controller's weights" in said(tmp_path, sha256=digest_of(tmp_path))
     with pytest.raises(ConfigError, match=r"name the folder with the weights in options\.path"):
         provider.make(replace(spec_of(tmp_path), options={}), context())
 

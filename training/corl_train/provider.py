@@ -32,7 +32,7 @@ def make(spec: ExpertSpec, context: ProviderContext) -> Speaker:
 
     Args:
         spec: its `options` are `path` (the folder with the weights), `sha256` of that folder
-            as `corl_train.setup.digest_of` gives it (without it any weights will do), and,
+            as `corl_train.setup.digest_of` gives it, for recorded turns are found by it, and,
             for a Hugging Face model, `device` (`auto`, `cpu`, `cuda`, …), `dtype` (`auto`,
             `float32`, `bfloat16`) and `context` (tokens; without it the model's own).
         context: its seed is that of the draws, where the temperature is not 0.
@@ -60,7 +60,7 @@ def weights_of(spec: ExpertSpec) -> Path:
     """The folder with a controller's weights, which are those that it describes.
 
     Raises:
-        ConfigError: there is no such folder, or others are in it.
+        ConfigError: there is no such folder, others are in it, or nothing says which they are.
     """
     from corl_train.setup import digest_of
 
@@ -70,10 +70,15 @@ def weights_of(spec: ExpertSpec) -> Path:
             f"{spec.name}: there is no folder {folder}: carry the weights along with the"
             " controller.toml, or mend options.path"
         )
-    expected = spec.options.get("sha256")
-    if expected is not None and digest_of(folder) != expected:
+    expected, found = spec.options.get("sha256"), digest_of(folder)
+    if expected is None:
+        raise ConfigError(
+            f"{spec.name}: nothing says which weights are in {folder}, and recorded turns are found"
+            f' by them: write sha256 = "{found}" among its options'
+        )
+    if found != expected:
         raise ConfigError(
             f"{spec.name}: the weights in {folder} are not those of its controller.toml: fetch"
-            f' both again, or write sha256 = "{digest_of(folder)}" if you have changed them'
+            f' both again, or write sha256 = "{found}" if you have changed them'
         )
     return folder
