@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import signal
 from collections.abc import Sequence
@@ -394,3 +395,15 @@ def test_shifts_change_the_pool_and_are_measured_against_the_new_one(run: Path) 
     assert (renamed.optimum or 0) > (without.optimum or 0)
     with pytest.raises(ConfigError, match="no change begins with nothing"):
         pool_shift.run(run, Options(only=("nothing",)))
+
+
+def test_large_budgets_are_rehearsed_as_often_as_others(setup: Setup) -> None:
+    """What plans serve is drawn so: budgets themselves would leave a twentieth above $0.011."""
+    assert setup.world is not None
+    world, rng = setup.world, Random(0)
+    least, largest = Decimal(world.table.least_usd), Decimal(world.table.largest_usd)
+    stage = Stage(world.booth, setup.protocol, (), world.manners, least_usd=least)
+    drawn = [stage.draw_budget(world.draw_horizon(rng), rng).usd for _ in range(4_000)]
+    assert all(least <= usd <= largest for usd in drawn)
+    evenly = math.log(0.02 / 0.011) / math.log(0.02 / 0.0006)
+    assert sum(usd >= Decimal("0.011") for usd in drawn) / len(drawn) > 0.7 * evenly

@@ -30,11 +30,7 @@ from corl_bench.types import Budget, Problem
 from corl_train.rollouts import play_out
 from corl_train.variety.foresight import Foresight, Seen
 from corl_train.variety.manners import Manners
-from corl_train.variety.world import two_digits
-
-LEAST_SHARE = 1 / 4
-"""Of the largest budget of a plan: below it a plan's ticks are too coarse."""
-
+from corl_train.variety.world import LEAST_SHARE, two_digits
 
 _TRIES = 100
 """Until a budget is none that is held out."""
@@ -134,6 +130,8 @@ class Stage:
     """Worth by which a turn is e times as likely to be said."""
     wildness: float = 0.3
     """Share of the turns that are drawn from all that is allowed."""
+    least_usd: Decimal = Decimal(0)
+    """Below it no budgets are rehearsed."""
     held_out_usd: Collection[Decimal] = ()
     """Budgets that are not rehearsed."""
     turn_usd: Decimal = Decimal(0)
@@ -172,7 +170,7 @@ class Stage:
         chooser = chooser or Advised(heat=self.heat, wildness=self.wildness)
         conversations = []
         for place in range(episodes):
-            budget = self._budget(largest_usd, rng)
+            budget = self.draw_budget(largest_usd, rng)
             problem = rng.choice(self.problems)
             sample = rng.randrange(1_000_000)
             conversations.append(
@@ -180,10 +178,12 @@ class Stage:
             )
         return play_out(conversations, lambda cues: chooser.choose(cues, rng))
 
-    def _budget(self, largest_usd: Decimal, rng: Random) -> Budget:
+    def draw_budget(self, largest_usd: Decimal, rng: Random) -> Budget:
+        """As many decades as any, down to `LEAST_SHARE` of the largest and to `least_usd`."""
         usd = largest_usd
+        least = min(1.0, max(LEAST_SHARE, float(self.least_usd / largest_usd)))
         for _ in range(_TRIES):
-            share = math.exp(rng.uniform(math.log(LEAST_SHARE), 0.0))
+            share = math.exp(rng.uniform(math.log(least), 0.0))
             usd = two_digits(float(largest_usd) * share)
             if usd not in self.held_out_usd:
                 break

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 from corl_bench.errors import ConfigError
+from corl_bench.money.amounts import parse_usd
 from corl_bench.money.prices import Price
 from corl_bench.routers.protocol import Protocol
 from corl_bench.types import Problem, Usage
@@ -79,6 +80,7 @@ def rehearse(
         problems=problems,
         manners=world.manners,
         wildness=table.wildness,
+        least_usd=parse_usd(table.least_usd),
         held_out_usd=world.held_out_usd,
         turn_usd=own_price.cost_usd(Usage(policy.context // 2, 1)),
     )
@@ -88,13 +90,13 @@ def rehearse(
     def drills(name: str, count: int, *, own_share: float = 0.0) -> list[Drill]:
         rng, rehearsed = dice(name), list[Rehearsal]()
         while len(rehearsed) < count:
-            largest = world.draw_budget(rng)
+            largest_usd = world.draw_horizon(rng)
             several = min(table.rehearsals_a_pool, count - len(rehearsed))
             pool = world.draw_pool(rng)
             chooser = None
             if rng.random() < own_share:
                 chooser = Pupil(policy, protocol, temperature=rng.choice((0.0, 1.0)))
-            rehearsed += stage.rehearse(pool, largest.usd, several, rng, chooser=chooser)
+            rehearsed += stage.rehearse(pool, largest_usd, several, rng, chooser=chooser)
         return [d for d in map(school.drill, rehearsed) if len(d.ids) <= policy.context]
 
     unseen = drills("unseen rehearsals", _EXAMINED)

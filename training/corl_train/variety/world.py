@@ -27,6 +27,8 @@ from corl_train.config import VarietyTable
 from corl_train.variety.family import draw_family, pool_of, repriced
 from corl_train.variety.manners import Manners, manners_of
 
+LEAST_SHARE = 1 / 4
+"""Of the largest budget of a plan: below it a plan's ticks are too coarse."""
 _COMPARED = 90
 """Problems on which experts are compared to know how they err."""
 _DIGITS = 2
@@ -62,6 +64,17 @@ class World:
             [repriced(expert, math.exp(rng.uniform(-span, span))) for expert in chosen],
             self.base,
         )
+
+    def draw_horizon(self, rng: Random) -> Decimal:
+        """The largest budget of a plan, which serves budgets from `LEAST_SHARE` of it.
+
+        Were it drawn like a budget, few plans would serve the largest ones; so it is drawn from a
+        range that reaches beyond them, and cut to the recipe's.
+        """
+        largest = parse_usd(self.table.largest_usd)
+        low = math.log(float(parse_usd(self.table.least_usd)))
+        high = math.log(float(largest) / LEAST_SHARE)
+        return min(largest, two_digits(math.exp(rng.uniform(low, high))))
 
     def draw_budget(self, rng: Random, *, above_usd: Decimal | None = None) -> Budget:
         """Dollars, as many decades as any: two digits, and none that are held out.
