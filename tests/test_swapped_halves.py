@@ -181,3 +181,36 @@ def test_seeds_have_a_row_of_their_mean(
     *_, row = capsys.readouterr().out.splitlines()
     assert row.startswith("| 2 controllers, 25.0% to 75.0% | 0.001 | 50.0% [")
     assert "| +50.0 [" in row
+
+
+def test_every_other_system_meets_the_controllers_at_its_own_spend(
+    script: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A single expert for $0.002 against the level for $0.003 and the one for $0.001, each half."""
+    answers = {"0.001": "2222", "0.003": "1111"}
+    told = [
+        episode(
+            f"p{number}",
+            "controller:seed-0",
+            answer,
+            usd,
+            budget=usd,
+            budget_usd=Decimal(usd),
+        )
+        for usd, row in answers.items()
+        for number, answer in enumerate(row)
+    ]
+    told += half("p", ["1", "2", "2", "2"], ["0.002"])
+    told += [
+        episode(f"p{number}", "single:cheap", "1", "0.0005") for number in range(4)
+    ]  # cheaper than any level: there is nothing to hold it against
+    script.print_rivals(make_panel(script.joined([told])))
+    *_, row = capsys.readouterr().out.splitlines()
+    assert row.startswith("| single:a | 0.002 | 25.0% | 50.0% | +25.0 [")
+
+
+def test_without_controllers_nothing_is_held_against_them(
+    script: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script.print_rivals(make_panel(script.joined([half("p", ["1", "2"], ["0.002"])])))
+    assert capsys.readouterr().out == ""
