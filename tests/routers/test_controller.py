@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from corl_bench.experts.base import ExpertSpec, ProviderError, Reply
 from corl_bench.routers.controller import Controller
-from corl_bench.routers.protocol import load_protocol
+from corl_bench.routers.protocol import load_protocol, of_integers, read_protocol
 from corl_bench.types import Budget, Usage
 
 BUDGET = Budget("low", Decimal("0.001"))
@@ -208,6 +209,26 @@ async def test_a_digest_shows_answers_and_agreement_and_is_pointed_at(
     assert {'number="2"', 'expert="middle"'} <= set(said(provider, 2)[-1][1].split())
     assert said(provider, 2)[-1][1].endswith('tally="cheap,middle">42.0</result>')
     assert 'failed="yes"' in said(provider, 3)[-1][1]
+
+
+async def test_where_answers_are_integers_nothing_else_is_one(
+    solve: Callable[..., Any], tmp_path: Path
+) -> None:
+    protocol = tmp_path / "integers.toml"
+    protocol.write_text(of_integers(read_protocol("digest")))
+    answer, _, provider = await solve(
+        {
+            "own": [ASK, '<call expert="middle"/>', '<call expert="cheap"/>', '<answer from="3"/>'],
+            "cheap": [r"\boxed{1/2}", r"\boxed{\$1,042.00}"],
+            "middle": [r"\boxed{0.5}"],
+        },
+        protocol=str(protocol),
+    )
+    assert answer == r"\boxed{\$1,042.00}"
+    first, second, third = (said(provider, turn)[-1][1] for turn in (1, 2, 3))
+    assert 'failed="yes"' in first and first.endswith('tally="-"></result>')
+    assert 'failed="yes"' in second and second.endswith('tally="-"></result>')
+    assert 'failed="yes"' not in third and 'tally="cheap">' in third
 
 
 @pytest.mark.parametrize(

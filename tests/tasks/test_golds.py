@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from corl_bench.tasks.golds import gold_of_solution, normalise_gold
+from corl_bench.tasks.golds import gold_of_solution, is_integer, normalise_gold
 
 
 @pytest.mark.parametrize(
@@ -99,3 +99,25 @@ def test_the_last_box_of_a_solution_is_its_answer(solution: str, gold: str) -> N
 def test_a_solution_without_a_whole_box_is_refused(solution: str) -> None:
     with pytest.raises(ValueError, match="boxed answer"):
         gold_of_solution(solution)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("7", "-7", "\u22127", " 1,234 ", "$18.00", "073", "18.", "1{,}234", r"\$1,042", "-$5"),
+        *("x = 7", "18 cm", r"18\text{ cm}", "25%", r"25\%", "30°", r"30^\circ", "5 apples"),
+    ],
+)
+def test_whole_numbers(answer: str) -> None:
+    assert is_integer(answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("", "0.5", "1/2", "2, -1", "6√2", r"\sqrt{109}", "1,23", "²", "infinity", "No solution"),
+        *("15 - 42√2", r"\frac{1}{2}", "2^{10}", "3 + 2sqrt(2)", "7 or 8", "(1, 2)", "12.50"),
+    ],
+)
+def test_no_whole_numbers(answer: str) -> None:
+    assert not is_integer(answer)

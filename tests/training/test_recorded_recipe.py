@@ -24,7 +24,7 @@ from corl_bench.experts.store import RecordingStore
 from corl_bench.experts.trials import RecordedBooth
 from corl_bench.metrics.summary import recorded_verdict
 from corl_bench.results import read_episodes
-from corl_bench.routers.protocol import read_protocol
+from corl_bench.routers.protocol import parse_protocol, read_protocol
 from corl_train.config import Config, load_recipe
 from corl_train.environment import Environment, Errand
 from corl_train.evaluation import evaluate, open_run
@@ -153,6 +153,31 @@ def trained(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert sum(line.startswith("plan at $") for line in told) == 3
     assert any(line.startswith("rehearsals 96, ") for line in told)
     return folder
+
+
+@pytest.mark.parametrize(
+    ("golds", "settings", "answers"),
+    [
+        ("7", (), "integer"),
+        ("1/2", (), "any"),
+        ("7", ("data.answers=protocol",), "any"),
+    ],
+)
+def test_golds_say_of_what_form_an_answer_is(
+    recordings: Path, tmp_path: Path, golds: str, settings: tuple[str, ...], answers: str
+) -> None:
+    problems = tmp_path / "problems.jsonl"
+    rows = [
+        {"problem_id": f"p{n}", "problem": f"Find number {n}.", "gold": golds, "split": split}
+        for n, split in enumerate(("train", "test"))
+    ]
+    problems.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    named = [f"data.{name}={problems}:train" for name in ("train", "validation")]
+    own = (*named, f"data.test={problems}:test")
+    setup = prepare(config_of(recordings, *own, *settings))
+    assert setup.protocol.answers == answers
+    # What the controller is handed on with says it, too.
+    assert parse_protocol(setup.protocol_text, "here") == setup.protocol
 
 
 def test_prices_fall_with_the_budget_and_rewards_are_priced(trained: Path) -> None:

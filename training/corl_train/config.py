@@ -30,6 +30,9 @@ class DataTable(Table):
     budgets: str | None = None
     """As after `--budget`; None takes those that the pool names."""
     protocol: str = "digest"
+    answers: Literal["protocol", "golds"] = "protocol"
+    """Of what form an expert's answer has to be: as the protocol says, or `golds`: whole numbers,
+    if 99 of 100 golds of the training split are."""
     subjects: tuple[str, ...] = ()
     """Subjects that are trained and validated on; empty: all."""
     without_subjects: tuple[str, ...] = ()

@@ -28,9 +28,10 @@ from corl_bench.money.amounts import PRICE_DECIMALS, parse_usd
 from corl_bench.money.prices import Price
 from corl_bench.routers.controller import Controller
 from corl_bench.routers.controller_file import FILE_NAME
-from corl_bench.routers.protocol import Protocol, parse_protocol, read_protocol
+from corl_bench.routers.protocol import Protocol, of_integers, parse_protocol, read_protocol
 from corl_bench.runs.plan import parse_budgets
 from corl_bench.tasks import LoadedTask
+from corl_bench.tasks.golds import is_integer
 from corl_bench.types import Budget
 from corl_train.config import Config, RewardTable
 from corl_train.material import LeftOut, gather, unseen
@@ -47,6 +48,7 @@ PROTOCOL_NAME = "protocol.toml"
 SERVED_NAME = "served.toml"
 """A `controller.toml` for the same weights behind an address."""
 DESCRIPTIONS = frozenset({FILE_NAME, PROTOCOL_NAME, SERVED_NAME, CARDS_NAME})
+_NEARLY_ALL = 0.99
 _PRICED = date(2025, 1, 1)
 
 
@@ -92,6 +94,9 @@ def prepare(config: Config, *, price_date: date | None = None) -> Setup:
     material = gather(config.data)
     if config.schedule.keep == "best":
         material = unseen(material, config.data)
+    if config.data.answers == "golds" and _are_integers(material.train):
+        protocol_text = of_integers(protocol_text)
+        protocol = replace(protocol, answers="integer")
     world = None
     if config.variety is not None:
         if protocol.naming != "letter":
@@ -117,6 +122,12 @@ def prepare(config: Config, *, price_date: date | None = None) -> Setup:
         ),
         world=world,
     )
+
+
+def _are_integers(task: LoadedTask) -> bool:
+    """Whether golds are whole numbers, but for the odd one that was published otherwise."""
+    whole = sum(is_integer(problem.answer) for problem in task.problems)
+    return whole >= _NEARLY_ALL * len(task.problems)
 
 
 def require_own_name(pool: Pool) -> None:

@@ -31,6 +31,7 @@ from corl_bench.routers.base import CallCounts
 from corl_bench.routers.outlook import costs_of, lettered
 from corl_bench.routers.protocol import CallReport, Protocol, Voice
 from corl_bench.routers.turns import Answer, Call, Invalid, Turn, closed, read_turn
+from corl_bench.tasks.golds import is_integer
 from corl_bench.types import Budget, Message
 
 SWALLOWS_STOPS = frozenset({"openai", "anthropic"})
@@ -229,7 +230,7 @@ class _Conversation:
             return self._replies[call - 1].text
         alias = self.aliases[call]
         texts = [r.text for r in self._replies if r.expert == alias and r.text is not None]
-        answers = [text for text in texts if self.episode.answer_in(text) is not None]
+        answers = [text for text in texts if self._stated(text) is not None]
         return next(reversed(answers or texts), None)
 
     async def _call(self, call: Call) -> str:
@@ -251,10 +252,17 @@ class _Conversation:
             return result(reply=None, failure=reply.status)
         if self.protocol.shows == "text":
             return result(reply=reply.text)
-        answer = self.episode.answer_in(reply.text)
+        answer = self._stated(reply.text)
         if answer is None:
             return result(reply=None, failure="no answer")
         return result(reply=answer)
+
+    def _stated(self, text: str | None) -> str | None:
+        """The answer that a reply states, if it is of the protocol's form."""
+        answer = self.episode.answer_in(text)
+        if answer is not None and self.protocol.answers == "integer" and not is_integer(answer):
+            return None
+        return answer
 
     async def _voices(self) -> list[Voice]:
         """Which answer each call has brought, as far as the protocol tells of it."""
@@ -262,7 +270,8 @@ class _Conversation:
             return []
         groups = await self.episode.agreement(self._replies)
         names = {alias: name for name, alias in self.aliases.items()}
+        stated = [self._stated(reply.text) is not None for reply in self._replies]
         return [
-            Voice(names[reply.expert], group)
-            for reply, group in zip(self._replies, groups, strict=True)
+            Voice(names[reply.expert], group if is_stated else None)
+            for reply, group, is_stated in zip(self._replies, groups, stated, strict=True)
         ]

@@ -43,6 +43,10 @@ if TYPE_CHECKING:
 Shows = Literal["text", "answer"]
 """What the controller sees of a reply: all of it, or the final answer that it states."""
 
+Answers = Literal["any", "integer"]
+"""Of what form the answer of a reply has to be. Where every gold is a whole number, a reply that
+states anything else is next to never right, and nobody should be believed with it."""
+
 Naming = Literal["attribute", "prefix", "letter"]
 """How a call names its expert: `<call expert="nano">…`, or `<call>nano: …`, or by its letter in a
 listing from cheap to dear, `<call expert="A">…` (see `outlook.lettered`)."""
@@ -114,6 +118,8 @@ class Protocol:
     max_turn_tokens: int
     """Output limit of one turn of the controller."""
     shows: Shows
+    answers: Answers = "any"
+    """Of what form a reply's answer has to be; one of another form counts as none."""
     max_invalid: int = 2
     """Turns without a call or an answer that are forgiven; the next one ends the episode."""
     naming: Naming = "attribute"
@@ -126,7 +132,13 @@ class Protocol:
 
     def figures(self) -> dict[str, Any]:
         """All that it says, for digests: keys that came later are left out at their defaults."""
-        later = {"naming": "attribute", "continues": False, "begins": "", "think_tag": ""}
+        later = {
+            "answers": "any",
+            "naming": "attribute",
+            "continues": False,
+            "begins": "",
+            "think_tag": "",
+        }
         return {k: v for k, v in asdict(self).items() if later.get(k, ...) != v}
 
     @property
@@ -294,7 +306,7 @@ def parse_protocol(text: str, source: str) -> Protocol:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source}: no TOML: {error}") from None
     known = {"name", "max_calls", "max_turn_tokens", "max_invalid", "shows", "tags", "texts"}
-    known |= {"naming", "continues", "begins"}
+    known |= {"answers", "naming", "continues", "begins"}
     _refuse(set(data) - known, source, "unknown key")
     tags, texts = _table(data, "tags", source), _table(data, "texts", source)
     wanted = {"call", "result", "answer"}
@@ -307,6 +319,8 @@ def parse_protocol(text: str, source: str) -> Protocol:
         _check_template(name, template, source)
     if data.get("shows") not in ("text", "answer"):
         raise ConfigError(f'{source}: shows is "text" or "answer"')
+    if data.get("answers", "any") not in get_args(Answers):
+        raise ConfigError(f'{source}: answers is "any" or "integer"')
     if data.get("naming", "attribute") not in get_args(Naming):
         raise ConfigError(f'{source}: naming is "attribute", "prefix" or "letter"')
     continues, begins = data.get("continues", False), data.get("begins", "")
@@ -326,12 +340,18 @@ def parse_protocol(text: str, source: str) -> Protocol:
         max_calls=data["max_calls"],
         max_turn_tokens=data["max_turn_tokens"],
         shows=data["shows"],
+        answers=data.get("answers", "any"),
         max_invalid=data.get("max_invalid", 2),
         naming=data.get("naming", "attribute"),
         continues=continues,
         begins=begins,
         think_tag=tags.get("think", ""),
     )
+
+
+def of_integers(text: str) -> str:
+    """A protocol file for which no answer but a whole number is one."""
+    return 'answers = "integer"\n' + re.sub(r"(?m)^answers *=.*\n", "", text)
 
 
 def _table(data: Mapping[str, object], name: str, source: str) -> dict[str, str]:

@@ -18,6 +18,13 @@ from decimal import Decimal
 from corl_bench.types import AnswerKind
 
 _INTEGER = re.compile(r"\$?\s*([+-]?)\s*\$?(\d+|\d{1,3}(?:,\d{3})+)(?:\.0*)?", re.ASCII)
+_WHOLE = re.compile(
+    r"(?:[A-Za-z]\s*=\s*)?(?:\\?\$\s*)?[+-]?\s*(?:\\?\$)?"
+    r"(?:\d+|\d{1,3}(?:(?:,|\{,\}|\\,)\d{3})+)(?:\.0*)?"
+    r"\s*(?:\\?[%$]|°|\^\{?\\circ\}?|(?:\\[a-z]{4,6}\{)?[A-Za-z ]{1,40}\}?)?",
+    re.ASCII,
+)
+"""A number, and what may stand around it: who reads a unit for a number loses nothing by it."""
 _PLAIN_NUMBER = re.compile(r"-?0*\d+(?:\.0+)?", re.ASCII)
 _CHOICE = re.compile(
     r"(?:\\(?:text|textbf|mathrm|mathbf)\{)?\s*\(?\s*([A-Za-z])\s*\)?\s*\}?\s*\.?", re.ASCII
@@ -60,6 +67,11 @@ def normalise_gold(answer: object, kind: AnswerKind) -> str:
         sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text)
         return _integer(sign, digits.partition(".")[0])
     return text
+
+
+def is_integer(answer: str) -> bool:
+    """Whether an answer is a whole number: `-7`, `1,234`, `$18.00`, also `x = 7` and `18 cm`."""
+    return _WHOLE.fullmatch(answer.strip().replace("\u2212", "-")) is not None
 
 
 def gold_of_solution(solution: str) -> str:
