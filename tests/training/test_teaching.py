@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from corl_bench.errors import ConfigError
 from corl_train.config import WarmStartTable
 from corl_train.policies.tiny import TinyPolicy
 from corl_train.policies.tokens import Tokens
@@ -64,6 +65,14 @@ def test_adamw_moves_every_weight_alike_at_first(policy: TinyPolicy) -> None:
         steps_of(copy.deepcopy(policy), name)["embedding.weight"] for name in ("adamw", "muon")
     ]
     torch.testing.assert_close(*alike)
+
+
+def test_a_torch_without_muon_is_told(policy: TinyPolicy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It came with 2.9, and older ones are taken."""
+    monkeypatch.delattr(torch.optim, "Muon")
+    with pytest.raises(ConfigError, match=r"has no Muon: install 2\.9 or later, or set .*=adamw$"):
+        teaching_of(policy, "muon")
+    teaching_of(policy, "adamw")
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "muon"])

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from corl_bench.errors import ConfigError
 from corl_train.config import WarmStartTable
 from corl_train.policies.base import Policy
 
@@ -36,11 +37,19 @@ class Teaching:
         policy: what is taught.
         how: the optimiser, and the learning rate to begin with.
         heads: by name, how many figures each tells; made when the first state comes.
+
+    Raises:
+        ConfigError: this torch has no such optimiser.
     """
 
     def __init__(self, policy: Policy, how: WarmStartTable, *, heads: Mapping[str, int]) -> None:
         self._policy, self._sizes = policy, dict(heads)
         self._heads: nn.ModuleDict | None = None
+        if how.optimiser == "muon" and not hasattr(torch.optim, "Muon"):
+            raise ConfigError(
+                f"torch {torch.__version__} has no Muon: install 2.9 or later, or set"
+                " warm_start.optimiser=adamw"
+            )
         matrices = _matrices(policy.module) if how.optimiser == "muon" else []
         chosen = {id(matrix) for matrix in matrices}
         others = [weight for weight in policy.module.parameters() if id(weight) not in chosen]
