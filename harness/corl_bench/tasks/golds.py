@@ -18,13 +18,17 @@ from decimal import Decimal
 from corl_bench.types import AnswerKind
 
 _INTEGER = re.compile(r"\$?\s*([+-]?)\s*\$?(\d+|\d{1,3}(?:,\d{3})+)(?:\.0*)?", re.ASCII)
+_WRAP = r"(?:\\(?:text|mathrm)[a-z]{0,2}\{\s*)?"
+_UNIT = r"[A-Za-z][A-Za-z /.'-]{0,39}\}?(?:\^?\{?[23²³]\}?)?"
 _WHOLE = re.compile(
-    r"(?:[A-Za-z]\s*=\s*)?(?:\\?\$\s*)?[+-]?\s*(?:\\?\$)?"
-    r"(?:\d+|\d{1,3}(?:(?:,|\{,\}|\\,)\d{3})+)(?:\.0*)?"
-    r"\s*(?:\\?[%$]|°|\^\{?\\circ\}?|(?:\\[a-z]{4,6}\{)?[A-Za-z ]{1,40}\}?)?",
+    rf"(?:[A-Za-z]\s*=\s*)?{_WRAP}(?:\\?\$\s*)?[+-]?\s*(?:\\?\$)?"
+    r"(?:\d+|\d{1,3}(?:(?:,|\{,\}|\\,)\d{3})+)(?:\.0*)?(?:\\[ ,;:!]|[\s~])*"
+    rf"(?:\\?[%$]|°|\^\{{?\\circ\}}?|{_WRAP}{_UNIT})?\}}?",
     re.ASCII,
 )
 """A number, and what may stand around it: who reads a unit for a number loses nothing by it."""
+_LONGEST_WHOLE = 400
+"""Characters: longer texts are no number with a unit, and would take long to tell."""
 _PLAIN_NUMBER = re.compile(r"-?0*\d+(?:\.0+)?", re.ASCII)
 _CHOICE = re.compile(
     r"(?:\\(?:text|textbf|mathrm|mathbf)\{)?\s*\(?\s*([A-Za-z])\s*\)?\s*\}?\s*\.?", re.ASCII
@@ -71,7 +75,8 @@ def normalise_gold(answer: object, kind: AnswerKind) -> str:
 
 def is_integer(answer: str) -> bool:
     """Whether an answer is a whole number: `-7`, `1,234`, `$18.00`, also `x = 7` and `18 cm`."""
-    return _WHOLE.fullmatch(answer.strip().replace("\u2212", "-")) is not None
+    text = answer.strip().replace("\u2212", "-")
+    return len(text) <= _LONGEST_WHOLE and _WHOLE.fullmatch(text) is not None
 
 
 def gold_of_solution(solution: str) -> str:
