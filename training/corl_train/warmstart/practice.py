@@ -254,8 +254,8 @@ class _School:
         own = [advice for drill in drills for advice in drill.advice]
         places = [place for place, advice in enumerate(own) if advice is not None]
         advised, states = [advice for advice in own if advice is not None], scores.states[places]
-        worth = self._tensor(states, [advice.worth for advice in advised])
-        rights = self._tensor(states, [advice.rights for advice in advised])
+        worth = torch.tensor([advice.worth for advice in advised], device=states.device)
+        rights = torch.tensor([advice.rights for advice in advised], device=states.device)
         if self._are_told_apart:
             turns = self.calls, list(self.answers.values())
             short = falls_short(scores.distributions[places], turns, worth, rights)
@@ -288,9 +288,6 @@ class _School:
         others[list(self.answers.values())] = False
         answers = distributions[known].masked_fill(others, -math.inf).log_softmax(dim=1)
         return _divergence(answers, [beliefs[row] for row in known])
-
-    def _tensor(self, states: Tensor, shares: Sequence[Sequence[float]]) -> Tensor:
-        return torch.tensor(shares, device=states.device)
 
 
 def _divergence(log_probs: Tensor, targets: Targets) -> Tensor:
