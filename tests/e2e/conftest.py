@@ -82,7 +82,9 @@ class Served:
     log: Path
 
     def requests(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        # The server may be writing one more: what has no newline yet has not been logged.
+        logged, _, _ = self.log.read_text().rpartition("\n")
+        return [json.loads(line) for line in logged.splitlines()]
 
     def bill_usd(self) -> Decimal:
         return sum((Decimal(row["bill_usd"]) for row in self.requests()), Decimal(0))
