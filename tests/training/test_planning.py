@@ -15,7 +15,7 @@ import torch
 
 from corl_bench.errors import ConfigError
 from corl_train.warmstart import planning
-from corl_train.warmstart.advice import require_whole
+from corl_train.warmstart.budgeting import require_whole
 from corl_train.warmstart.difficulty import FIRST_GROUP, SILENT, UNASKED, Jury, Sighting, fit_jury
 from corl_train.warmstart.panel import choose_panels
 from corl_train.warmstart.planning import Plan, PricedPlan, count_states, largest_panel, ordered

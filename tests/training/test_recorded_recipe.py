@@ -44,12 +44,14 @@ from corl_train.trainer import train
 from corl_train.warmstart import Demonstrator, planning, verdicts_by_turn
 from corl_train.warmstart.advice import statements_of
 from corl_train.warmstart.advised import Advised
+from corl_train.warmstart.budgeting import Budgeted
 from corl_train.warmstart.census import take_census
 from corl_train.warmstart.demonstrator import results_of
 from corl_train.warmstart.difficulty import FIRST_GROUP, SILENT, Jury, Sighting, fit_jury
 from corl_train.warmstart.planning import Plan
 from corl_train.warmstart.practice import practise
 from corl_train.warmstart.rehearsals import converse, draw_sightings, rehearse
+from corl_train.warmstart.shortfall import shortfalls
 from training.tiny_runs import figures, weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -392,6 +394,25 @@ def test_advice_points_at_the_first_voice_and_tells_of_every_answer(
     assert math.isnan(asked.rights[0]) and not math.isnan(asked.worth[0])
 
 
+def test_advice_gives_up_where_another_call_is_not_worth_it(
+    recordings: Path, trained: Path
+) -> None:
+    """Asking on for what a plan would not pay is how a small budget was broken most."""
+    setup = prepare(config_of(recordings))
+    plan = Plan(Jury(3), [0.001] * 3, 8)
+    plans = {"budget $1": plan.priced(10_000.0), "budget $2": plan.priced(1e-9)}
+    policy = open_policy(trained / WEIGHTS_FOLDER)
+    advised = Advised(policy, setup.protocol, tuple(SKILL), setup.config.warm_start, plans)
+    silence = '<result expert="middle" number="1" failed="yes" tally="-"></result>'
+    heard = (advised.call("middle"), silence)
+    dear, cheap = (advised.advice([f"{begins}\nWhat?", *heard]).odds for begins in plans)
+    assert max(dear, key=dear.__getitem__) == advised.answer("middle")
+    assert advised.answer("middle") in cheap and max(cheap, key=cheap.__getitem__) in map(
+        advised.call, ("small", "large")
+    )
+    assert advised.answer("middle") not in advised.advice(["budget $1\nWhat?"]).odds
+
+
 @pytest.mark.parametrize("own_share", [0.0, 1.0])
 def test_a_policy_comes_to_play_as_its_plan_does(
     recordings: Path, census: list[Sighting], own_share: float
@@ -408,6 +429,15 @@ def test_a_policy_comes_to_play_as_its_plan_does(
     plans = {f"budget ${budget.usd}\n": plan.priced(price) for budget, price in prices.items()}
     advised = Advised(policy, setup.protocol, tuple(SKILL), setup.config.warm_start, plans)
     dice = np.random.default_rng(0)
+    drawn = draw_sightings(jury, costs_usd, 60, np.random.default_rng(1))
+    by_usd = {budget.usd: price for budget, price in prices.items()}
+    budgeted = Budgeted(advised, jury, costs_usd, drawn, by_usd)
+
+    def lost() -> float:
+        found = shortfalls(budgeted, setup, lambda seen: "What?", rng=Random(0), stop=Stop())
+        return max(found.values())
+
+    before = lost()
     practise(
         advised,
         setup,
@@ -418,13 +448,13 @@ def test_a_policy_comes_to_play_as_its_plan_does(
         say=print,
         stop=Stop(),
     )
+    assert before > 0.1 and lost() < 0.02
     session, how = policy.session(), Speaking(24, setup.protocol.stops, 0.0)
 
     def choose(transcripts: Sequence[Transcript]) -> list[str]:
         return [said.text for said in session.speak(transcripts, how, [0] * len(transcripts))]
 
     alike = []
-    drawn = draw_sightings(jury, costs_usd, 60, np.random.default_rng(1))
     for budget in setup.budgets:
         played = [converse(advised, setup, budget, seen, "What?") for seen in drawn]
         for rollout in play_out(played, choose):

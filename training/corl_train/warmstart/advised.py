@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from corl_train.warmstart.census import code_of
 from corl_train.warmstart.demonstrator import Demonstrator, results_of, voices_of
-from corl_train.warmstart.difficulty import State
+from corl_train.warmstart.difficulty import SILENT, State
 from corl_train.warmstart.planning import PricedPlan
 
 _BELIEF_HEAT = 0.01
@@ -61,7 +61,8 @@ class Advised(Demonstrator):
 
         A choice is e times as probable as another for each `counsel_heat` that it is worth more.
         Of those who stand behind an answer the first one in the tally is pointed at: were it any
-        of them, the likeliest turn of all would seldom be an answer.
+        of them, the likeliest turn of all would seldom be an answer. Where nobody has given one
+        the cheapest of those who were asked is pointed at, for a problem may not be worth more.
         """
         begins = next(begins for begins in self.plans if texts[0].startswith(begins))
         state = code_of(texts, self.experts)
@@ -97,6 +98,11 @@ class Advised(Demonstrator):
         }
         if any(by_answer.values()):
             turns[max(by_answer, key=by_answer.__getitem__)] = worth[None]
+        elif silent := [
+            name for name, code in zip(self.experts, state, strict=True) if code == SILENT
+        ]:
+            # To give up: a reply that states no answer may be pointed at, and costs nothing more.
+            turns[self.answer(silent[0])] = worth[None]
         places = range(len(self.experts))
         return Advice(
             odds=_shares(turns, self.how.counsel_heat) or Demonstrator.odds(self, texts),

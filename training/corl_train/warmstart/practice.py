@@ -134,8 +134,8 @@ def _parts(
     own = round(len(sightings) * how.own_share) if progress >= _OWN_FROM else 0
     greedy = own // 2
     parts = [
-        (_Pupil(advised, 0.0, rng).choose, sightings[:greedy]),
-        (_Pupil(advised, 1.0, rng).choose, sightings[greedy:own]),
+        (Pupil(advised, 0.0, rng).choose, sightings[:greedy]),
+        (Pupil(advised, 1.0, rng).choose, sightings[greedy:own]),
         (_Leader(advised, rng).choose, sightings[own:]),
     ]
     return [(choose, some) for choose, some in parts if some]
@@ -153,8 +153,11 @@ class _Leader:
         return [self.rng.choices(list(own), list(own.values()))[0] for own in odds]
 
 
-class _Pupil:
-    """The policy plays; where it says nothing that is allowed, advice is followed."""
+class Pupil:
+    """The policy plays; where it says nothing that is allowed, advice is followed.
+
+    Its weights do not change meanwhile.
+    """
 
     def __init__(self, advised: Advised, temperature: float, rng: Random) -> None:
         self.advised, self.rng = advised, rng
@@ -163,16 +166,21 @@ class _Pupil:
         self.session = advised.policy.session()
 
     def choose(self, transcripts: Sequence[Transcript]) -> list[str]:
-        seeds = [self.rng.randrange(2**31) for _ in transcripts]
-        said = self.session.speak(transcripts, self.how, seeds)
+        """Turns that the protocol allows."""
+        said = self.say(transcripts)
         return [
-            self._allowed(turn.text, transcript.texts)
+            self._allowed(turn, transcript.texts)
             for turn, transcript in zip(said, transcripts, strict=True)
         ]
 
+    def say(self, transcripts: Sequence[Transcript]) -> list[str]:
+        """Turns as the policy says them."""
+        seeds = [self.rng.randrange(2**31) for _ in transcripts]
+        return [said.text for said in self.session.speak(transcripts, self.how, seeds)]
+
     def _allowed(self, turn: str, texts: Sequence[str]) -> str:
-        answered = [result.expert for result in results_of(texts) if result.reply is not None]
-        if turn in self.advised.calls(texts) or turn in map(self.advised.answer, answered):
+        asked = [result.expert for result in results_of(texts)]
+        if turn in self.advised.calls(texts) or turn in map(self.advised.answer, asked):
             return turn
         odds = self.advised.advice(texts).odds
         return max(odds, key=odds.__getitem__)

@@ -88,7 +88,7 @@ def converse(
     """One conversation in turns; arguments as of `rehearse`.
 
     Yields:
-        The transcript before each turn; takes the turn, one that the protocol allows.
+        The transcript before each turn; takes the turn, and whatever calls nobody ends it.
 
     Returns:
         The episode.
@@ -110,7 +110,7 @@ def converse(
         ids = policy.spell(turn, protocol.stops)
         transcript.say(ids, [0.0] * len(ids))
         transcript.texts.append(turn)
-        if turn in answers:
+        if turn not in calls:
             break
         name = calls[turn]
         place = player.experts.index(name)
@@ -134,9 +134,11 @@ def converse(
             failure="no answer" if is_silent else "",
         )
     asked = {voice.expert for voice in voices if voice.group is not None}
-    believed = answers[turn]
+    believed = answers.get(turn)
     is_right = (
-        player.experts[believed] in asked and seen.state[believed] == seen.right + FIRST_GROUP
+        believed is not None
+        and player.experts[believed] in asked
+        and seen.state[believed] == seen.right + FIRST_GROUP
     )
     episode = EpisodeRecord(
         task="rehearsal",
