@@ -2,13 +2,15 @@
 
 Two runs of `corl-bench run`, with the same systems fitted on opposite halves: together they test
 each problem once, and nothing in a row of points was fitted or chosen on what it is tested on.
-Verdicts are
-those that the recorded replies came with (`--verdicts recorded`), or our grader's. To what the
-runs hold are added, chosen on the other half by its single experts' replies,
+Verdicts are those that the recorded replies came with (`--verdicts recorded`), or our grader's. To
+what the runs hold are added, chosen on the other half by its single experts' replies,
 
 * the best single expert within each budget,
 * the best vote and the best cascade (stops where two agree) among all sets of experts whose mean
   cost there is within the budget, asked from cheap to dear as they cost there.
+
+Controllers that hear whole numbers alone (`data.answers = "golds"`) are to be held against votes
+and cascades that do so, too: `--answers integer`.
 
     python benchmarks/swapped_halves.py runs/test-half runs/train-half --budgets 0.0005,0.001
 
@@ -43,6 +45,7 @@ from corl_bench.metrics.panel import Panel
 from corl_bench.metrics.summary import recorded_verdict
 from corl_bench.results import EpisodeRecord, read_episodes
 from corl_bench.results.outcomes import Outcomes, collect_outcomes, is_single
+from corl_bench.tasks.golds import is_integer
 
 TASK = "both halves"
 _CONTROLLER = "controller:"
@@ -77,6 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("runs", type=Path, nargs=2)
     parser.add_argument("--verdicts", choices=["recorded", "ours"], default="recorded")
+    parser.add_argument("--answers", choices=["any", "integer"], default="any")
     parser.add_argument("--budgets", default="0.0005,0.001,0.002,0.005,0.01")
     parser.add_argument("--one-half", action="store_true", help="show the first run alone")
     parser.add_argument("--resamples", type=int, default=10_000)
@@ -86,7 +90,8 @@ def main() -> None:
     shown = halves[:1] if chosen.one_half else halves
     points = joined(shown)
     tests = [
-        single_replies(own, other) for own, other in zip(shown, reversed(halves), strict=False)
+        single_replies(own, other, chosen.answers)
+        for own, other in zip(shown, reversed(halves), strict=False)
     ]
     for usd in budgets:
         for what, policies in families(tests[0].experts).items():
@@ -119,8 +124,16 @@ def joined(halves: Sequence[Sequence[EpisodeRecord]]) -> list[Outcomes]:
     return list(collect_outcomes(episodes, oracles))
 
 
-def single_replies(tested: Sequence[EpisodeRecord], other: Sequence[EpisodeRecord]) -> Half:
-    """What single experts replied, in the order of what they cost on the other half."""
+def single_replies(
+    tested: Sequence[EpisodeRecord], other: Sequence[EpisodeRecord], answers: str = "any"
+) -> Half:
+    """What single experts replied, in the order of what they cost on the other half.
+
+    Args:
+        tested: episodes of the half that is tested.
+        other: of the half on which everything is chosen.
+        answers: `any`, or `integer`: whoever states no whole number has no voice.
+    """
     halves = [_by_problem(tested), _by_problem(other)]
     costs: dict[str, Decimal] = {}
     for episodes in halves[1].values():
@@ -129,7 +142,7 @@ def single_replies(tested: Sequence[EpisodeRecord], other: Sequence[EpisodeRecor
     experts = sorted(costs, key=lambda system: (costs[system], system))
     arranged = [
         {
-            problem: _replies([found[system] for system in experts])
+            problem: _replies([found[system] for system in experts], answers)
             for problem, found in half.items()
         }
         for half in halves
@@ -145,8 +158,13 @@ def _by_problem(half: Sequence[EpisodeRecord]) -> dict[str, dict[str, EpisodeRec
     return found
 
 
-def _replies(episodes: Sequence[EpisodeRecord]) -> Replies:
-    answers = [episode.answer for episode in episodes]
+def _replies(episodes: Sequence[EpisodeRecord], form: str) -> Replies:
+    answers = [
+        None
+        if form == "integer" and episode.answer is not None and not is_integer(episode.answer)
+        else episode.answer
+        for episode in episodes
+    ]
     groups = agreement_classes(answers)
     return Replies(
         groups=tuple(g if a is not None else None for g, a in zip(groups, answers, strict=True)),
@@ -265,11 +283,13 @@ def print_mixes(panel: Panel, best: str, budgets: Sequence[Decimal]) -> None:
     if len(controllers) < 2:
         return
     for usd in map(float, budgets):
-        several = [levels.at(usd) for levels in controllers if usd >= levels.spends[0]]
-        if several:
+        playing = [levels for levels in controllers if usd >= levels.spends[0]]
+        if playing:
+            several = [levels.at(usd) for levels in playing]
             means = [float(mixed.mean()) for mixed in several]
+            spent = np.mean([min(usd, levels.spends[-1]) for levels in playing])
             label = f"{len(several)} controllers, {min(means):.1%} to {max(means):.1%}"
-            print(mix_row(label, usd, np.mean(several, axis=0), rival))
+            print(mix_row(label, float(spent), np.mean(several, axis=0), rival))
 
 
 def print_rivals(panel: Panel) -> None:

@@ -118,6 +118,14 @@ def test_families_are_all_sets_of_experts(script: ModuleType) -> None:
     }
 
 
+def test_whoever_states_no_whole_number_may_be_taken_to_be_silent(script: ModuleType) -> None:
+    costs = ["0.1", "0.2", "0.3"]
+    tested, other = half("x", ["xx1"], costs), half("y", ["xx1"], costs)
+    for answers, ends in (("any", (False, Decimal("0.3"))), ("integer", (True, Decimal("0.6")))):
+        (replies,) = script.single_replies(tested, other, answers).own.values()
+        assert script.asked(replies, order=(0, 1, 2), stops=True) == ends
+
+
 def test_what_is_tuned_is_chosen_on_the_other_half(script: ModuleType) -> None:
     costs = ["0.1", "0.2"]
     x, y = half("x", ["12", "12"], costs), half("y", ["21", "21"], costs)
@@ -179,7 +187,7 @@ def test_seeds_have_a_row_of_their_mean(
         ]
     script.print_mixes(make_panel(script.joined([told])), "single:a", [Decimal("0.001")])
     *_, row = capsys.readouterr().out.splitlines()
-    assert row.startswith("| 2 controllers, 25.0% to 75.0% | 0.001 | 50.0% [")
+    assert row.startswith("| 2 controllers, 25.0% to 75.0% | 0.0008 | 50.0% [")
     assert "| +50.0 [" in row
 
 
