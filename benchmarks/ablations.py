@@ -13,8 +13,8 @@ ones it is how often it is right, for how many dollars, and what that earns at t
 
 `digest` and `whole text` are taught anew, each with its own protocol: the recipe's, with four
 calls, that shows of a reply its answer, or all of it. A minute of CPU a variant and seed, and three
-of `general`. Lines are written as they come, and a line that `--out` holds already is not made
-again.
+of `general`. Lines are written as they come, and what `--out` holds already of the same recipe and
+settings is not made again.
 """
 
 from __future__ import annotations
@@ -105,9 +105,11 @@ def main() -> None:
     parser.add_argument("--recordings", type=Path, help="a store of replies; nobody else is asked")
     parser.add_argument("--out", type=Path, default=Path("ablations.jsonl"))
     chosen = parser.parse_args()
+    what = {"recipe": chosen.recipe, "iterations": chosen.iterations, "set": chosen.settings}
     torch.set_num_threads(1)
     for seed in map(int, chosen.seeds.split(",")):
-        made = {line["variant"] for line in read_lines(chosen.out) if line["seed"] == seed}
+        lines = read_lines(chosen.out, what)
+        made = {line["variant"] for line in lines if line["seed"] == seed}
         taught: Taught | None = None
         for name in chosen.only or VARIANTS:
             if name in made:
@@ -119,10 +121,10 @@ def main() -> None:
                 else:
                     taught = taught or bench.teach("base")
                     figures = bench.measure(name, taught)
-            line = {"variant": name, "seed": seed, **figures}
+            line = {**what, "variant": name, "seed": seed, **figures}
             with chosen.out.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
-    print_table(read_lines(chosen.out))
+    print_table(read_lines(chosen.out, what))
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,9 +235,12 @@ def figures_of(judged: Judged, price: float | None) -> dict[str, float]:
     return {"earned": score.accuracy - price * usd, "right": score.accuracy, "usd": usd}
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """What was measured before."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+def read_lines(path: Path, what: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What was measured before, of the same recipe with the same settings."""
+    if not path.exists():
+        return []
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [line for line in lines if all(line.get(key) == what[key] for key in what)]
 
 
 def print_table(lines: Sequence[dict[str, Any]]) -> None:

@@ -143,6 +143,15 @@ def test_the_command_names_what_it_found_and_writes_the_rest(tmp_path: Path) -> 
     assert [(found["a"], found["b"]) for found in report["found"]] == [("mine/0", "theirs/0")]
 
 
+def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
+    write(tmp_path / "mine.jsonl", ("What is 1 + 1?", "2"))
+    before = (tmp_path / "mine.jsonl").read_text()
+    for source in ("mine.jsonl", "mine.jsonl:test"):
+        done = overlap(tmp_path, "synth", source, "--write", "mine.jsonl")
+        assert done.returncode == 2 and "name another file" in done.stderr
+    assert (tmp_path / "mine.jsonl").read_text() == before
+
+
 def test_an_unknown_set_is_one_line_and_2(tmp_path: Path) -> None:
     done = overlap(tmp_path, "synth", "nothing.jsonl")
     assert done.returncode == 2

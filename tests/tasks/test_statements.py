@@ -25,6 +25,7 @@ ALIKE = [
     ("Note: it costs \\$5. Why?", "note it costs $5, why"),
     ("Bob’s\u200b car", "Bob's car"),
     ("in .5 h", "in 0.5 h"),
+    ("1,000 cats for 12{,}345,678 mice.", "1000 cats for 12345678 mice"),
 ]
 OTHERS = [
     ("tan 225", "tan 22.5"),
@@ -34,6 +35,8 @@ OTHERS = [
     ("x^{ab}", "x^a b"),
     ("1.5", "15"),
     ("1, 5", "15"),
+    ("2,100,10", "210010"),
+    ("0.123,456", "0.123456"),
     ("-3", "3"),
     (r"\Delta x", r"\delta x"),
     ("f'(x)", "f(x)"),

@@ -243,8 +243,10 @@ def test_prices_take_problems_to_which_everybody_has_replied() -> None:
         Sighting((UNASKED, UNASKED, 2), 0, (math.nan, math.nan, 0.02)),
     ]
     whole = Sighting((2, 2, 2), 0, COSTS)
-    assert require_whole([*partial, whole], "abc", "x:train") == [whole]
-    with pytest.raises(ConfigError, match=r"x:train .*out of the pool \(b has replied to 0 of 2\)"):
+    assert require_whole([*partial, whole, whole], "abc", "x:train") == [whole, whole]
+    with pytest.raises(ConfigError, match="to 1 of 3 problems every expert has replied, too few"):
+        require_whole([*partial, whole], "abc", "x:train")
+    with pytest.raises(ConfigError, match=r"x:train: .*out of the pool \(b has replied to 0\)"):
         require_whole(partial, "abc", "x:train")
 
 

@@ -642,6 +642,18 @@ def test_training_again_takes_nothing_else_and_calls_the_newcomer(
     assert judged.score.calls["newcomer"] > 0.5
 
 
+def test_what_nobody_has_recorded_is_no_question_of_another_kind(
+    recordings: Path, trained: Path
+) -> None:
+    """All calls would fail, and nothing would be right for nothing."""
+    experts = Experts("replay", recordings=recordings / "store.sqlite")
+    study = run_study("transfer", trained, Options(samples=1, experts=experts))
+    assert not any("everyday" in part.title for part in study.parts)
+    assert any("everyday is left out" in note for note in study.notes)
+    with pytest.raises(ConfigError, match="has no problem of"):
+        run_study("transfer", trained, Options(tasks=("everyday",), samples=1, experts=experts))
+
+
 def test_an_expert_without_replies_to_the_training_problems_is_named(
     larger: Path, tmp_path: Path
 ) -> None:

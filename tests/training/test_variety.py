@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import signal
 from collections.abc import Sequence
@@ -334,7 +335,7 @@ def test_a_run_that_is_cut_comes_to_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut_at: str
 ) -> None:
     monkeypatch.setattr(warming, "ROUND", 16)
-    monkeypatch.setattr(warming, "ROUNDS_KEPT", 1)
+    monkeypatch.setattr(warming, "_ROUNDS_TOLD", 1)
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     train(recipe(), whole, seed=0)
 
@@ -395,6 +396,22 @@ def test_shifts_change_the_pool_and_are_measured_against_the_new_one(run: Path) 
     assert (renamed.optimum or 0) > (without.optimum or 0)
     with pytest.raises(ConfigError, match="no change begins with nothing"):
         pool_shift.run(run, Options(only=("nothing",)))
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("variety.least_usd=0.5", "least_usd is 0.5, and largest_usd 0.02"),
+        ("variety.largest_usd=0.0001", "largest_usd 0.0001"),
+        ("variety.least_usd=-1", "variety: least_usd: amount '-1'"),
+        ('variety.held_out_usd=["x"]', "variety: held_out_usd: x: amount 'x'"),
+    ],
+)
+def test_amounts_that_are_none_are_named_before_anything_is_measured(
+    setting: str, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        recipe(setting)
 
 
 def test_large_budgets_are_rehearsed_as_often_as_others(setup: Setup) -> None:

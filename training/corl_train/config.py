@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from corl_bench.errors import ConfigError
+from corl_bench.money.amounts import parse_usd
 from corl_train.recipe_file import Table, parse_recipe, read_recipe
 
 
@@ -362,6 +364,23 @@ class VarietyTable(Table):
     def _check_size(self) -> Self:
         if self.fewest > self.most:
             raise ValueError(f"fewest is {self.fewest}, and most {self.most}: a pool has no size")
+        return self
+
+    @model_validator(mode="after")
+    def _check_amounts(self) -> Self:
+        named = [(f"held_out_usd: {usd}", usd) for usd in self.held_out_usd]
+        amounts = []
+        for name, usd in (("least_usd", self.least_usd), ("largest_usd", self.largest_usd), *named):
+            try:
+                amounts.append(parse_usd(usd))
+            except ConfigError as error:
+                raise ValueError(f"{name}: {error}") from None
+        least, largest, *_ = amounts
+        if not 0 < least < largest:
+            raise ValueError(
+                f"least_usd is {self.least_usd}, and largest_usd {self.largest_usd}: budgets are"
+                " drawn between them"
+            )
         return self
 
 

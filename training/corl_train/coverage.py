@@ -15,6 +15,10 @@ from corl_bench.types import Message
 from corl_train.experts import Experts
 
 
+class UncoveredError(ConfigError):
+    """Recordings have no whole problem of a task."""
+
+
 def require_covered(
     pool: Pool, tasks: Sequence[LoadedTask], experts: Experts, *, say: Callable[[str], None]
 ) -> None:
@@ -27,27 +31,34 @@ def require_covered(
         say: told of gaps.
 
     Raises:
-        ConfigError: not one problem of a task is answered.
+        UncoveredError: not one problem of a task is answered by all of them.
     """
     bound = experts.bound_to_recordings(pool)
     if experts.recordings is None or not bound:
         return
     with RecordingStore.open(experts.recordings, create=False, read_only=True) as store:
-        for task in tasks:
-            answered = sum(
-                all(store.draws(_plainly(expert, task, problem.text)) for expert in bound)
-                for problem in task.problems
-            )
+        for task in {task.label: task for task in tasks}.values():
+            by_expert = {
+                expert.name: [
+                    bool(store.draws(_plainly(expert, task, problem.text)))
+                    for problem in task.problems
+                ]
+                for expert in bound
+            }
+            answered = sum(map(all, zip(*by_expert.values(), strict=True)))
+            fewest, who = min((sum(own), name) for name, own in by_expert.items())
             names = ", ".join(expert.name for expert in bound)
             if not answered:
-                raise ConfigError(
+                raise UncoveredError(
                     f"{experts.recordings} has no problem of {task.label} that {names} all have"
-                    " answered: record or import some, or name others in the recipe's data"
+                    f" answered ({who}: {fewest:,}): record or import some, or name others in the"
+                    " recipe's data"
                 )
             if answered < len(task.problems):
                 say(
-                    f"{experts.recordings}: {names} have answered {answered:,} of"
-                    f" {len(task.problems):,} problems of {task.label}; other calls will fail"
+                    f"{experts.recordings}: all of {names} have answered {answered:,} of"
+                    f" {len(task.problems):,} problems of {task.label}, {who} {fewest:,}; other"
+                    " calls will fail"
                 )
 
 

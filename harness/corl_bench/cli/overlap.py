@@ -53,11 +53,17 @@ def overlap_command(
     (exact; figure, where that was left out or drawn anew), the same numbers and gold in mostly
     the same words (reworded), or the same premises with another gold, which somebody should read.
     """
+    from corl_bench.errors import ConfigError
     from corl_bench.files import write_text
     from corl_bench.tasks import load_task
     from corl_bench.tasks.overlap import find_overlap, without
     from corl_bench.tasks.rows import row_of_problem
 
+    if out is not None:
+        for name in (first, *others):
+            source = Path(name.rpartition(":")[0] if not Path(name).exists() else name)
+            if source.is_file() and out.is_file() and source.samefile(out):
+                raise ConfigError(f"--write {out}: it is {name}, which is read: name another file")
     a = load_task(first, data_dir=data_dir)
     kept = a.problems
     reports: list[dict[str, Any]] = []

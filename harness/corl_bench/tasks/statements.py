@@ -68,6 +68,8 @@ _BARE_FRACTION: Final = re.compile(  # of single characters, as TeX takes them: 
     r"(\\[dtc]?frac|\\[dt]?binom)(?:\s+|(?=\d))([A-Za-z\d])\s*([A-Za-z\d])"
 )
 _DOTS: Final = re.compile(r"\.{3,}")
+_THOUSANDS: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:,|\{,\})(?:\\!)?\d{3})+(?![\d,]*\d)")
+"""One number; `2,10,100` and the decimals of `0.123,456` are several."""
 _TOKEN: Final = re.compile(r"\\[A-Za-z]+|\\.|\d+(?:\.\d+)?|\.\d+|[^\W\d_]+|\S", re.DOTALL)
 
 _TYPING: Final = r"""
@@ -134,6 +136,7 @@ def _words(text: str) -> tuple[str, ...]:
     # Twice: what compatibility forms fold to (a full-width sign, say) may be a sign of ours.
     text = unicodedata.normalize("NFKC", text.translate(_SIGNS)).translate(_SIGNS)
     text = _DOTS.sub(r"\\dots ", _UNSEEN.sub(" ", text))
+    text = _THOUSANDS.sub(lambda found: re.sub(r"\D", "", found[0]), text)
     text = _BARE_FRACTION.sub(r"\1 \2 \3 ", text)
     words: list[str] = []
     open_braces: list[tuple[int, bool]] = []

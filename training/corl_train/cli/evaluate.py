@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,10 @@ def command(
     from corl_train.evaluation.table import describe
 
     experts = chosen_experts(mode, recordings, max_cost)
-    with open_run(controller, task=task, limit=limit, seed=seed, experts=experts) as opened:
+    tell = partial(click.echo, err=True)
+    with open_run(
+        controller, task=task, limit=limit, seed=seed, experts=experts, say=tell
+    ) as opened:
         environment, budgets = opened
         total = len(environment.task.problems) * len(budgets) * samples
         shown = not quiet and sys.stderr.isatty()

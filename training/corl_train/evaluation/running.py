@@ -22,6 +22,7 @@ from corl_bench.routers.controller_file import read_controller
 from corl_bench.tasks import load_task
 from corl_bench.types import Budget
 from corl_train.config import parse_config
+from corl_train.coverage import require_covered
 from corl_train.environment import Environment, Errand
 from corl_train.evaluation.counting import count, is_declared, strata_of
 from corl_train.evaluation.intervals import reward_interval
@@ -48,6 +49,7 @@ def open_run(
     limit: int | None = None,
     seed: int = 0,
     experts: Experts = ANY_EXPERTS,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Iterator[tuple[Environment, tuple[Budget, ...]]]:
     """The controller of a training run, with the pool, budgets and test split of its recipe.
 
@@ -58,10 +60,12 @@ def open_run(
         seed: of the experts' replies.
         experts: where these come from. What live ones bill is kept in `folder/evaluation`, apart
             from the books of the training, and so is its cap.
+        say: told what recordings lack.
 
     Raises:
-        ConfigError: the folder holds no finished controller, or names something that is gone;
-            or experts that cannot be asked like this, or that another process is paying.
+        ConfigError: the folder holds no finished controller, or names something that is gone; the
+            recordings have no problem of the task; or experts cannot be asked like this, or
+            another process is paying them.
         StorageError: the books of what is billed cannot be written.
     """
     kept = read_config(folder)
@@ -73,6 +77,7 @@ def open_run(
     loaded = load_task(task or config.data.test, limit=limit)
     experts = replace(experts, folder=folder / EVALUATION_FOLDER)
     experts.check(pool)
+    require_covered(pool, (loaded,), experts, say=say)
     with ExitStack() as opened:
         if experts.billed(pool):
             opened.enter_context(locked(folder / EVALUATION_FOLDER))

@@ -38,7 +38,13 @@ def run(folder: Path, options: Options) -> Study:
         StorageError: a book of what is billed cannot be written.
     """
     config = parse_config(recipe_of(read_config(folder)), str(folder / CONFIG_NAME))
-    with open_run(folder, limit=options.limit, seed=options.seed, experts=options.experts) as (
+    with open_run(
+        folder,
+        limit=options.limit,
+        seed=options.seed,
+        experts=options.experts,
+        say=options.say,
+    ) as (
         environment,
         _,
     ):
@@ -60,9 +66,19 @@ def run(folder: Path, options: Options) -> Study:
         simulated=pool.simulated,
         seed=options.seed,
         samples=options.samples,
-        parts=(Part("Dollars that no episode of the training had", "", rows),),
+        parts=(Part(_title(config, budgets), "", rows),),
         notes=in_short(rows),
     )
+
+
+def _title(config: Config, budgets: Sequence[Budget]) -> str:
+    """What the amounts have been to the training."""
+    variety = config.variety
+    if variety is not None and {budget.usd for budget in budgets} <= {
+        parse_usd(usd) for usd in variety.held_out_usd
+    }:
+        return "Dollars that no episode of the training had"
+    return "Dollars that were asked for, whether or not it was trained on them"
 
 
 def in_short(rows: Sequence[Row]) -> tuple[str, ...]:

@@ -150,7 +150,13 @@ def run(folder: Path, options: Options) -> Study:
     if options.budgets is not None:
         budgets = parse_budgets(options.budgets, pool)
     rows: list[Row] = []
-    with open_run(folder, limit=options.limit, seed=options.seed, experts=options.experts) as (
+    with open_run(
+        folder,
+        limit=options.limit,
+        seed=options.seed,
+        experts=options.experts,
+        say=options.say,
+    ) as (
         opened,
         _,
     ):

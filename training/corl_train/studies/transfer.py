@@ -16,6 +16,7 @@ from pathlib import Path
 
 from corl_bench.types import Problem
 from corl_train.config import Config, DataTable, parse_config
+from corl_train.coverage import UncoveredError
 from corl_train.evaluation import open_run
 from corl_train.runs.files import CONFIG_NAME, read_config, recipe_of
 from corl_train.studies.measuring import Measured, measure
@@ -36,27 +37,41 @@ def run(folder: Path, options: Options) -> Study:
         options: `tasks` are other sets than `everyday`.
 
     Raises:
-        ConfigError: the folder holds no finished controller, or names something that is gone.
+        ConfigError: the folder holds no finished controller, or names something that is gone; or
+            recordings lack a set.
         CapReachedError: the spending cap leaves no room.
         StorageError: a book of what is billed cannot be written.
     """
     config = parse_config(recipe_of(read_config(folder)), str(folder / CONFIG_NAME))
     parts = []
     others = options.tasks or (OTHER_KIND,)
+    left_out = []
     for name in (config.data.test, *others):
-        with open_run(
-            folder, task=name, limit=options.limit, seed=options.seed, experts=options.experts
-        ) as (environment, budgets):
-            problems = environment.task.problems
-            label = environment.task.label
-            episodes = len(problems) * len(budgets) * options.samples
-            options.say(f"{label}: {episodes:,} episodes")
-            measured = measure(environment, budgets, samples=options.samples)
-            if name == config.data.test:
-                parts += _by_training(config.data, measured, label)
-            else:
-                parts.append(_part(f"Another kind of question: {label}", measured, problems))
-            pool = environment.pool
+        try:
+            with open_run(
+                folder,
+                task=name,
+                limit=options.limit,
+                seed=options.seed,
+                experts=options.experts,
+                say=options.say,
+            ) as (environment, budgets):
+                problems = environment.task.problems
+                label = environment.task.label
+                episodes = len(problems) * len(budgets) * options.samples
+                options.say(f"{label}: {episodes:,} episodes")
+                measured = measure(environment, budgets, samples=options.samples)
+                if name == config.data.test:
+                    parts += _by_training(config.data, measured, label)
+                else:
+                    parts.append(_part(f"Another kind of question: {label}", measured, problems))
+                pool = environment.pool
+        except UncoveredError as error:
+            # Whoever names a set wants it; of our own nothing may ever have been recorded.
+            if name != OTHER_KIND or options.tasks:
+                raise
+            left_out.append(f"{name} is left out: {error}")
+            options.say(left_out[-1])
     return Study(
         name="transfer",
         question=QUESTION,
@@ -67,7 +82,7 @@ def run(folder: Path, options: Options) -> Study:
         seed=options.seed,
         samples=options.samples,
         parts=tuple(parts),
-        notes=tuple(_notes(config, parts)),
+        notes=(*_notes(config, parts), *left_out),
     )
 
 

@@ -37,8 +37,8 @@ _WARMING = 2000
 _OWN_FROM = 1 / 4
 """Of the rehearsals: behind them the policy plays some of them itself."""
 _EXAMINED = 240
-ROUNDS_KEPT = 5
-"""After so many rounds it is said how it goes, and kept where it has come to."""
+_ROUNDS_TOLD = 5
+"""After so many rounds it is said how it goes."""
 
 
 def rehearse(
@@ -66,7 +66,7 @@ def rehearse(
         dice: for each use, by its name; the same ones whenever they are asked for.
         say: told of the rounds.
         stop: looked at before each round; where it has come to is kept first.
-        halfway: where it begins, and where it is kept every few rounds.
+        halfway: where it begins, and where each round is kept.
 
     Raises:
         ConfigError: no rehearsal fits into the policy's context.
@@ -121,14 +121,14 @@ def rehearse(
         for epoch in range(how.epochs):
             told = school.teach(lessons, rate=rate, rng=dice(f"order {done} {epoch}"))
         done += count
-        if (done // ROUND) % ROUNDS_KEPT == 0 or done == table.rehearsals:
+        if (done // ROUND) % _ROUNDS_TOLD == 0 or done == table.rehearsals:
             known = school.examine(unseen)
             say(
                 f"rehearsals {done:,}: loss {told.loss:.3f}; unseen {known.loss:.3f}, falls"
                 f" {known.regret:.4f} short a turn and believes {known.misplaced:.4f} short, tells"
                 f" {known.subject:.0%} of the subjects"
             )
-            halfway.save({"done": done, "too_long": too_long, "school": school.teaching.state()})
+        halfway.save({"done": done, "too_long": too_long, "school": school.teaching.state()})
     if too_long:
         say(
             f"{too_long:,} of {done:,} rehearsals did not fit into a context of {policy.context}"

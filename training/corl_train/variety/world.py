@@ -58,7 +58,6 @@ class World:
         chosen = [*rng.sample(own, known), *rng.sample(self.family, size - known)]
         rng.shuffle(chosen)
         span = math.log(table.price_factor)
-        # Pools of a served or recorded kind keep their prices to the cent.
         return pool_of(
             f"{self.base.name}, varied",
             [repriced(expert, math.exp(rng.uniform(-span, span))) for expert in chosen],
@@ -76,17 +75,12 @@ class World:
         high = math.log(float(largest) / LEAST_SHARE)
         return min(largest, two_digits(math.exp(rng.uniform(low, high))))
 
-    def draw_budget(self, rng: Random, *, above_usd: Decimal | None = None) -> Budget:
-        """Dollars, as many decades as any: two digits, and none that are held out.
-
-        Args:
-            rng: draws them.
-            above_usd: the least; None: the recipe's.
-        """
-        low = math.log(float(above_usd or parse_usd(self.table.least_usd)))
+    def draw_budget(self, rng: Random) -> Budget:
+        """Dollars, as many decades as any: two digits, and none that are held out."""
+        low = math.log(float(parse_usd(self.table.least_usd)))
         high = math.log(float(parse_usd(self.table.largest_usd)))
         while True:
-            usd = two_digits(math.exp(rng.uniform(min(low, high), high)))
+            usd = two_digits(math.exp(rng.uniform(low, high)))
             if usd not in self.held_out_usd:
                 return Budget(format_usd(usd), usd)
 

@@ -25,11 +25,13 @@ from corl_train.setup import Setup
 from corl_train.warmstart.advised import Advised
 from corl_train.warmstart.census import take_census
 from corl_train.warmstart.demonstrator import Demonstrator
-from corl_train.warmstart.difficulty import Jury, Sighting, fit_jury
+from corl_train.warmstart.difficulty import SILENT, UNASKED, Jury, Sighting, fit_jury
 from corl_train.warmstart.panel import choose_panels
 from corl_train.warmstart.planning import Plan
 
 _MARK = "\0"
+LEAST_WHOLE = 30
+"""Problems to which every expert has replied: what a plan spends is told of these alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +61,8 @@ def plan_budgets(
         say: told what the plans come to.
 
     Raises:
-        ConfigError: there is no problem of which all experts' replies are there.
+        ConfigError: there are too few problems of which all experts' replies are there, or the
+            protocol names budgets too late.
     """
     sightings = take_census(environment, player, setup.train.problems, setup.budgets[0])
     whole = require_whole(sightings, player.experts, setup.train.label)
@@ -68,6 +71,8 @@ def plan_budgets(
             f"census: plans are made for the {len(whole):,} of {len(sightings):,} training problems"
             " to which every expert has replied"
         )
+    for name, share in _silent(sightings, player.experts).items():
+        say(f"census: {share:.0%} of the replies of {name} state no answer that counts")
     costs_usd = np.nanmean([seen.costs_usd for seen in sightings], axis=0).tolist()
     jury = fit_jury(sightings)
     panels = choose_panels(
@@ -85,7 +90,13 @@ def plan_budgets(
     infos = [ExpertInfo.of(expert) for expert in setup.pool.experts]
     for budget, panel in zip(setup.budgets, panels, strict=True):
         priced = plan_of[panel].price_for(float(budget.usd), whole)
-        plans[setup.protocol.opening(_MARK, budget, infos).split(_MARK)[0]] = priced
+        begins = setup.protocol.opening(_MARK, budget, infos).split(_MARK)[0]
+        if begins in plans:
+            raise ConfigError(
+                f"data.protocol: {setup.protocol.name!r} says nothing of the budget before the"
+                " problem, by which plans are told apart: put {budget} before {problem}"
+            )
+        plans[begins] = priced
         prices[budget.usd] = priced.price
         left_out = [name for place, name in enumerate(player.experts) if place not in panel]
         told = f"; it counts on all but {', '.join(left_out)}" if left_out else ""
@@ -96,6 +107,16 @@ def plan_budgets(
         )
     advised = Advised(player.policy, player.protocol, player.experts, player.how, plans)
     return Budgeted(advised, jury, costs_usd, whole, prices)
+
+
+def _silent(sightings: Sequence[Sighting], experts: Sequence[str]) -> dict[str, float]:
+    """The experts who mostly state no answer, with the share of their replies."""
+    found = {}
+    for place, name in enumerate(experts):
+        codes = [seen.state[place] for seen in sightings if seen.state[place] != UNASKED]
+        if codes and 2 * codes.count(SILENT) > len(codes):
+            found[name] = codes.count(SILENT) / len(codes)
+    return found
 
 
 def require_whole(
@@ -109,16 +130,16 @@ def require_whole(
         label: of the problems.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there are fewer than `LEAST_WHOLE`, or than half of the problems.
     """
     whole = [seen for seen in sightings if seen.is_whole]
-    if not whole:
+    if len(whole) < min(LEAST_WHOLE, len(sightings) / 2) or not whole:
         asked = [sum(not math.isnan(usd) for usd in own) for own in _columns(sightings)]
         fewest, name = min(zip(asked, experts, strict=True))
         raise ConfigError(
-            f"{label} has no problem to which every expert has replied, and a plan takes such:"
-            f" record or import more replies, or take an expert out of the pool ({name} has replied"
-            f" to {fewest:,} of {len(sightings):,})"
+            f"{label}: to {len(whole):,} of {len(sightings):,} problems every expert has replied,"
+            " too few for a plan: record or import more replies, or take an expert out of the pool"
+            f" ({name} has replied to {fewest:,})"
         )
     return whole
 
