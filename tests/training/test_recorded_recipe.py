@@ -34,14 +34,14 @@ from corl_train.learner import Learner
 from corl_train.policies.base import Speaking
 from corl_train.policies.loading import open_policy
 from corl_train.rollouts import Transcript, play_out
-from corl_train.runs.checkpoints import Checkpoint
+from corl_train.runs.checkpoints import Checkpoint, Halfway
 from corl_train.runs.files import read_metrics
 from corl_train.runs.interruption import Stop
 from corl_train.setup import WEIGHTS_FOLDER, new_policy, prepare
 from corl_train.studies import run_study
 from corl_train.studies.study import Options
 from corl_train.trainer import train
-from corl_train.warmstart import Demonstrator, planning, verdicts_by_turn
+from corl_train.warmstart import Demonstrator, planning, practice, verdicts_by_turn
 from corl_train.warmstart.advice import statements_of
 from corl_train.warmstart.advised import Advised
 from corl_train.warmstart.budgeting import Budgeted
@@ -214,6 +214,30 @@ def test_a_run_that_goes_on_comes_to_the_same(
     assert not any("plan" in line for line in told)
     assert figures(tmp_path / "run") == figures(trained)
     assert weights(tmp_path / "run") == weights(trained)
+
+
+def test_a_warm_start_that_was_cut_goes_on_where_it_was(
+    recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(practice, "ROUND", 64)
+    monkeypatch.setattr(practice, "_ROUNDS_TOLD", 1)
+    config = config_of(recordings, "warm_start.episodes=256", "training.iterations=1")
+    experts = Experts("replay", recordings=recordings / "store.sqlite")
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    train(config, whole, seed=0, experts=experts)
+
+    def hang_up(line: str) -> None:
+        if line.startswith("rehearsals 128"):
+            signal.raise_signal(signal.SIGTERM)
+
+    assert not train(config, cut, seed=0, experts=experts, say=hang_up).finished
+    assert (cut / "warmstart.pt").exists()
+    told: list[str] = []
+    assert train(config, cut, seed=0, experts=experts, say=told.append).finished
+    assert "going on behind 128 rehearsals" in told
+    assert not any(line.startswith("rehearsals 128") for line in told)
+    assert figures(cut) == figures(whole)
+    assert weights(cut) == weights(whole)
 
 
 def test_measured_by_published_verdicts_and_without_a_limit(
@@ -415,7 +439,7 @@ def test_advice_gives_up_where_another_call_is_not_worth_it(
 
 @pytest.mark.parametrize("own_share", [0.0, 1.0])
 def test_a_policy_comes_to_play_as_its_plan_does(
-    recordings: Path, census: list[Sighting], own_share: float
+    recordings: Path, census: list[Sighting], own_share: float, tmp_path: Path
 ) -> None:
     """By what the plan loses by its greedy play; the policy has played itself, or has not."""
     settings = ("warm_start.episodes=4096", f"warm_start.own_share={own_share}")
@@ -444,9 +468,11 @@ def test_a_policy_comes_to_play_as_its_plan_does(
         lambda number: draw_sightings(jury, costs_usd, number, dice),
         lambda seen: "What?",
         rng=Random(0),
+        dice=dice,
         reward=lambda rollout: rollout,
         say=print,
         stop=Stop(),
+        halfway=Halfway(tmp_path, "run", lambda: 0.0),
     )
     assert before > 0.1 and lost() < 0.02
     session, how = policy.session(), Speaking(24, setup.protocol.stops, 0.0)

@@ -133,6 +133,7 @@ class Learner:
                 reward=self._rewarded_at,
                 say=say,
                 stop=stop,
+                halfway=halfway,
             )
             self.set_prices(prices)
             self.reference.module.load_state_dict(self.policy.module.state_dict())

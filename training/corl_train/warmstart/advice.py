@@ -1,7 +1,7 @@
 """A warm start by planned play: what a jury of the experts speaks for, at each budget's price.
 
-The policy is shown what every choice is worth in the states that plans (`budgeting`) and random
-play come to, and says in the end how far it falls short of them. The prices are what
+The policy is told what every choice is worth in the states that plans (`budgeting`), random play
+and its own come to; in the end it is said how far it falls short of the plans. The prices are what
 `reward.kind = "mean"` then trains with.
 
     prices = teach_plan(demonstrator, setup, environment, rng=rng, reward=earned, say=print, …)
@@ -17,6 +17,7 @@ import numpy as np
 
 from corl_train.environment import Environment
 from corl_train.rollouts import Rollout
+from corl_train.runs.checkpoints import Halfway
 from corl_train.runs.interruption import Stop
 from corl_train.setup import Setup
 from corl_train.warmstart.budgeting import plan_budgets
@@ -36,6 +37,7 @@ def teach_plan(
     reward: Callable[[Rollout, Mapping[Decimal, float]], Rollout],
     say: Callable[[str], None],
     stop: Stop,
+    halfway: Halfway,
 ) -> dict[Decimal, float]:
     """Teaches a policy what plans speak for.
 
@@ -47,6 +49,7 @@ def teach_plan(
         reward: rewards an episode, given the prices.
         say: told how it goes.
         stop: looked at before each minibatch.
+        halfway: where it begins, and where each round of rehearsals is kept.
 
     Returns:
         By the dollars of each budget: how many right answers a dollar is worth at it.
@@ -74,9 +77,11 @@ def teach_plan(
         draw,
         statements,
         rng=rng,
+        dice=dice,
         reward=lambda rollout: reward(rollout, budgeted.prices),
         say=say,
         stop=stop,
+        halfway=halfway,
     )
     lost = shortfalls(budgeted, setup, statements, rng=rng, stop=stop)
     told = ", ".join(f"{points:.2%} at ${usd}" for usd, points in lost.items())

@@ -11,11 +11,13 @@ not it is time to answer; what a choice loses counts beside how surprising it is
 in which much is lost would weigh as little as ties; and heads that are thrown away afterwards tell
 what every choice is worth and how probably every answer is right.
 
-    practise(advised, setup, draw, statements, rng=rng, reward=earned, say=print, stop=stop)
+    practise(advised, setup, draw, statements, rng=rng, dice=dice, reward=earned, say=print,
+             stop=stop, halfway=halfway)
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +25,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,6 +33,7 @@ from corl_bench.errors import ConfigError
 from corl_train.losses import masked_mean
 from corl_train.policies.base import Speaking
 from corl_train.rollouts import Rollout, Transcript, pad, play_out, split
+from corl_train.runs.checkpoints import Halfway
 from corl_train.runs.interruption import Stop
 from corl_train.setup import Setup
 from corl_train.warmstart.advised import Advice, Advised
@@ -62,9 +66,11 @@ def practise(
     statements: Callable[[Sighting], str],
     *,
     rng: Random,
+    dice: np.random.Generator,
     reward: Callable[[Rollout], Rollout],
     say: Callable[[str], None],
     stop: Stop,
+    halfway: Halfway,
 ) -> None:
     """Teaches a policy to play as it is advised.
 
@@ -74,17 +80,25 @@ def practise(
         draw: so many sightings of problems.
         statements: of their problems.
         rng: draws turns and shuffles.
+        dice: what `draw` draws by.
         reward: rewards an episode.
         say: told how it goes.
         stop: looked at before each minibatch.
+        halfway: where it begins, and where each round is kept.
 
     Raises:
         ConfigError: no rehearsal fits into the policy's context.
         StoppedEarlyError: it was wanted.
+        StorageError: it cannot be kept.
     """
     how = setup.config.warm_start
     school = _School(advised, setup, rng, stop)
     done = taught = 0
+    if (state := halfway.load()) is not None:
+        done, taught = state["done"], state["taught"]
+        school.teaching.restore(state["school"])
+        _restore_luck(state["luck"], rng, dice)
+        say(f"going on behind {done:,} rehearsals")
     while done < how.episodes:
         count = min(ROUND, how.episodes - done)
         played: list[Rollout] = []
@@ -122,8 +136,26 @@ def practise(
         )
         marks = school.teach(kept, rate)
         done, taught = done + count, taught + len(kept)
+        halfway.save(
+            {
+                "done": done,
+                "taught": taught,
+                "school": school.teaching.state(),
+                "luck": _luck(rng, dice),
+            }
+        )
         if (done // ROUND) % _ROUNDS_TOLD == 0 or done == how.episodes:
             say(f"rehearsals {done:,}, {taught:,} of them taught: {marks}")
+
+
+def _luck(rng: Random, dice: np.random.Generator) -> str:
+    """Where the dice stand, as JSON: their numbers have more digits than tensors."""
+    return json.dumps([rng.getstate(), dice.bit_generator.state])
+
+
+def _restore_luck(luck: str, rng: Random, dice: np.random.Generator) -> None:
+    (version, numbers, gauss), dice.bit_generator.state = json.loads(luck)
+    rng.setstate((version, tuple(numbers), gauss))
 
 
 def _parts(
