@@ -183,8 +183,8 @@ class RecordingStore(Closing):
             if not path.exists():
                 if read_only or not create:
                     raise ConfigError(
-                        f"no recordings at {path}: run with --mode record, or "
-                        f"`corl-bench recordings import {path} FILE`, to make some"
+                        f"no recordings at {path}: `corl-bench run --mode record`, or "
+                        f"`corl-bench recordings import {path} FILE`, makes some"
                     )
                 path.parent.mkdir(parents=True, exist_ok=True)
             if read_only:
