@@ -5,7 +5,7 @@ require_covered(pool, (setup.train, setup.validation), experts, say=print)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from corl_bench.errors import ConfigError
 from corl_bench.experts.base import ExpertSpec, Pool, Request
@@ -20,7 +20,12 @@ class UncoveredError(ConfigError):
 
 
 def require_covered(
-    pool: Pool, tasks: Sequence[LoadedTask], experts: Experts, *, say: Callable[[str], None]
+    pool: Pool,
+    tasks: Sequence[LoadedTask],
+    experts: Experts,
+    *,
+    say: Callable[[str], None],
+    by: Callable[[Iterable[bool]], bool] = all,
 ) -> None:
     """Says of which problems replies are missing; only experts that nobody else answers for count.
 
@@ -29,9 +34,11 @@ def require_covered(
         tasks: what they are asked, as a controller asks that passes a problem on as it is.
         experts: where replies come from.
         say: told of gaps.
+        by: `all` or `any` of the experts have to have answered a problem of each task: a trained
+            controller may never call who has not.
 
     Raises:
-        UncoveredError: not one problem of a task is answered by all of them.
+        UncoveredError: there is no such problem.
     """
     bound = experts.bound_to_recordings(pool)
     if experts.recordings is None or not bound:
@@ -48,11 +55,11 @@ def require_covered(
             answered = sum(map(all, zip(*by_expert.values(), strict=True)))
             fewest, who = min((sum(own), name) for name, own in by_expert.items())
             names = ", ".join(expert.name for expert in bound)
-            if not answered:
+            if not any(map(by, zip(*by_expert.values(), strict=True))):
                 raise UncoveredError(
-                    f"{experts.recordings} has no problem of {task.label} that {names} all have"
-                    f" answered ({who}: {fewest:,}): record or import some, or name others in the"
-                    " recipe's data"
+                    f"{experts.recordings} has no problem of {task.label} that {by.__name__} of"
+                    f" {names} have answered ({who}: {fewest:,}): record or import some, or name"
+                    " others in the recipe's data"
                 )
             if answered < len(task.problems):
                 say(

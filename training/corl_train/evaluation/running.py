@@ -77,7 +77,7 @@ def open_run(
     loaded = load_task(task or config.data.test, limit=limit)
     experts = replace(experts, folder=folder / EVALUATION_FOLDER)
     experts.check(pool)
-    require_covered(pool, (loaded,), experts, say=say)
+    require_covered(pool, (loaded,), experts, say=say, by=any)
     with ExitStack() as opened:
         if experts.billed(pool):
             opened.enter_context(locked(folder / EVALUATION_FOLDER))
