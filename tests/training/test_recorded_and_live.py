@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -223,6 +224,13 @@ def test_problems_without_recordings_are_told_before_they_are_trained_on(
     require_covered(setup.pool, both, experts, say=heard.append)
     (line,) = heard
     assert f"have answered {len(PROBLEMS)} of {len(PROBLEMS) + 1} problems of" in line
+    # Somebody who has answered none is no matter to a controller that never calls him.
+    nobody = replace(setup.pool.experts[-1], name="nobody", model="nobody")
+    larger = replace(setup.pool, experts=(*setup.pool.experts, nobody))
+    with pytest.raises(ConfigError, match=r"has no problem of .* that all of .*nobody: 0"):
+        require_covered(larger, both, experts, say=heard.append)
+    require_covered(larger, both, experts, say=heard.append, by=any)
+    assert "have answered 0 of" in heard[-1] and "nobody 0;" in heard[-1]
 
 
 # --- live ------------------------------------------------------------------------------------
