@@ -96,7 +96,7 @@ class Page:
             raise AssertionError(result["exceptionDetails"])
         return result["result"].get("value")
 
-    async def wait_for(self, expression: str, timeout_s: float = 5.0) -> None:
+    async def wait_for(self, expression: str, timeout_s: float = 30.0) -> None:
         """Waits until a JavaScript expression is true.
 
         Raises:
