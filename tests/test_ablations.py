@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from scripts import load_script
+
 pytest.importorskip("torch", reason="training needs torch")
 
 from corl_train.config import load_recipe
 
-SCRIPT = Path(__file__).parent.parent / "benchmarks" / "ablations.py"
-
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    if not SCRIPT.is_file():
-        pytest.skip("benchmarks are part of the checkout alone")
-    spec = importlib.util.spec_from_file_location("ablations", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["ablations"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return load_script("ablations")
 
 
 @pytest.mark.parametrize("recipe", ["quickstart", "general", "recorded"])

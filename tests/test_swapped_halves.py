@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Sequence
 from decimal import Decimal
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,20 +12,12 @@ import pytest
 
 from corl_bench.metrics import make_panel
 from corl_bench.results import CallRecord, EpisodeRecord
-
-SCRIPT = Path(__file__).parent.parent / "benchmarks" / "swapped_halves.py"
+from scripts import load_script
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    if not SCRIPT.is_file():
-        pytest.skip("benchmarks are part of the checkout alone")
-    spec = importlib.util.spec_from_file_location("swapped_halves", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["swapped_halves"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return load_script("swapped_halves")
 
 
 def episode(

@@ -122,6 +122,14 @@ class LineFile(Closing):
 _line = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
+def is_same_file(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one file; not where either is missing or cannot be looked at."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
     """Complete JSON lines of an append-only file; a torn last line is left out.
 

@@ -144,8 +144,8 @@ def test_the_command_names_what_it_found_and_writes_the_rest(tmp_path: Path) -> 
 
 
 def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
-    write(tmp_path / "mine.jsonl", ("What is 1 + 1?", "2"))
-    before = (tmp_path / "mine.jsonl").read_text()
+    before = '{"problem": "What is 1 + 1?", "answer": "2", "split": "test"}\n'
+    (tmp_path / "mine.jsonl").write_text(before)
     for source in ("mine.jsonl", "mine.jsonl:test"):
         done = overlap(tmp_path, "synth", source, "--write", "mine.jsonl")
         assert done.returncode == 2 and "name another file" in done.stderr

@@ -668,6 +668,20 @@ def test_training_again_takes_nothing_else_and_calls_the_newcomer(
     assert judged.score.calls["newcomer"] > 0.5
 
 
+def test_plans_that_a_protocol_cannot_tell_apart_are_refused(
+    recordings: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "late.toml"
+    text = read_protocol("votes")
+    for place, told in (("{budget}\n{problem}", "{problem}\n{budget}"), ("{budget}\n", "{budget}")):
+        assert place in text
+        path.write_text(text.replace(place, told))
+        config = config_of(recordings, f"data.protocol={path}", "data.budgets=0.001,0.0010001")
+        experts = Experts("replay", recordings=recordings / "store.sqlite")
+        with pytest.raises(ConfigError, match="plans are told apart"):
+            train(config, tmp_path / f"run-{len(told)}", seed=0, experts=experts)
+
+
 def test_what_nobody_has_recorded_is_no_question_of_another_kind(
     recordings: Path, trained: Path
 ) -> None:

@@ -367,11 +367,13 @@ def test_rehearsals_that_do_not_fit_are_counted(tmp_path: Path) -> None:
 def test_the_sweep_plays_what_was_held_out(run: Path) -> None:
     study = budget_sweep.run(run, Options(samples=1, limit=2))
     rows = study.parts[0].rows
+    assert study.parts[0].title == "Dollars that no episode of the training had"
     assert [row.budget for row in rows] == sorted(HELD_OUT, key=Decimal)
     assert all(row.optimum and row.optimum > 0.2 for row in rows)
     shares = [row.fraction or 0.0 for row in rows]
     assert f"{sum(shares) / len(shares):.1%}" in study.notes[0]
     other = budget_sweep.run(run, Options(samples=1, limit=1, budgets="0.003"))
+    assert "whether or not" in other.parts[0].title
     assert [row.budget for row in other.parts[0].rows] == ["0.003"]
 
 

@@ -79,10 +79,11 @@ def command(
     from corl_bench.cli.counting import counting
     from corl_bench.errors import ConfigError
     from corl_bench.experts.recording_files import open_export
+    from corl_bench.files import is_same_file
     from corl_bench.grading import GRADER_VERSION, Policy, grader_digest
     from corl_bench.types import AnswerKind
 
-    if out is not None and out.exists() and file.exists() and out.samefile(file):
+    if out is not None and is_same_file(out, file):
         raise ConfigError(f"--out {out} is the file to be graded: name another")
     columns = Columns(gold, response, label, cast("AnswerKind | None", kind))
     score = Score(cast(Policy, policy))

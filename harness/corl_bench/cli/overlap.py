@@ -54,21 +54,17 @@ def overlap_command(
     the same words (reworded), or the same premises with another gold, which somebody should read.
     """
     from corl_bench.errors import ConfigError
-    from corl_bench.files import write_text
+    from corl_bench.files import is_same_file, write_text
     from corl_bench.tasks import load_task
     from corl_bench.tasks.overlap import find_overlap, without
     from corl_bench.tasks.rows import row_of_problem
 
-    if out is not None:
-        for name in (first, *others):
-            source = Path(name.rpartition(":")[0] if not Path(name).exists() else name)
-            if source.is_file() and out.is_file() and source.samefile(out):
-                raise ConfigError(f"--write {out}: it is {name}, which is read: name another file")
-    a = load_task(first, data_dir=data_dir)
+    a, *several = (load_task(name, data_dir=data_dir) for name in (first, *others))
+    if out is not None and any(is_same_file(out, Path(task.source)) for task in (a, *several)):
+        raise ConfigError(f"--write {out}: it holds problems that are read: name another file")
     kept = a.problems
     reports: list[dict[str, Any]] = []
-    for name in others:
-        b = load_task(name, data_dir=data_dir)
+    for b in several:
         found = find_overlap(a.problems, b.problems, near=not exact_only)
         kept = without(kept, found)
         reports.append(_report(a, b, found))

@@ -91,8 +91,9 @@ def export(store: Path, out: Path | None, experts: tuple[str, ...]) -> None:
     """Write STORE as JSON lines that `import` reads back."""
     from corl_bench.experts.recording_files import export_calls, open_export
     from corl_bench.experts.store import RecordingStore
+    from corl_bench.files import is_same_file
 
-    if out is not None and out.exists() and store.exists() and out.samefile(store):
+    if out is not None and is_same_file(out, store):
         raise ConfigError(f"--out {out} is the store itself: name another file")
     with RecordingStore.open(store, read_only=True) as source:
         if out is None:

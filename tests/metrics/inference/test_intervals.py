@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import math
 import random
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -24,6 +22,7 @@ from corl_bench.metrics.inference.intervals import (
     mean_interval,
     ratio_interval,
 )
+from scripts import load_script
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 scores_of_5 = st.integers(0, 5).map(lambda count: count / 5)
@@ -33,14 +32,7 @@ costs = st.lists(st.floats(1e-6, 10), min_size=2, max_size=40)
 @pytest.fixture(scope="module")
 def simulation() -> ModuleType:
     """`benchmarks/coverage.py`, which is a script and no part of a package."""
-    spec = importlib.util.spec_from_file_location(
-        "coverage_of", CHECKOUT / "benchmarks/coverage.py"
-    )
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return load_script("coverage")
 
 
 @settings(deadline=None)  # scipy's first call is slow

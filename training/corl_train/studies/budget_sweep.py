@@ -16,9 +16,8 @@ from corl_bench.money.amounts import parse_usd
 from corl_bench.runs.plan import parse_budgets
 from corl_bench.types import Budget
 from corl_train.config import Config, parse_config
-from corl_train.evaluation import open_run
 from corl_train.runs.files import CONFIG_NAME, read_config, recipe_of
-from corl_train.studies.measuring import measure
+from corl_train.studies.measuring import measure, open_for
 from corl_train.studies.study import Options, Part, Row, Study
 
 TAKES = frozenset({"budgets"})
@@ -38,13 +37,7 @@ def run(folder: Path, options: Options) -> Study:
         StorageError: a book of what is billed cannot be written.
     """
     config = parse_config(recipe_of(read_config(folder)), str(folder / CONFIG_NAME))
-    with open_run(
-        folder,
-        limit=options.limit,
-        seed=options.seed,
-        experts=options.experts,
-        say=options.say,
-    ) as (
+    with open_for(folder, options) as (
         environment,
         _,
     ):

@@ -12,7 +12,9 @@ that need no learning are left to `corl-train evaluate`; they take as long again
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
 from corl_bench.types import Budget, Problem
 from corl_train.environment import Environment
@@ -20,10 +22,10 @@ from corl_train.evaluation.counting import account, strata_of
 from corl_train.evaluation.intervals import reward_interval
 from corl_train.evaluation.judgement import counted
 from corl_train.evaluation.regret import Account
-from corl_train.evaluation.running import play, rewards_of
+from corl_train.evaluation.running import open_run, play, rewards_of
 from corl_train.evaluation.scores import score_by_budget
 from corl_train.rollouts import Rollout
-from corl_train.studies.study import Row
+from corl_train.studies.study import Options, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,26 @@ class Measured:
             calls=score.calls,
             note=note,
         )
+
+
+def open_for(
+    folder: Path, options: Options, *, task: str | None = None
+) -> AbstractContextManager[tuple[Environment, tuple[Budget, ...]]]:
+    """The controller of a run as a study asks it; errors as of `open_run`.
+
+    Args:
+        folder: of the run.
+        options: which problems, whose replies, and who is told what recordings lack.
+        task: other problems than the recipe's.
+    """
+    return open_run(
+        folder,
+        task=task,
+        limit=options.limit,
+        seed=options.seed,
+        experts=options.experts,
+        say=options.say,
+    )
 
 
 def measure(environment: Environment, budgets: Sequence[Budget], *, samples: int) -> Measured:

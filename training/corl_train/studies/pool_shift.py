@@ -31,7 +31,6 @@ from corl_bench.runs.plan import parse_budgets
 from corl_bench.tasks import LoadedTask
 from corl_train.config import DataTable, parse_config
 from corl_train.environment import Environment
-from corl_train.evaluation import open_run
 from corl_train.experts import Experts
 from corl_train.judging import Judging
 from corl_train.material import gather
@@ -39,7 +38,7 @@ from corl_train.runs.directory import price_date_of
 from corl_train.runs.files import CONFIG_NAME, read_config, recipe_of
 from corl_train.setup import budgets_of
 from corl_train.studies.budget_sweep import in_short
-from corl_train.studies.measuring import Measured, measure
+from corl_train.studies.measuring import Measured, measure, open_for
 from corl_train.studies.study import Options, Part, Row, Study
 from corl_train.variety.family import draw_family, pool_of, repriced
 from corl_train.variety.world import carded_pool
@@ -150,13 +149,7 @@ def run(folder: Path, options: Options) -> Study:
     if options.budgets is not None:
         budgets = parse_budgets(options.budgets, pool)
     rows: list[Row] = []
-    with open_run(
-        folder,
-        limit=options.limit,
-        seed=options.seed,
-        experts=options.experts,
-        say=options.say,
-    ) as (
+    with open_for(folder, options) as (
         opened,
         _,
     ):

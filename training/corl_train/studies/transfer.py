@@ -17,9 +17,8 @@ from pathlib import Path
 from corl_bench.types import Problem
 from corl_train.config import Config, DataTable, parse_config
 from corl_train.coverage import UncoveredError
-from corl_train.evaluation import open_run
 from corl_train.runs.files import CONFIG_NAME, read_config, recipe_of
-from corl_train.studies.measuring import Measured, measure
+from corl_train.studies.measuring import Measured, measure, open_for
 from corl_train.studies.study import Options, Part, Study
 
 TAKES = frozenset({"tasks"})
@@ -48,14 +47,7 @@ def run(folder: Path, options: Options) -> Study:
     left_out = []
     for name in (config.data.test, *others):
         try:
-            with open_run(
-                folder,
-                task=name,
-                limit=options.limit,
-                seed=options.seed,
-                experts=options.experts,
-                say=options.say,
-            ) as (environment, budgets):
+            with open_for(folder, options, task=name) as (environment, budgets):
                 problems = environment.task.problems
                 label = environment.task.label
                 episodes = len(problems) * len(budgets) * options.samples

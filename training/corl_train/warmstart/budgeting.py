@@ -27,7 +27,7 @@ from corl_train.warmstart.census import take_census
 from corl_train.warmstart.demonstrator import Demonstrator
 from corl_train.warmstart.difficulty import SILENT, UNASKED, Jury, Sighting, fit_jury
 from corl_train.warmstart.panel import choose_panels
-from corl_train.warmstart.planning import Plan
+from corl_train.warmstart.planning import Plan, PricedPlan
 
 _MARK = "\0"
 LEAST_WHOLE = 30
@@ -86,12 +86,13 @@ def plan_budgets(
         panel: Plan(jury, costs_usd, player.protocol.max_calls, panel)
         for panel in dict.fromkeys(panels)
     }
-    plans, prices = {}, {}
+    plans: dict[str, PricedPlan] = {}
+    prices = {}
     infos = [ExpertInfo.of(expert) for expert in setup.pool.experts]
     for budget, panel in zip(setup.budgets, panels, strict=True):
         priced = plan_of[panel].price_for(float(budget.usd), whole)
         begins = setup.protocol.opening(_MARK, budget, infos).split(_MARK)[0]
-        if begins in plans:
+        if any(begins.startswith(other) or other.startswith(begins) for other in plans):
             raise ConfigError(
                 f"data.protocol: {setup.protocol.name!r} says nothing of the budget before the"
                 " problem, by which plans are told apart: put {budget} before {problem}"
