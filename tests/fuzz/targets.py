@@ -1185,5 +1185,6 @@ TRUSTED: Final[Mapping[str, str]] = {
     T + "openrlhf.running": "a counter that the job itself writes",
     T + "runs.tracking": "a name that the run has kept for itself",
     T + "server": "bodies of requests, which pydantic alone reads",
+    T + "warmstart.practice": "where its own dice stood, out of a checkpoint that was read",
 }
 """Modules that decode what no stranger writes, or by another's reader; each with its reason."""
