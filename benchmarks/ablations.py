@@ -11,10 +11,15 @@ ones it is how often it is right, for how many dollars, and what that earns at t
     python benchmarks/ablations.py --recipe recorded --recordings math-l5.sqlite --out math.jsonl \
         --set data.pool=math-l5.toml --set data.train=problems.jsonl.zst:train …
 
+`--behind` asks the other question, what the algorithm does to a controller that can play: variants
+go on from what the warm start of a run came to, with the schedule of its recipe.
+
+    python benchmarks/ablations.py --recipe general --iterations 10 --behind 'runs/general-{seed}'
+
 `digest` and `whole text` are taught anew, each with its own protocol: the recipe's, with four
 calls, that shows of a reply its answer, or all of it. A minute of CPU a variant and seed, and three
-of `general`. Lines are written as they come, and what `--out` holds already of the same recipe and
-settings is not made again.
+of `general`, six behind a run. Lines are written as they come, and what `--out` holds already of
+the same recipe and settings is not made again.
 """
 
 from __future__ import annotations
@@ -45,9 +50,10 @@ from corl_train.experts import ANY_EXPERTS, Experts
 from corl_train.judging import Judging
 from corl_train.learner import Learner
 from corl_train.policies.base import Policy
-from corl_train.runs.checkpoints import Halfway
+from corl_train.policies.loading import open_policy
+from corl_train.runs.checkpoints import Checkpoint, Halfway
 from corl_train.runs.interruption import Stop
-from corl_train.setup import Setup, new_policy, prepare
+from corl_train.setup import WEIGHTS_FOLDER, Setup, new_policy, prepare
 
 SCHEDULE = (
     "training.learning_rate=1e-3",
@@ -90,6 +96,9 @@ VARIANTS: Mapping[str, Sequence[str]] = {
 """What is changed; the two at λ = 0.95 belong together, for at 1 both walks are the same, and so do
 the last two."""
 
+UNTRAINED = "warm start"
+"""What the variants behind a run begin with, measured like them."""
+
 SHOWS: Mapping[str, str] = {"digest": "answer", "whole text": "text"}
 """What the protocol shows of a reply, in variants that have one of their own."""
 
@@ -103,15 +112,28 @@ def main() -> None:
     parser.add_argument("--only", choices=VARIANTS, action="append")
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--recordings", type=Path, help="a store of replies; nobody else is asked")
+    parser.add_argument(
+        "--behind", metavar="RUN", help="go on from its warm start; {seed} stands for the seed"
+    )
     parser.add_argument("--out", type=Path, default=Path("ablations.jsonl"))
     chosen = parser.parse_args()
-    what = {"recipe": chosen.recipe, "iterations": chosen.iterations, "set": chosen.settings}
+    names = chosen.only or [*VARIANTS]
+    if chosen.behind is not None:
+        if set(chosen.only or ()) & set(SHOWS):
+            parser.error("digest and whole text have protocols of their own: leave out --behind")
+        names = [UNTRAINED, *(name for name in names if name not in SHOWS)]
+    what = {
+        "recipe": chosen.recipe,
+        "iterations": chosen.iterations,
+        "set": chosen.settings,
+        "behind": chosen.behind,
+    }
     torch.set_num_threads(1)
     for seed in map(int, chosen.seeds.split(",")):
         lines = read_lines(chosen.out, what)
         made = {line["variant"] for line in lines if line["seed"] == seed}
         taught: Taught | None = None
-        for name in chosen.only or VARIANTS:
+        for name in names:
             if name in made:
                 continue
             with tempfile.TemporaryDirectory() as folder:
@@ -119,7 +141,7 @@ def main() -> None:
                 if name in SHOWS:
                     figures = bench.measure(name, bench.teach(name))
                 else:
-                    taught = taught or bench.teach("base")
+                    taught = taught or bench.begin()
                     figures = bench.measure(name, taught)
             line = {**what, "variant": name, "seed": seed, **figures}
             with chosen.out.open("a", encoding="utf-8") as file:
@@ -145,8 +167,20 @@ class Bench:
     folder: Path
     """For what is only written to be read again."""
 
+    def begin(self) -> Taught:
+        """What the variants of one protocol begin with."""
+        if self.chosen.behind is None:
+            return self.teach("base")
+        folder = Path(self.chosen.behind.replace("{seed}", str(self.seed)))
+        kept = Checkpoint.load(folder)
+        if kept is None:
+            raise SystemExit(f"{folder} holds no training run: name one with --behind")
+        policy = open_policy(folder / WEIGHTS_FOLDER)
+        policy.module.load_state_dict(kept.reference)
+        return Taught(policy, {Decimal(usd): price for usd, price in kept.prices.items()})
+
     def teach(self, name: str) -> Taught:
-        """What a variant begins with."""
+        """What a variant begins with that is taught by its own recipe."""
         setup = self.variant(name)
         policy = new_policy(setup, seed=self.seed)
         with self.playing(setup, setup.train, policy) as environment:
@@ -165,7 +199,7 @@ class Bench:
             learner = Learner(setup, policy, environment, seed=self.seed)
             learner.set_prices(taught.prices)
             line: dict[str, Any] = {}
-            while learner.iteration < self.chosen.iterations:
+            while name != UNTRAINED and learner.iteration < self.chosen.iterations:
                 line = learner.step()
                 told = f"seed {self.seed}, {name}: {learner.iteration} of {self.chosen.iterations}"
                 print(f"\r{told}", end="", file=sys.stderr)
@@ -174,7 +208,7 @@ class Bench:
         with self.playing(setup, test, policy) as environment:
             evaluation = evaluate(environment, setup.budgets, samples=self.chosen.samples)
         return {
-            "entropy": line["entropy"],
+            "entropy": line.get("entropy"),
             "by_budget": {
                 judged.score.budget: figures_of(judged, taught.prices.get(budget.usd))
                 for judged, budget in zip(evaluation.budgets, setup.budgets, strict=True)
@@ -185,11 +219,10 @@ class Bench:
         """The recipe with one thing changed."""
         recipe = self.chosen.recipe
         settings = [
-            *TAUGHT[recipe],
-            *SCHEDULE,
+            *((*TAUGHT[recipe], *SCHEDULE) if self.chosen.behind is None else ()),
             REWARDS.get(recipe, "reward.kind=gate"),
             *self.chosen.settings,
-            *VARIANTS[name],
+            *VARIANTS.get(name, ()),
             f"training.iterations={self.chosen.iterations}",
         ]
         if name in SHOWS:
@@ -245,12 +278,13 @@ def read_lines(path: Path, what: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def print_table(lines: Sequence[dict[str, Any]]) -> None:
     """Means over seeds; of the first figure the lowest and the highest, too."""
-    for name in VARIANTS:
+    for name in (UNTRAINED, *VARIANTS):
         own = [line for line in lines if line["variant"] == name]
         if not own:
             continue
-        entropy = mean(line["entropy"] for line in own)
-        print(f"{name}, {len(own)} seeds, entropy {entropy:.2f}")
+        entropies = [line["entropy"] for line in own if line["entropy"] is not None]
+        entropy = f", entropy {mean(entropies):.2f}" if entropies else ""
+        print(f"{name}, {len(own)} seeds{entropy}")
         for budget, first in own[0]["by_budget"].items():
             cells = []
             for figure in first:
