@@ -68,8 +68,9 @@ _BARE_FRACTION: Final = re.compile(  # of single characters, as TeX takes them: 
     r"(\\[dtc]?frac|\\[dt]?binom)(?:\s+|(?=\d))([A-Za-z\d])\s*([A-Za-z\d])"
 )
 _DOTS: Final = re.compile(r"\.{3,}")
-_THOUSANDS: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:,|\{,\})(?:\\!)?\d{3})+(?![\d,]*\d)")
-"""One number; `2,10,100` and the decimals of `0.123,456` are several."""
+_THOUSANDS: Final = re.compile(r"(?<=\d)(?=(?:\d{3})+(?!\d))")
+"""Where a whole number is parted. Commas are dropped, so `1,000` is typed like the list of 1 and 000;
+whoever joined them would join the coordinates of `(100,200)` as well. So 1000 is 1 and 000, too."""
 _TOKEN: Final = re.compile(r"\\[A-Za-z]+|\\.|\d+(?:\.\d+)?|\.\d+|[^\W\d_]+|\S", re.DOTALL)
 
 _TYPING: Final = r"""
@@ -136,7 +137,6 @@ def _words(text: str) -> tuple[str, ...]:
     # Twice: what compatibility forms fold to (a full-width sign, say) may be a sign of ours.
     text = unicodedata.normalize("NFKC", text.translate(_SIGNS)).translate(_SIGNS)
     text = _DOTS.sub(r"\\dots ", _UNSEEN.sub(" ", text))
-    text = _THOUSANDS.sub(lambda found: re.sub(r"\D", "", found[0]), text)
     text = _BARE_FRACTION.sub(r"\1 \2 \3 ", text)
     words: list[str] = []
     open_braces: list[tuple[int, bool]] = []
@@ -157,6 +157,10 @@ def _words(text: str) -> tuple[str, ...]:
                 del words[place]
             else:
                 words.append(token)
+        elif token[0].isdecimal():
+            whole, point, decimals = token.partition(".")
+            *groups, last = _THOUSANDS.split(whole)
+            words += [*groups, last + point + decimals]
         else:
             words.append(_spelled(token))
         if words[-2:] == ["^", "°"]:
