@@ -22,10 +22,11 @@ _DRESS = (("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("$", "$"), ("(", ")"))
 """What may stand around a whole answer and say nothing."""
 _WRAP = r"(?:\\(?:text|mathrm)[a-z]{0,2}\{\s*)?"
 _UNIT = (
-    r"(?:(?<=\d)[ckm]?[CFgJKLmNsVW](?![A-Za-z])|[A-Za-z][A-Za-z]|(?<!\d)[A-Za-z])"
+    r"(?![^\d]*\b(?:pi|times|plus|minus|over|power|root|sqrt)\b)"
+    r"(?:[CFgJKLmNsVWh](?![A-Za-z])|[A-Za-z][A-Za-z])"
     r"[A-Za-z /.'-]{0,39}\}?(?:\^?\{?[23²³]\}?)?"
 )
-"""Right behind a digit a single letter is a unit that has one, and no unknown."""
+"""A single letter is a unit that has one, and no unknown; words are units unless they reckon on."""
 _WHOLE = re.compile(
     rf"(?:[A-Za-z]\s*=\s*)?{_WRAP}(?:\\?\$\s*)?[+-]?\s*(?:\\?\$)?"
     r"(?:\d+|\d{1,3}(?:(?:,|\{,\}|\\,)\d{3})+)(?:\.0*)?(?:\\[ ,;:!]|[\s~])*"
@@ -81,7 +82,7 @@ def normalise_gold(answer: object, kind: AnswerKind) -> str:
 
 def is_integer(answer: str) -> bool:
     """Whether an answer is a whole number: `-7`, `1,234`, `$18.00`, also `x = 7` and `18 cm`."""
-    text = answer.strip().replace("\u2212", "-")
+    text = answer.strip().removesuffix(".").replace("\u2212", "-")
     for before, behind in _DRESS:
         if text.startswith(before) and text.endswith(behind) and len(text) > len(before + behind):
             text = text[len(before) : -len(behind)].strip()
