@@ -12,7 +12,7 @@ import pytest
 
 from corl_bench.experts.base import ExpertSpec, ProviderError, Reply
 from corl_bench.routers.controller import Controller
-from corl_bench.routers.protocol import load_protocol, of_integers, read_protocol
+from corl_bench.routers.protocol import load_protocol, of_integers, parse_protocol, read_protocol
 from corl_bench.types import Budget, Usage
 
 BUDGET = Budget("low", Decimal("0.001"))
@@ -229,6 +229,17 @@ async def test_where_answers_are_integers_nothing_else_is_one(
     assert 'failed="yes"' in first and first.endswith('tally="-"></result>')
     assert 'failed="yes"' in second and second.endswith('tally="-"></result>')
     assert 'failed="yes"' not in third and 'tally="cheap">' in third
+
+
+@pytest.mark.parametrize(
+    "said", ['"answers" = "any"', "  answers='any'", 'answers = "integer"', ""]
+)
+def test_a_protocol_of_integers_can_be_read_whatever_it_said_before(said: str) -> None:
+    mentioned = read_protocol("digest").replace('listing = "', 'listing = "answers = ', 1)
+    text = of_integers(f"{said}\n{mentioned}")
+    protocol = parse_protocol(text, "test")
+    assert protocol.answers == "integer"
+    assert "answers = " in text.partition("[texts]")[2]
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ from corl_train.recipe_file import recipes, to_toml
         (["reward.kind=none"], 'reward: kind is "gate", "soft", "linear", "percentile" or "mean"'),
         (["reward.kind=mean"], "reward mean .* set warm_start.plays=plan"),
         (["warm_start.plays=plan"], "budgets on average: set data.spend=mean"),
+        (["warm_start.plays=plan", "warm_start.epochs=0"], "taught in whole episodes: set 1"),
         (
             [
                 *("warm_start.plays=plan", "data.spend=mean", "policy.kind=huggingface"),

@@ -224,6 +224,12 @@ def test_problems_without_recordings_are_told_before_they_are_trained_on(
     require_covered(setup.pool, both, experts, say=heard.append)
     (line,) = heard
     assert f"have answered {len(PROBLEMS)} of {len(PROBLEMS) + 1} problems of" in line
+    # A split of the same name, of which other problems are left, is another one.
+    unanswered = replace(setup.validation, problems=setup.validation.problems[-1:])
+    for split in ((unanswered, setup.validation), (setup.validation, unanswered)):
+        with pytest.raises(ConfigError, match=r"has no problem of .* that all of"):
+            require_covered(setup.pool, split, experts, say=heard.append)
+    del heard[1:]
     # Somebody who has answered none is no matter to a controller that never calls him.
     nobody = replace(setup.pool.experts[-1], name="nobody", model="nobody")
     larger = replace(setup.pool, experts=(*setup.pool.experts, nobody))

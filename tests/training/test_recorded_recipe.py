@@ -51,7 +51,7 @@ from corl_train.warmstart.difficulty import FIRST_GROUP, SILENT, Jury, Sighting,
 from corl_train.warmstart.planning import Plan
 from corl_train.warmstart.practice import practise
 from corl_train.warmstart.rehearsals import converse, draw_sightings, rehearse
-from corl_train.warmstart.shortfall import shortfalls
+from corl_train.warmstart.shortfall import loses, shortfalls
 from training.tiny_runs import figures, weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -435,6 +435,30 @@ def test_advice_gives_up_where_another_call_is_not_worth_it(
         advised.call, ("small", "large")
     )
     assert advised.answer("middle") not in advised.advice(["budget $1\nWhat?"]).odds
+    # Somebody whom the plan does not count on has answered: that is better than silence.
+    plans = {"budget $1": Plan(Jury(3), [0.001] * 3, 8, panel=(1, 2)).priced(10_000.0)}
+    advised = Advised(policy, setup.protocol, tuple(SKILL), setup.config.warm_start, plans)
+    answered = '<result expert="small" number="2" tally="small">7</result>'
+    odds = advised.advice(["budget $1\nWhat?", *heard, advised.call("small"), answered]).odds
+    assert max(odds, key=odds.__getitem__) == advised.answer("small")
+
+
+def test_a_call_too_many_ends_a_conversation_and_loses_all_that_was_left(
+    recordings: Path, trained: Path, census: list[Sighting]
+) -> None:
+    setup = prepare(config_of(recordings))
+    setup = replace(setup, protocol=replace(setup.protocol, max_calls=2))
+    plan = Plan(Jury(3), [0.001] * 3, 2).priced(1e-9)
+    policy = open_policy(trained / WEIGHTS_FOLDER)
+    begins = {f"budget ${budget.usd}\n": plan for budget in setup.budgets}
+    advised = Advised(policy, setup.protocol, tuple(SKILL), setup.config.warm_start, begins)
+    turn = advised.call("middle")
+    conversation = converse(advised, setup, setup.budgets[0], census[0], "What?")
+    (rollout,) = play_out([conversation], lambda transcripts: [turn] * len(transcripts))
+    texts = rollout.transcript.texts
+    assert texts[1::2] == [turn] * 3 and len(rollout.episode.calls) == 2
+    best = advised.advice(texts[:5]).worth[-1]
+    assert loses(advised, texts[:5], turn, [0.001] * 3) == best > 0
 
 
 @pytest.mark.parametrize("own_share", [0.0, 1.0])
@@ -621,6 +645,32 @@ def test_a_pool_shift_says_what_a_newcomer_changes(larger: Path, trained: Path) 
     assert "not called before the controller was trained again" in study.notes[-1]
     # The recipe's own verdicts hold, and no budget is a limit of a single episode.
     assert all(row.reward == row.accuracy for row in rows.values())
+
+
+def test_a_study_notes_what_recordings_lack(
+    recordings: Path, trained: Path, tmp_path: Path
+) -> None:
+    """Of a pool that somebody has changed, too: this newcomer was recorded on the other half."""
+    store, answers = tmp_path / "store.sqlite", tmp_path / "answers"
+    shutil.copy(recordings / "store.sqlite", store)
+    write_answers(answers, {"stranger": 0.9})
+    lines = (answers / "stranger.jsonl").read_text().splitlines(keepends=True)
+    (answers / "stranger.jsonl").write_text("".join(lines[1::2]))
+    assert not run_bench("recordings", "import", str(store), str(answers))
+    write_pool(tmp_path / "pool.toml", (*SKILL, "stranger"))
+    heard: list[str] = []
+    options = Options(
+        pools=(str(tmp_path / "pool.toml"),),
+        budgets="0.01",
+        samples=1,
+        limit=2,
+        only=("added",),
+        experts=Experts("replay", recordings=store),
+        say=heard.append,
+    )
+    *_, last = run_study("pool-shift", trained, options).notes
+    assert "have answered 0 of 2 problems" in last and "stranger 0; other calls will fail" in last
+    assert heard.count(last) == 1
 
 
 def test_a_pool_shift_is_at_the_prices_of_the_run(

@@ -28,6 +28,7 @@ from corl_bench.experts.pools import load_pool
 from corl_bench.experts.simulation.optimum import cells_of, optimum
 from corl_bench.experts.trials import Heard
 from corl_bench.routers.outlook import lettered
+from corl_bench.routers.protocol import read_protocol
 from corl_bench.tasks import load_task
 from corl_bench.types import Budget, Problem
 from corl_train.config import Config, load_recipe
@@ -138,7 +139,11 @@ def test_a_world_draws_pools_of_all_kinds_and_no_budget_that_is_held_out(setup: 
     assert len(drawn) > 120
 
 
-def test_pools_that_vary_need_a_protocol_with_letters() -> None:
+def test_pools_that_vary_need_a_protocol_with_letters_and_answers(tmp_path: Path) -> None:
+    texts = tmp_path / "texts.toml"
+    texts.write_text(read_protocol("cards").replace('shows = "answer"', 'shows = "text"'))
+    with pytest.raises(ConfigError, match='set shows = "answer" in it'):
+        prepare(recipe(f"data.protocol={texts}"))
     with pytest.raises(ConfigError, match="letters"):
         prepare(recipe("data.protocol=digest"))
 

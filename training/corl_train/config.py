@@ -185,6 +185,8 @@ class WarmStartTable(Table):
     def _check_rehearsals(self) -> Self:
         if self.rehearsals and not self.counsel_weight:
             raise ValueError("rehearsals teach what counsel says: set counsel_weight, too")
+        if self.plays == "plan" and self.episodes and not self.epochs:
+            raise ValueError("epochs is 0, and a plan is taught in whole episodes: set 1 or more")
         return self
 
 

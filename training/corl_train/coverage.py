@@ -16,7 +16,7 @@ from corl_train.experts import Experts
 
 
 class UncoveredError(ConfigError):
-    """Recordings have no whole problem of a task."""
+    """Recordings have of a task no problem that those who are needed have answered."""
 
 
 def require_covered(
@@ -44,7 +44,11 @@ def require_covered(
     if experts.recordings is None or not bound:
         return
     with RecordingStore.open(experts.recordings, create=False, read_only=True) as store:
-        for task in {task.label: task for task in tasks}.values():
+        # Splits of one name may hold different problems: one of them was decontaminated.
+        different = {
+            (task.label, *(problem.id for problem in task.problems)): task for task in tasks
+        }
+        for task in different.values():
             by_expert = {
                 expert.name: [
                     bool(store.draws(_plainly(expert, task, problem.text)))

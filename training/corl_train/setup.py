@@ -96,13 +96,18 @@ def prepare(config: Config, *, price_date: date | None = None) -> Setup:
         material = unseen(material, config.data)
     if config.data.answers == "golds" and _are_integers(material.train):
         protocol_text = of_integers(protocol_text)
-        protocol = replace(protocol, answers="integer")
+        protocol = parse_protocol(protocol_text, config.data.protocol)
     world = None
     if config.variety is not None:
         if protocol.naming != "letter":
             raise ConfigError(
                 f"protocol {protocol.name!r} knows experts by their names: where pools vary, take"
                 " one that has letters for them, as `cards` has"
+            )
+        if protocol.shows != "answer":
+            raise ConfigError(
+                f"protocol {protocol.name!r} shows whole texts, and rehearsals with pools that vary"
+                ' have answers alone: set shows = "answer" in it'
             )
         world = open_world(pool, material.train, config.variety)
         pool = world.base

@@ -71,6 +71,8 @@ _NEEDED: Mapping[str, frozenset[str]] = {
     "result": frozenset({"reply"}),
 }
 _TAG = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
+_FIRST_TABLE = re.compile(r"(?m)(?=^[ \t]*\[)")
+_ANSWERS = re.compile(r"""(?m)^[ \t]*["']?answers["']?[ \t]*=.*\n""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +353,8 @@ def parse_protocol(text: str, source: str) -> Protocol:
 
 def of_integers(text: str) -> str:
     """A protocol file for which no answer but a whole number is one."""
-    return 'answers = "integer"\n' + re.sub(r"(?m)^answers *=.*\n", "", text)
+    settings, tables = _FIRST_TABLE.split(text, maxsplit=1)
+    return 'answers = "integer"\n' + _ANSWERS.sub("", settings) + tables
 
 
 def _table(data: Mapping[str, object], name: str, source: str) -> dict[str, str]:

@@ -69,8 +69,8 @@ _BARE_FRACTION: Final = re.compile(  # of single characters, as TeX takes them: 
 )
 _DOTS: Final = re.compile(r"\.{3,}")
 _THOUSANDS: Final = re.compile(r"(?<=\d)(?=(?:\d{3})+(?!\d))")
-"""Where a whole number is parted. Commas are dropped, so `1,000` is typed like the list of 1 and 000;
-whoever joined them would join the coordinates of `(100,200)` as well. So 1000 is 1 and 000, too."""
+"""Where a whole number is parted: 1000 is 1 and 000, as `1,000` is without its comma. To join the
+latter instead would join the coordinates of `(100,200)` as well."""
 _TOKEN: Final = re.compile(r"\\[A-Za-z]+|\\.|\d+(?:\.\d+)?|\.\d+|[^\W\d_]+|\S", re.DOTALL)
 
 _TYPING: Final = r"""

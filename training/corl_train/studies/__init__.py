@@ -15,6 +15,7 @@ and returns what came of it, and a set `TAKES` of the options that not every stu
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,5 +49,12 @@ def run_study(name: str, folder: Path, options: Options) -> Study:
     for option, flag in _FLAGS.items():
         if getattr(options, option) and option not in module.TAKES:
             raise ConfigError(f"the study {name} has no use for {flag}: leave it out")
-    study: Study = module.run(folder, options)
-    return study
+    notes: list[str] = []
+
+    def note(line: str) -> None:
+        if line not in notes:
+            notes.append(line)
+            options.say(line)
+
+    study: Study = module.run(folder, replace(options, note=note))
+    return replace(study, notes=(*study.notes, *notes))

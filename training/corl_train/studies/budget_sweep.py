@@ -37,10 +37,7 @@ def run(folder: Path, options: Options) -> Study:
         StorageError: a book of what is billed cannot be written.
     """
     config = parse_config(recipe_of(read_config(folder)), str(folder / CONFIG_NAME))
-    with open_for(folder, options) as (
-        environment,
-        _,
-    ):
+    with open_for(folder, options) as (environment, _):
         pool, problems = environment.pool, environment.task.problems
         if options.budgets is None:
             budgets = _held_out(config, folder)

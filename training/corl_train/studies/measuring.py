@@ -98,7 +98,7 @@ def open_for(
 
     Args:
         folder: of the run.
-        options: which problems, whose replies, and who is told what recordings lack.
+        options: which problems, whose replies, and who notes what recordings lack.
         task: other problems than the recipe's.
     """
     return open_run(
@@ -107,7 +107,7 @@ def open_for(
         limit=options.limit,
         seed=options.seed,
         experts=options.experts,
-        say=options.say,
+        say=options.note,
     )
 
 

@@ -30,6 +30,7 @@ from corl_bench.routers.protocol import Naming, Protocol
 from corl_bench.runs.plan import parse_budgets
 from corl_bench.tasks import LoadedTask
 from corl_train.config import DataTable, parse_config
+from corl_train.coverage import require_covered
 from corl_train.environment import Environment
 from corl_train.experts import Experts
 from corl_train.judging import Judging
@@ -149,11 +150,10 @@ def run(folder: Path, options: Options) -> Study:
     if options.budgets is not None:
         budgets = parse_budgets(options.budgets, pool)
     rows: list[Row] = []
-    with open_for(folder, options) as (
-        opened,
-        _,
-    ):
+    with open_for(folder, options) as (opened, _):
         protocol = opened.controller.protocol
+        for asked in larger:
+            require_covered(asked, (opened.task,), options.experts, say=options.note, by=any)
         for changed in _chosen(pool, larger, protocol, options):
             options.say(changed.name)
             if protocol.lists_cards:

@@ -39,6 +39,8 @@ class Options:
     experts: Experts = ANY_EXPERTS
     say: Callable[[str], None] = lambda line: None
     """Told what is under way, a line at a time."""
+    note: Callable[[str], None] = lambda line: None
+    """Told what a reader has to know, such as what recordings lack; it becomes a note."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,6 @@ def run(folder: Path, options: Options) -> Study:
     config = parse_config(recipe_of(read_config(folder)), str(folder / CONFIG_NAME))
     parts = []
     others = options.tasks or (OTHER_KIND,)
-    left_out = []
     for name in (config.data.test, *others):
         try:
             with open_for(folder, options, task=name) as (environment, budgets):
@@ -62,8 +61,7 @@ def run(folder: Path, options: Options) -> Study:
             # Whoever names a set wants it; of our own nothing may ever have been recorded.
             if name != OTHER_KIND or options.tasks:
                 raise
-            left_out.append(f"{name} is left out: {error}")
-            options.say(left_out[-1])
+            options.note(f"{name} is left out: {error}")
     return Study(
         name="transfer",
         question=QUESTION,
@@ -74,7 +72,7 @@ def run(folder: Path, options: Options) -> Study:
         seed=options.seed,
         samples=options.samples,
         parts=tuple(parts),
-        notes=(*_notes(config, parts), *left_out),
+        notes=tuple(_notes(config, parts)),
     )
 
 

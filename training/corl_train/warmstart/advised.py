@@ -98,6 +98,9 @@ class Advised(Demonstrator):
         }
         if any(by_answer.values()):
             turns[max(by_answer, key=by_answer.__getitem__)] = worth[None]
+        elif first:
+            # By somebody off the panel: the plan cannot say how well, but it is an answer.
+            turns[self.answer(next(iter(first.values())))] = worth[None]
         elif silent := [
             name for name, code in zip(self.experts, state, strict=True) if code == SILENT
         ]:

@@ -88,7 +88,8 @@ def converse(
     """One conversation in turns; arguments as of `rehearse`.
 
     Yields:
-        The transcript before each turn; takes the turn, and whatever calls nobody ends it.
+        The transcript before each turn; takes the turn, and whatever is no call that the protocol
+        allows ends it.
 
     Returns:
         The episode.
@@ -110,7 +111,7 @@ def converse(
         ids = policy.spell(turn, protocol.stops)
         transcript.say(ids, [0.0] * len(ids))
         transcript.texts.append(turn)
-        if turn not in calls:
+        if turn not in calls or len(made) >= protocol.max_calls:
             break
         name = calls[turn]
         place = player.experts.index(name)

@@ -20,6 +20,7 @@ from corl_train.runs.interruption import Stop
 from corl_train.setup import Setup
 from corl_train.warmstart.advised import Advised
 from corl_train.warmstart.budgeting import Budgeted
+from corl_train.warmstart.demonstrator import results_of
 from corl_train.warmstart.difficulty import Sighting
 from corl_train.warmstart.practice import Pupil
 from corl_train.warmstart.rehearsals import converse
@@ -84,12 +85,12 @@ def _lost(
     for rollout in played:
         texts = rollout.transcript.texts
         turns = range(1, len(texts), 2)
-        lost.append(math.fsum(_loses(advised, texts[:turn], texts[turn], costs) for turn in turns))
+        lost.append(math.fsum(loses(advised, texts[:turn], texts[turn], costs) for turn in turns))
     return lost
 
 
-def _loses(advised: Advised, texts: Sequence[str], turn: str, costs: Sequence[float]) -> float:
-    """What a turn is worth less than the best one; one that the protocol does not allow, nothing.
+def loses(advised: Advised, texts: Sequence[str], turn: str, costs: Sequence[float]) -> float:
+    """What a turn is worth less than the best one; one that the protocol forbids is worth nothing.
 
     Args:
         advised: who knows the plan.
@@ -100,7 +101,7 @@ def _loses(advised: Advised, texts: Sequence[str], turn: str, costs: Sequence[fl
     advice = advised.advice(texts)
     best = max(worth for worth in advice.worth if not math.isnan(worth))
     for place, name in enumerate(advised.experts):
-        if turn == advised.call(name):
+        if turn == advised.call(name) and len(results_of(texts)) < advised.protocol.max_calls:
             # Whom the plan does not count on, or has heard, tells it nothing.
             worth = advice.worth[place]
             return costs[place] if math.isnan(worth) else best - worth
