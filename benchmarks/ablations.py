@@ -17,9 +17,11 @@ go on from what the warm start of a run came to, with the schedule of its recipe
     python benchmarks/ablations.py --recipe general --iterations 10 --behind 'runs/general-{seed}'
 
 `digest` and `whole text` are taught anew, each with its own protocol: the recipe's, with four
-calls, that shows of a reply its answer, or all of it. A minute of CPU a variant and seed, and three
-of `general`, six behind a run. Lines are written as they come, and what `--out` holds already of
-the same recipe and settings is not made again.
+calls, that shows of a reply its answer, or all of it, to a policy that has words to read it by.
+`general` has neither: its own protocol is the digest, and its rehearsals have answers alone. A
+minute of CPU a variant and seed, and three of `general`, six behind a run. Lines are written as
+they come, and what `--out` holds already of the same recipe, replies and settings is not made
+again.
 """
 
 from __future__ import annotations
@@ -79,8 +81,8 @@ TAUGHT: Mapping[str, Sequence[str]] = {
 REWARDS: Mapping[str, str] = {"recorded": "reward.kind=mean"}
 """Of recipes whose budgets hold on average; of the others the gate, without fines."""
 
-# Problems that a plan draws have no text.
-_SHOWN = ("warm_start.drawn_share=0",)
+# Problems that a plan draws have no text, and what has no word is no text to the policy.
+_SHOWN = ("warm_start.drawn_share=0", "policy.words=400")
 
 VARIANTS: Mapping[str, Sequence[str]] = {
     "base": (),
@@ -118,15 +120,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("ablations.jsonl"))
     chosen = parser.parse_args()
     names = chosen.only or [*VARIANTS]
-    if chosen.behind is not None:
+    if chosen.behind is not None or chosen.recipe == "general":
         if set(chosen.only or ()) & set(SHOWS):
-            parser.error("digest and whole text have protocols of their own: leave out --behind")
-        names = [UNTRAINED, *(name for name in names if name not in SHOWS)]
+            parser.error(f"{' and '.join(SHOWS)} are taught anew, and not for general or --behind")
+        names = [name for name in names if name not in SHOWS]
+    if chosen.behind is not None:
+        names.insert(0, UNTRAINED)
     what = {
-        "recipe": chosen.recipe,
-        "iterations": chosen.iterations,
+        **{name: getattr(chosen, name) for name in ("recipe", "iterations", "samples", "behind")},
         "set": chosen.settings,
-        "behind": chosen.behind,
+        "recordings": chosen.recordings and str(chosen.recordings),
     }
     torch.set_num_threads(1)
     for seed in map(int, chosen.seeds.split(",")):

@@ -16,8 +16,10 @@ pytest.importorskip("torch", reason="training needs torch")
 
 import torch
 
+from corl_bench.episode import ExpertInfo
 from corl_train.config import load_recipe
 from corl_train.runs.checkpoints import Checkpoint
+from corl_train.setup import new_policy
 from corl_train.trainer import train
 from training.scripted_policy import sums
 from training.tiny_runs import TINY, recipe
@@ -35,14 +37,30 @@ def test_every_variant_changes_the_recipe(script: ModuleType, name: str) -> None
     base = load_recipe(name, settings=taught)
     for variant, settings in script.VARIANTS.items():
         varied = load_recipe(name, settings=[*taught, *settings])
-        # Of `digest` it is the protocol that changes; problems that are drawn are one recipe's.
-        same = variant == "base" or (variant in script.SHOWS and not settings)
-        assert (varied == base) == same
+        assert (varied == base) == (variant == "base")
+
+
+@pytest.mark.parametrize("name", ["digest", "whole text"])
+def test_of_replies_a_policy_reads_what_it_is_shown(
+    script: ModuleType, tmp_path: Path, name: str
+) -> None:
+    chosen = Namespace(recipe="quickstart", settings=[], iterations=1, behind=None)
+    setup = script.Bench(chosen, 0, tmp_path).variant(name)
+    assert (setup.protocol.shows, setup.protocol.max_calls) == (script.SHOWS[name], 4)
+    infos = [ExpertInfo.of(expert) for expert in setup.pool.experts]
+    policy = new_policy(setup, seed=0)
+    before = policy.read("user", setup.protocol.opening("What?", setup.budgets[0], infos), [])
+    said = '<result spent="3%" expert="mini" number="1" tally="mini">{}</result>'
+    texts = ("What is the value of the sum?", "Find the number of ways to do it.")
+    sums, ways = (policy.read("user", said.format(text), before) for text in texts)
+    assert sums != ways
+    assert load_recipe("recorded", settings=script.VARIANTS[name]).policy.words > 0
 
 
 def test_lines_of_another_recipe_or_setting_are_none(script: ModuleType, tmp_path: Path) -> None:
-    what = {"recipe": "general", "iterations": 8, "set": []}
-    others = [{**what, "recipe": "quickstart"}, {**what, "iterations": 9}, {**what, "set": ["a=1"]}]
+    what = {"recipe": "general", "iterations": 8, "set": [], "samples": 1}
+    changed: list[dict[str, object]] = [{"recipe": "quickstart"}, {"iterations": 9}, {"samples": 2}]
+    others = [{**what, **one} for one in (*changed, {"set": ["a=1"]})]
     lines = [{**one, "variant": "base", "seed": 0} for one in (what, *others)]
     path = tmp_path / "ablations.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in (*lines, {"variant": "base"})))
@@ -77,4 +95,4 @@ def test_what_has_a_protocol_of_its_own_cannot_go_on(
     monkeypatch.setattr(sys, "argv", ["ablations.py", "--only=digest", "--behind=run"])
     with pytest.raises(SystemExit):
         script.main()
-    assert "protocols of their own" in capsys.readouterr().err
+    assert "are taught anew" in capsys.readouterr().err

@@ -17,6 +17,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -221,7 +222,9 @@ def _load_split(
     return LoadedTask(spec, split_name, problems, found, status, origin, len(problems))
 
 
+@cache
 def _generate(task: str, split: str) -> tuple[Problem, ...]:
+    """The problems of a split; a training loads each several times, and a split takes a second."""
     if task == "synth":
         from corl_bench.tasks import synth
 

@@ -59,6 +59,7 @@ class Beliefs:
         self._consistency = [expert.consistency for expert in experts]
         self._others: Floats = np.asarray([cell.wrong_answers - 1 for cell in cells], np.float64)
         self._known: dict[View, Floats] = {}
+        self._heard: dict[tuple[int, tuple[tuple[int, int], ...]], Floats] = {}
 
     def weights(self, view: View) -> Floats:
         """Joint probability of the groups and of each of them being right.
@@ -84,22 +85,21 @@ class Beliefs:
         for taken in range(sum(label == _OTHER for label in labels)):
             weight = weight * np.maximum(self._others - taken, 0)
         for expert in sorted({expert for group in view for expert in group}):
-            counts = [group.count(expert) for group in view]
-            weight = weight * self._replies(expert, labels, counts)
+            given = zip(labels, (group.count(expert) for group in view), strict=True)
+            said = expert, tuple((label, count) for label, count in given if count)
+            # Views by the thousand come down to the same few replies of one expert.
+            if said not in self._heard:
+                self._heard[said] = self._replies(*said)
+            weight = weight * self._heard[said]
         return weight
 
-    def _replies(self, expert: int, labels: Sequence[int], counts: Sequence[int]) -> Floats:
-        """Probability of one expert's answers: `counts[g]` times the answer of group g.
+    def _replies(self, expert: int, given: Sequence[tuple[int, int]]) -> Floats:
+        """Probability of one expert's answers, of each its label and how often it came.
 
-        Sums over the fixed opinion, which may be the answer of a group or an unseen one.
+        Sums over the fixed opinion, which may be one of these answers or an unseen one.
         """
         steady = self._consistency[expert]
-        # Of each answer given: its share among opinions, how often it came.
-        said = [
-            (self._share[expert, label], count)
-            for label, count in zip(labels, counts, strict=True)
-            if count
-        ]
+        said = [(self._share[expert, label], count) for label, count in given]
         unseen = 1 - sum(share for share, _ in said)
         total = unseen * _product(((1 - steady) * share) ** count for share, count in said)
         for opinion in range(len(said)):
