@@ -88,6 +88,9 @@ def main() -> None:
     budgets = [Decimal(usd) for usd in chosen.budgets.split(",")]
     halves = [rejudged(read_episodes(run), chosen.verdicts) for run in chosen.runs]
     shown = halves[:1] if chosen.one_half else halves
+    alone = [{episode.system for episode in half if is_single(episode.system)} for half in halves]
+    if not alone[0] or alone[0] != alone[1]:
+        parser.error("bench the same experts alone on both halves, --system 'single:*'")
     points = joined(shown)
     tests = [
         single_replies(own, other, chosen.answers)
@@ -97,8 +100,8 @@ def main() -> None:
         for what, policies in families(tests[0].experts).items():
             points.append(tuned(f"{what} ≤ ${usd}", policies, tests, usd))
     panel = make_panel(points)
-    alone = [point for point in points if is_single(point.system)]
-    best = max(alone, key=lambda point: point.accuracy).label
+    singles = [point for point in points if is_single(point.system)]
+    best = max(singles, key=lambda point: point.accuracy).label
     print_points(panel, best, chosen.resamples)
     print_mixes(panel, best, budgets)
     print_rivals(panel)

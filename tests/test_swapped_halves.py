@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Sequence
 from decimal import Decimal
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -11,7 +14,7 @@ import numpy as np
 import pytest
 
 from corl_bench.metrics import make_panel
-from corl_bench.results import CallRecord, EpisodeRecord
+from corl_bench.results import CallRecord, EpisodeRecord, encode_episode
 from scripts import load_script
 
 
@@ -211,3 +214,25 @@ def test_without_controllers_nothing_is_held_against_them(
 ) -> None:
     script.print_rivals(make_panel(script.joined([half("p", ["1", "2"], ["0.002"])])))
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("names", [("", ""), ("ab", "b")])
+def test_the_same_experts_have_to_stand_alone_on_both_halves(
+    script: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    names: tuple[str, str],
+) -> None:
+    for folder, systems in zip(("one", "other"), names, strict=True):
+        told = [episode("p", f"single:{name}", "1", "0.1") for name in systems]
+        told.append(episode("p", "controller:seed-0", "1", "0.1"))
+        (tmp_path / folder).mkdir()
+        lines = "".join(json.dumps(encode_episode(one)) + "\n" for one in told)
+        (tmp_path / folder / "episodes.jsonl").write_text(lines)
+    runs = [str(tmp_path / "one"), str(tmp_path / "other")]
+    monkeypatch.setattr(sys, "argv", ["swapped_halves.py", *runs])
+    with pytest.raises(SystemExit) as left:
+        script.main()
+    assert left.value.code == 2
+    assert capsys.readouterr().err.endswith("both halves, --system 'single:*'\n")

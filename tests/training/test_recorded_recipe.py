@@ -10,6 +10,7 @@ import shutil
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -50,7 +51,7 @@ from corl_train.warmstart.demonstrator import results_of
 from corl_train.warmstart.difficulty import FIRST_GROUP, SILENT, Jury, Sighting, fit_jury
 from corl_train.warmstart.planning import Plan
 from corl_train.warmstart.practice import practise
-from corl_train.warmstart.rehearsals import converse, draw_sightings, rehearse
+from corl_train.warmstart.rehearsals import converse, draw_sightings
 from corl_train.warmstart.shortfall import loses, shortfalls
 from training.tiny_runs import figures, weights
 
@@ -347,6 +348,12 @@ def test_a_census_compares_all_answers_to_a_problem(
             assert said[sighting.right + FIRST_GROUP] == problem.answer
 
 
+def chosen_by(player: Demonstrator, rng: Random, transcripts: Sequence[Transcript]) -> list[str]:
+    """A turn for each conversation, by the player's odds."""
+    odds = [player.odds(transcript.texts) for transcript in transcripts]
+    return [rng.choices(list(own), list(own.values()))[0] for own in odds]
+
+
 def test_a_rehearsal_is_about_its_own_problem(
     recordings: Path, trained: Path, census: list[Sighting]
 ) -> None:
@@ -363,7 +370,8 @@ def test_a_rehearsal_is_about_its_own_problem(
     told = 0
     for seen in census:
         statement = texts[seen.problem]
-        rollout = rehearse(player, blind, blind.budgets[0], seen, statement, Random(seen.problem))
+        conversation = converse(player, blind, blind.budgets[0], seen, statement)
+        (rollout,) = play_out([conversation], partial(chosen_by, player, Random(seen.problem)))
         assert statement in rollout.transcript.texts[0]
         for result in results_of(rollout.transcript.texts):
             assert result.reply == seen.answers[list(SKILL).index(result.expert)]

@@ -4,7 +4,7 @@ Every random choice follows from the run's seed and the number of the iteration,
 the same weights, optimiser and number goes on alike.
 
     learner = Learner(setup, policy, environment, seed=0)
-    learner.warm_up(stop, say)
+    learner.warm_up(stop, say, halfway)
     line = learner.step()          # one iteration, as `metrics.jsonl` has it
 """
 
@@ -36,7 +36,7 @@ from corl_train.runs.interruption import Stop
 from corl_train.runs.lines import zero_groups
 from corl_train.setup import Setup, make_reward
 from corl_train.variety.errands import under_nearest, varied
-from corl_train.variety.warming import rehearse
+from corl_train.variety.warming import teach_foresight
 from corl_train.warmstart import Demonstrator, teach_plan, verdicts_by_turn, warm_up
 
 
@@ -106,7 +106,7 @@ class Learner:
         """
         how, setup = self.config.warm_start, self.setup
         if setup.world is not None:
-            rehearse(
+            teach_foresight(
                 self.policy,
                 setup.protocol,
                 setup.train.problems,

@@ -6,8 +6,8 @@ what is learned is to read listings and not to know pools. The learning rate fal
 Invariant: every round has dice of its own, so one that was left between two rounds goes on to what
 it would have come to.
 
-    rehearse(policy, protocol, problems, world, own_price, how, dice=dice, say=print, stop=stop,
-             halfway=halfway)
+    teach_foresight(policy, protocol, problems, world, own_price, how, dice=dice, say=print,
+                    stop=stop, halfway=halfway)
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _ROUNDS_TOLD = 5
 """After so many rounds it is said how it goes."""
 
 
-def rehearse(
+def teach_foresight(
     policy: Policy,
     protocol: Protocol,
     problems: Sequence[Problem],

@@ -5,14 +5,13 @@ messages, and who agrees with whom is known beforehand. Those that are drawn kee
 learning a few hundred problems by heart: it meets whatever the jury takes for possible.
 
     seen = draw_sightings(jury, costs_usd, 100, np.random.default_rng(0))
-    rollout = rehearse(advised, setup, budget, seen[0], "", Random(0))
+    played = play_out([converse(advised, setup, budget, one, "") for one in seen], choose)
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from decimal import Decimal
-from random import Random
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from corl_bench.episode import ExpertInfo
 from corl_bench.results import CallRecord, EpisodeRecord
 from corl_bench.routers.protocol import CallReport, Voice
 from corl_bench.types import Budget
-from corl_train.rollouts import Rollout, Transcript, play_out
+from corl_train.rollouts import Rollout, Transcript
 from corl_train.setup import Setup
 from corl_train.warmstart.demonstrator import Demonstrator
 from corl_train.warmstart.difficulty import FIRST_GROUP, SILENT, Jury, Sighting
@@ -59,33 +58,18 @@ def draw_sightings(
     return found
 
 
-def rehearse(
-    player: Demonstrator, setup: Setup, budget: Budget, seen: Sighting, statement: str, rng: Random
-) -> Rollout:
-    """One conversation, as the environment would have it.
+def converse(
+    player: Demonstrator, setup: Setup, budget: Budget, seen: Sighting, statement: str
+) -> Generator[Transcript, str, Rollout]:
+    """One conversation in turns, as the environment would have it.
 
     Args:
-        player: says the turns, by its odds.
+        player: whose turns are calls and answers, and whose policy reads and spells.
         setup: protocol and pool.
         budget: which stands in the first message.
         seen: the replies that it meets, of all experts; of drawn ones the number of the group
             stands for the answer.
         statement: of a problem.
-        rng: draws turns.
-    """
-
-    def choose(transcripts: Sequence[Transcript]) -> list[str]:
-        odds = [player.odds(transcript.texts) for transcript in transcripts]
-        return [rng.choices(list(own), list(own.values()))[0] for own in odds]
-
-    (rollout,) = play_out([converse(player, setup, budget, seen, statement)], choose)
-    return rollout
-
-
-def converse(
-    player: Demonstrator, setup: Setup, budget: Budget, seen: Sighting, statement: str
-) -> Generator[Transcript, str, Rollout]:
-    """One conversation in turns; arguments as of `rehearse`.
 
     Yields:
         The transcript before each turn; takes the turn, and whatever is no call that the protocol
