@@ -44,8 +44,8 @@ from corl_train.variety.errands import under_nearest, varied
 from corl_train.variety.family import draw_family, pool_of, repriced
 from corl_train.variety.foresight import Foresight
 from corl_train.variety.manners import Manners
-from corl_train.variety.pupil import Pupil
-from corl_train.variety.rehearsals import Advice, Cue, Rehearsal, Stage, call_turn
+from corl_train.variety.own_play import OwnPlay
+from corl_train.variety.rehearsals import Cue, Foreseen, Rehearsal, Stage, call_turn
 from corl_train.variety.school import School
 from training.scripted_policy import ScriptedPolicy
 from training.tiny_runs import figures, weights
@@ -233,7 +233,7 @@ def test_school_teaches_what_foresight_says(setup: Setup, rehearsals: list[Rehea
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_a_pupil_says_what_its_policy_would(setup: Setup, stage: Stage) -> None:
+def test_own_play_says_what_the_policy_would(setup: Setup, stage: Stage) -> None:
     """Taught to call one expert until it may not, it is what is rehearsed, and nobody's advice."""
     assert setup.world is not None
     policy = new_policy(setup, seed=0)
@@ -248,8 +248,8 @@ def test_a_pupil_says_what_its_policy_would(setup: Setup, stage: Stage) -> None:
     ]
     for epoch in range(12):
         school.teach(drills, rate=1e-2, rng=Random(epoch))
-    pupil = Pupil(policy, setup.protocol, temperature=0.0)
-    for made in stage.rehearse(pool, Decimal("0.01"), 8, Random(1), chooser=pupil):
+    own_play = OwnPlay(policy, setup.protocol, temperature=0.0)
+    for made in stage.rehearse(pool, Decimal("0.01"), 8, Random(1), chooser=own_play):
         turns = made.texts[1::2]
         assert set(turns[:-1]) == {letter}
         assert len(turns) == setup.protocol.max_calls + 1
@@ -260,20 +260,20 @@ def test_a_pupil_says_what_its_policy_would(setup: Setup, stage: Stage) -> None:
             scores = policy.score(torch.tensor([drill.ids]), mask).distributions
         assert scores is not None
         assert scores[:-1].argmax(dim=1).tolist() == [token] * setup.protocol.max_calls
-        # What was said is the pupil's, what is taught is foresight's.
+        # What was said is the policy's, what is taught is foresight's.
         assert [len(advice.worth) for advice in made.advice[:-1]] == [
             len(pool.experts) + 1
         ] * setup.protocol.max_calls
 
 
-def test_a_pupil_that_says_no_turn_follows_advice(setup: Setup) -> None:
+def test_own_play_that_says_no_turn_follows_advice(setup: Setup) -> None:
     policy: Any = ScriptedPolicy(lambda texts: "hm")
-    pupil = Pupil(policy, setup.protocol, temperature=0.0)
-    advice = Advice({None: 0.2, "A": 0.1, "B": 0.7}, {"A": 0.2})
+    own_play = OwnPlay(policy, setup.protocol, temperature=0.0)
+    advice = Foreseen({None: 0.2, "A": 0.1, "B": 0.7}, {"A": 0.2})
     cues = [Cue(place, [f"Problem {place}?"], advice, ()) for place in range(2)]
-    assert pupil.choose(cues, Random(0)) == ["B", "B"]
+    assert own_play.choose(cues, Random(0)) == ["B", "B"]
     further = replace(cues[1], texts=[*cues[1].texts, call_turn(setup.protocol, "B"), "a reply"])
-    assert pupil.choose([further], Random(0)) == ["B"]
+    assert own_play.choose([further], Random(0)) == ["B"]
     assert policy.batches == [["Problem 0?", "Problem 1?"], ["Problem 1?"]]
 
 

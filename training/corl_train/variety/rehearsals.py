@@ -7,7 +7,7 @@ and from anything that the protocol allows, so that what to do in bad states is 
 
     stage = Stage(booth, protocol, problems, manners)
     rehearsals = stage.rehearse(pool, Decimal("0.01"), 12, rng)
-    stage.rehearse(pool, Decimal("0.01"), 12, rng, chooser=Pupil(policy, protocol))
+    stage.rehearse(pool, Decimal("0.01"), 12, rng, chooser=OwnPlay(policy, protocol))
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TRIES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
+class Foreseen:
     """What was to be said in one turn."""
 
     worth: Mapping[str | None, float]
@@ -52,7 +52,7 @@ class Rehearsal:
 
     texts: tuple[str, ...]
     """Messages in turn: what was read, what was said, ending with what was said last."""
-    advice: tuple[Advice, ...]
+    advice: tuple[Foreseen, ...]
     """For each turn that was said."""
     subject: str
     trust: Mapping[str, float]
@@ -67,7 +67,7 @@ class Cue:
     """Of the conversation, among those that are rehearsed together."""
     texts: Sequence[str]
     """Messages so far, ending with one that was read."""
-    advice: Advice
+    advice: Foreseen
     seen: Seen
     """The calls so far."""
 
@@ -203,14 +203,14 @@ class Stage:
         protocol, subject = self.protocol, problem.subject or ""
         listed = [replace(expert, name=letter) for letter, expert in experts.items()]
         texts = [protocol.opening(problem.text, budget, listed)]
-        advice: list[Advice] = []
+        advice: list[Foreseen] = []
         seen: list[tuple[str, str | None]] = []
         spent_usd = Decimal(0)
         while True:
             spent_usd += self.turn_usd
             worth = foresight.worth(subject, seen, float(budget.usd - spent_usd))
             answers = foresight.answers(subject, seen)
-            advice.append(Advice(worth, answers))
+            advice.append(Foreseen(worth, answers))
             letter = yield Cue(place, texts, advice[-1], seen)
             if letter is None and not answers:
                 # Nothing can be pointed at: whoever is asked in vain breaks no other rule.

@@ -27,7 +27,7 @@ from corl_bench.routers.protocol import Protocol
 from corl_train.config import WarmStartTable
 from corl_train.policies.base import Policy
 from corl_train.policies.vocabulary import MOST_EXPERTS
-from corl_train.variety.rehearsals import Advice, Rehearsal, answer_turn, call_turn
+from corl_train.variety.rehearsals import Foreseen, Rehearsal, answer_turn, call_turn
 from corl_train.warmstart.lessons import pad_targets
 from corl_train.warmstart.teaching import REGRET_WEIGHT, Teaching, falls_short
 
@@ -199,7 +199,7 @@ class School:
         choice = torch.cat([calls, answers], dim=1).argmax(dim=1, keepdim=True)
         return worth.gather(1, choice)[:, 0].nan_to_num(0.0)
 
-    def _targets(self, advice: Advice) -> dict[int, float]:
+    def _targets(self, advice: Foreseen) -> dict[int, float]:
         best = max(advice.worth.values())
         odds: dict[int, float] = {}
         for name, worth in advice.worth.items():

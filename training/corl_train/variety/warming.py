@@ -24,7 +24,7 @@ from corl_train.config import WarmStartTable
 from corl_train.policies.base import Policy
 from corl_train.runs.checkpoints import Halfway
 from corl_train.runs.interruption import Stop
-from corl_train.variety.pupil import Pupil
+from corl_train.variety.own_play import OwnPlay
 from corl_train.variety.rehearsals import Rehearsal, Stage
 from corl_train.variety.school import Drill, School
 from corl_train.variety.world import World
@@ -95,7 +95,7 @@ def teach_foresight(
             pool = world.draw_pool(rng)
             chooser = None
             if rng.random() < own_share:
-                chooser = Pupil(policy, protocol, temperature=rng.choice((0.0, 1.0)))
+                chooser = OwnPlay(policy, protocol, temperature=rng.choice((0.0, 1.0)))
             rehearsed += stage.rehearse(pool, largest_usd, several, rng, chooser=chooser)
         return [d for d in map(school.drill, rehearsed) if len(d.ids) <= policy.context]
 

@@ -1,10 +1,10 @@
 """The policy in its own rehearsals: it plays, and foresight says what it should have done.
 
 Whoever learns from another's play alone has never been told what to do behind his own mistakes
-(DAgger, Ross et al., AISTATS 2011). A pupil is asked for the first token of a turn, which names
+(DAgger, Ross et al., AISTATS 2011). It is asked for the first token of a turn, which names
 the expert or the answer; where it says anything else, advice is followed.
 
-    stage.rehearse(pool, Decimal("0.01"), 48, rng, chooser=Pupil(policy, protocol))
+    stage.rehearse(pool, Decimal("0.01"), 48, rng, chooser=OwnPlay(policy, protocol))
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from corl_train.rollouts import Transcript
 from corl_train.variety.rehearsals import Cue, answer_turn, call_turn
 
 
-class Pupil:
+class OwnPlay:
     """A `Chooser` whose turns a policy says, whose weights do not change meanwhile.
 
     Args:
