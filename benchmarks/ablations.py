@@ -42,6 +42,7 @@ from typing import Any
 
 import torch
 
+from corl_bench.errors import ConfigError, CorlError
 from corl_bench.routers.protocol import read_protocol
 from corl_bench.tasks import LoadedTask, load_task
 from corl_train.config import load_recipe
@@ -177,7 +178,7 @@ class Bench:
         folder = Path(self.chosen.behind.replace("{seed}", str(self.seed)))
         kept = Checkpoint.load(folder)
         if kept is None:
-            raise SystemExit(f"{folder} holds no training run: name one with --behind")
+            raise ConfigError(f"{folder} holds no training run: name one with --behind")
         policy = open_policy(folder / WEIGHTS_FOLDER)
         policy.module.load_state_dict(kept.reference)
         return Taught(policy, {Decimal(usd): price for usd, price in kept.prices.items()})
@@ -304,4 +305,8 @@ def shown(figure: str, value: float) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except CorlError as error:
+        print(f"ablations: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -89,10 +90,17 @@ def test_behind_a_run_variants_go_on_from_its_warm_start(
     ]
 
 
-def test_what_has_a_protocol_of_its_own_cannot_go_on(
-    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["ablations.py", "--only=digest", "--behind=run"])
-    with pytest.raises(SystemExit):
-        script.main()
-    assert "are taught anew" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("--only=digest --behind=run", "are taught anew"),
+        ("--only=digest --recipe=general", "are taught anew"),
+        ("--only=base --behind=nowhere", "nowhere holds no training run"),
+        ("--only=base --set=policy.width=-1", "policy.width: input should be"),
+    ],
+)
+def test_mistakes_are_one_line(script: ModuleType, tmp_path: Path, asked: str, said: str) -> None:
+    command = [sys.executable, script.__file__, *asked.split(), "--seeds=0"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr

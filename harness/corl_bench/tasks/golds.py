@@ -22,7 +22,7 @@ _DRESS = (("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("$", "$"), ("(", ")"))
 """What may stand around a whole answer and say nothing."""
 _WRAP = r"(?:\\(?:text|mathrm)[a-z]{0,2}\{\s*)?"
 _UNIT = (
-    r"(?![^\d]*\b(?:pi|times|plus|minus|over|power|root|sqrt)\b)"
+    r"(?![^\d]*\b(?:pi|sqrt|(?:times|plus|minus|over|power)\s+[B-Zb-z])\b)"
     r"(?:[CFgJKLmNsVWh](?![A-Za-z])|[A-Za-z][A-Za-z])"
     r"[A-Za-z /.'-]{0,39}\}?(?:\^?\{?[23²³]\}?)?"
 )
